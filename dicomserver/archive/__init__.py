@@ -1,0 +1,1 @@
+"""The files: intake, durability, layout, quarantine, tombstones."""

@@ -1,0 +1,1 @@
+"""One schema that checks, documents and generates the configuration."""

@@ -1,0 +1,1 @@
+"""What is stored where: one interface, SQLite behind it."""

@@ -1,0 +1,1 @@
+"""Listener, association threads, limits, life cycle, mover, recovery."""

@@ -1,0 +1,1 @@
+"""One association: state machine, negotiation, messages."""

@@ -1,0 +1,1 @@
+"""Facts of the DICOM standard: SOP classes, transfer syntaxes, statuses, indexed attributes."""

@@ -1,0 +1,65 @@
+"""The receive buffer of one association, and where its bytes come from.
+
+The codecs read `data[lo:hi]` in place and call `fill()` for more; a subclass says where more comes from:
+a socket (dicomserver.session.transport), a TLS connection, or bytes in memory (`BytesInlet`, for tests and tools).
+One thread at a time uses an inlet.
+"""
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memmove
+
+
+cdef class Inlet:
+    """A buffer of `capacity` bytes, allocated once; pointers into it are good until the next `fill` or `compact`."""
+
+    def __cinit__(self, size_t capacity=1 << 20, *args, **kwargs):
+        if capacity < 64:
+            raise ValueError("an inlet needs 64 bytes or more")
+        self.data = <unsigned char *>malloc(capacity)
+        if self.data == NULL:
+            raise MemoryError
+        self.capacity = capacity
+        self.lo = self.hi = 0
+
+    def __dealloc__(self):
+        free(self.data)
+
+    cdef long fill(self) noexcept nogil:
+        """Appends what has arrived at data[hi:capacity], at least one byte; -> how many, or INLET_*.
+
+        There must be room: a caller that has used data[:lo] calls `compact` first.
+        """
+        return INLET_CLOSED
+
+    cdef void begin_message(self) noexcept nogil:
+        """The first byte of a message was seen: from now on the deadlines inside a message hold."""
+
+    cdef void end_message(self) noexcept nogil:
+        """The message is complete: from now on the idle deadline holds."""
+
+    cdef void compact(self) noexcept nogil:
+        """Moves the unread bytes to the begin of the buffer."""
+        if self.lo == self.hi:
+            self.lo = self.hi = 0
+        elif self.lo:
+            memmove(self.data, self.data + self.lo, self.hi - self.lo)
+            self.hi -= self.lo
+            self.lo = 0
+
+
+cdef class BytesInlet(Inlet):
+    """Hands out `source`, at most `chunk` bytes a fill, then says that the peer closed."""
+
+    def __init__(self, size_t capacity, bytes source not None, size_t chunk=1 << 20):
+        self.source = source
+        self.next = source
+        self.left = len(source)
+        self.chunk = chunk
+
+    cdef long fill(self) noexcept nogil:
+        cdef size_t n = min(self.left, self.chunk, self.capacity - self.hi)
+        memcpy(self.data + self.hi, self.next, n)
+        self.next += n
+        self.left -= n
+        self.hi += n
+        self.received += n
+        return <long>n
