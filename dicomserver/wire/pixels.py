@@ -9,9 +9,9 @@ def pixel_data_short(scanner: DatasetScanner) -> bool:
 
     What cannot be read counts as not declared: a flag is a hint for people, never a reason to refuse.
     """
-    if not scanner.native_pixels:
+    if not scanner.values.native_pixels:
         return False
-    samples, photometric, frames, rows, columns, bits = scanner.declared_pixels
+    samples, photometric, frames, rows, columns, bits = scanner.values.declared_pixels
     try:
         number_of_frames = max(int(frames or 1), 1)
     except ValueError:
@@ -20,4 +20,4 @@ def pixel_data_short(scanner: DatasetScanner) -> bool:
     shared = {b"_422": (2, 3), b"_420": (1, 2)}.get((photometric or b"").rstrip(b" \0")[-4:])
     if shared:      # neighbouring pixels share chrominance
         declared = declared * shared[0] // shared[1]
-    return scanner.pixel_length < (declared + 7) // 8
+    return scanner.values.pixel_length < (declared + 7) // 8

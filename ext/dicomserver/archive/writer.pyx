@@ -13,8 +13,11 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from posix.types cimport off_t
 
-from dicomserver.wire.scanner cimport IDENTITY_GOOD, DatasetScanner
+from dicomserver.wire.kept cimport IDENTITY_GOOD
+from dicomserver.wire.scanner cimport DatasetScanner
 from dicomserver.wire.stream cimport STREAM_ENDED, STREAM_FRAGMENT, STREAM_MORE, Fragment, PduStream
+
+from dicomserver.wire.kept import IDENTITY_PROBLEMS
 
 cdef extern from *:
     """
@@ -56,14 +59,6 @@ cdef enum:
 class IdentityMismatch(ValueError):
     """The dataset is not the instance that the command named, or names no study or series (PS3.4 B.2.3: A900).
     The text says which UID, not its value."""
-
-
-cdef tuple MISMATCHES = (
-    "", "SOP Class UID is missing or no UID", "SOP Instance UID is missing or no UID",
-    "Study Instance UID is missing or no UID", "Series Instance UID is missing or no UID",
-    "an identifying UID stands in the dataset twice", "SOP Class UID differs from the command's",
-    "SOP Instance UID differs from the command's",
-)
 
 
 cdef class Received:
@@ -121,7 +116,7 @@ cdef class DatasetWriter:
         with nogil:
             found = self.pump(stream, scanner)
             if found == STREAM_FRAGMENT and not self.error and scanner.end() == 0:
-                identity = scanner.check_identity(class_uid, class_length, instance_uid, instance_length)
+                identity = scanner.values.check_identity(class_uid, class_length, instance_uid, instance_length)
                 if identity == IDENTITY_GOOD:
                     received.checksum = XXH3_64bits_digest(self.hash)
                     received.file_length = self.written + self.gathered
@@ -134,7 +129,7 @@ cdef class DatasetWriter:
         if self.error:
             raise OSError(self.error, "the instance could not be written")
         if identity != IDENTITY_GOOD:
-            raise IdentityMismatch(MISMATCHES[identity])
+            raise IdentityMismatch(IDENTITY_PROBLEMS[identity])
         return received
 
     cdef void begin(self, int fd, unsigned char *head, size_t header_length) noexcept:
