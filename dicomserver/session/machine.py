@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .states import EFFECTS, TRANSITIONS, Action, Artim, Effect, Event, State
+from dicomserver.session.states import EFFECTS, TRANSITIONS, Action, Artim, Effect, Event, State
 
 
 class LocalProtocolError(Exception):

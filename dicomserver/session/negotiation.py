@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
-from ..standard.sop_classes import is_private_uid, storage_sop_classes
-from ..standard.uids import (
+from dicomserver.standard.sop_classes import is_private_uid, storage_sop_classes
+from dicomserver.standard.uids import (
     APPLICATION_CONTEXT,
     DEFLATED_EXPLICIT_VR_LE,
     EXPLICIT_VR_BE,
@@ -19,7 +19,7 @@ from ..standard.uids import (
     IMPLICIT_VR_LE,
     is_valid_uid,
 )
-from ..wire.pdus import (
+from dicomserver.wire.pdus import (
     AssociateAC,
     AssociateRJ,
     AssociateRQ,
@@ -30,7 +30,7 @@ from ..wire.pdus import (
     UserIdentityAC,
     UserInformation,
 )
-from .policy import DEFAULT_MAXIMUM_LENGTH, AcceptorPolicy, Support
+from dicomserver.session.policy import DEFAULT_MAXIMUM_LENGTH, AcceptorPolicy, Support
 
 STORAGE_SERVICE_CLASS = "1.2.840.10008.4.2"
 SMALLEST_MAXIMUM_LENGTH = 8  # a PDV header takes six bytes and a fragment has an even length

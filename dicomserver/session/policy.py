@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from ..standard.transfer_syntaxes import transfer_syntaxes
-from ..standard.uids import (
+from dicomserver.standard.transfer_syntaxes import transfer_syntaxes
+from dicomserver.standard.uids import (
     EXPLICIT_VR_BE,
     EXPLICIT_VR_LE,
     IMPLEMENTATION_CLASS_UID,
@@ -15,7 +15,7 @@ from ..standard.uids import (
     IMPLICIT_VR_LE,
     VERIFICATION,
 )
-from ..wire.pdus import UserIdentityRQ
+from dicomserver.wire.pdus import UserIdentityRQ
 
 DEFAULT_MAXIMUM_LENGTH = 16384
 
@@ -50,8 +50,8 @@ def verification_support() -> Support:
 def storage_support(as_scu: bool = False) -> Support:
     """Every transfer syntax of the dictionary, as whatever arrives is kept bit for bit.
 
-    A private one is refused: nothing says how its dataset is encoded (GE's 1.2.840.113619.5.2 is implicit VR
-    big endian), so it could be neither checked nor indexed.
+    A private one is refused: nothing says how its dataset is encoded (GE's 1.2.840.113619.5.2 is implicit VR,
+    with pixel data alone in big endian), so it could be neither checked nor indexed.
     """
     return Support(transfer_syntaxes(), as_scu=as_scu, application_information=_storage_information)
 
