@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from dicomserver.session.policy import DEFAULT_MAXIMUM_LENGTH, AcceptorPolicy, Support
 from dicomserver.standard.sop_classes import is_private_uid, storage_sop_classes
 from dicomserver.standard.uids import (
     APPLICATION_CONTEXT,
@@ -30,7 +31,6 @@ from dicomserver.wire.pdus import (
     UserIdentityAC,
     UserInformation,
 )
-from dicomserver.session.policy import DEFAULT_MAXIMUM_LENGTH, AcceptorPolicy, Support
 
 STORAGE_SERVICE_CLASS = "1.2.840.10008.4.2"
 SMALLEST_MAXIMUM_LENGTH = 8  # a PDV header takes six bytes and a fragment has an even length

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from dicomserver.standard.uids import APPLICATION_CONTEXT, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicomserver.session.negotiation import AcceptedContext, contexts_of, is_valid_ae_title
+from dicomserver.session.policy import DEFAULT_MAXIMUM_LENGTH
+from dicomserver.standard.uids import (
+    APPLICATION_CONTEXT,
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+)
 from dicomserver.wire.pdus import (
     AssociateAC,
     AssociateRQ,
@@ -15,8 +21,6 @@ from dicomserver.wire.pdus import (
     UserIdentityRQ,
     UserInformation,
 )
-from dicomserver.session.negotiation import AcceptedContext, contexts_of, is_valid_ae_title
-from dicomserver.session.policy import DEFAULT_MAXIMUM_LENGTH
 
 MOST_CONTEXTS = 128  # odd ids from 1 to 255
 
