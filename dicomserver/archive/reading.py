@@ -13,8 +13,8 @@ def open_instance(directory: DataDirectory, slot: int, study_instance_uid: str, 
                   sop_instance_uid: str) -> int:
     """A descriptor of the whole file, verified to be that slot's and that SOP Instance UID's.
 
-    The caller owns it. Header and length are checked, the dataset's checksum is not. Deleting or moving the file meanwhile
-    does not disturb a reader. Raises InstanceMissing, InstanceDamaged, InvalidUid, OSError.
+    The caller owns it. Header and length are checked, the dataset's checksum is not. Moving or deleting the
+    file meanwhile does not disturb a reader. Raises InstanceMissing, InstanceDamaged, InvalidUid, OSError.
     """
     study, series, name = (checked_uid(study_instance_uid), checked_uid(series_instance_uid),
                            instance_name(sop_instance_uid))
