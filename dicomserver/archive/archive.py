@@ -42,16 +42,17 @@ class Archive:
             self._folders = Folders(directory.root)
             self._lock = threading.Lock()
             self._filing = Filing(directory, self._folders, self._quarantine, self._tombstones)
-            self._deletions = Deletions(directory, self._folders, self._quarantine, self._tombstones, self._lock)
             self._space = Space(directory.root, reserve)
             self._intake = Intake(directory, limits)
+            self._deletions = Deletions(directory, self._folders, self._quarantine, self._tombstones,
+                                        self._lock, self._intake.gone)
         except BaseException:
             directory.close()
             raise
         self.path = directory.path
 
     def close(self) -> None:
-        """Removes the unused slots and gives the lock back. Nobody else may use the archive any more. Safe twice."""
+        """Removes the unused slots and gives the lock back; nobody may be inside. Safe to call twice."""
         self._intake.close()
         with self._lock:
             self._folders.close()
@@ -60,10 +61,11 @@ class Archive:
     # -- receiving
 
     def take(self) -> Slot:
-        """A slot for a new instance; the caller owes it to `keep`, `discard` or `set_aside`, in any case to one.
+        """A slot for a new instance; the caller owes it to one of `keep`, `discard` and `set_aside`.
 
         Microseconds when there is stock; else waits for it, or for the mover, up to the limits' patience.
-        Raises IntakeError: IntakeFull (also when only the reserve is left), IntakeBusy, IntakeRefused, IntakeFailed.
+        Raises IntakeError: IntakeFull (also when only the reserve is left), IntakeBusy, IntakeRefused,
+        IntakeFailed.
         """
         if self._space.is_short():
             raise IntakeFull("only the reserve of free space is left")
@@ -74,24 +76,27 @@ class Archive:
         self._intake.keep(slot, file_length)
 
     def discard(self, slot: Slot) -> None:
-        """The slot was not acknowledged, or held what is stored already: closes and removes it. Raises StorageFailed."""
+        """The slot was not acknowledged, or held what is stored already: closes and removes it.
+
+        Raises StorageFailed.
+        """
         self._intake.discard(slot)
 
     def adopt(self, found: Found) -> None:
         """Counts a whole slot that recovery found as waiting for `file_batch`."""
-        self._intake.adopt(found.file_length)
+        self._intake.adopt(found.slot, found.file_length)
 
     # -- moving
 
     def file_batch(self, batch: Sequence[Waiting]) -> list[Outcome]:
         """Gives instances their final names, durably, and removes their slots; their rows must be durable.
 
-        One caller at a time makes sense; deletions wait. An outcome for each, in any order. Raises FilingFailed or
-        QuarantineFailed: nothing is lost, the same batch may be given again.
+        One caller at a time makes sense; deletions wait. An outcome for each, in any order. Raises
+        FilingFailed or QuarantineFailed: nothing is lost, the same batch may be given again.
         """
         with self._lock:
             outcomes = self._filing.file_batch(batch)
-        self._intake.filed(len(batch), sum(waiting.file_length for waiting in batch))
+        self._intake.gone(waiting.slot for waiting in batch)
         return outcomes
 
     def refuse(self, reason: str) -> None:
@@ -113,10 +118,11 @@ class Archive:
                       sop_instance_uid: str) -> int:
         """A descriptor, the caller's to close, of the file of exactly that slot and SOP Instance UID.
 
-        Header and length are verified, the dataset's checksum is not. Raises InstanceMissing, InstanceDamaged,
-        InvalidUid, OSError.
+        Header and length are verified, the dataset's checksum is not. Raises InstanceMissing,
+        InstanceDamaged, InvalidUid, OSError.
         """
-        return reading.open_instance(self._directory, slot, study_instance_uid, series_instance_uid, sop_instance_uid)
+        return reading.open_instance(self._directory, slot, study_instance_uid, series_instance_uid,
+                                     sop_instance_uid)
 
     def free_space(self) -> int:
         """Bytes left on the file system, the reserve included; at most about a second old."""
@@ -133,7 +139,10 @@ class Archive:
         if isinstance(source, Slot):
             self._intake.release(source)
         with translated(QuarantineFailed, "setting a file aside"), self._folder_of(source) as (folder, name):
-            return self._quarantine.set_aside(folder, name, reason, details)
+            base = self._quarantine.set_aside(folder, name, reason, details)
+        if isinstance(source, int):
+            self._intake.gone([source])
+        return base
 
     def begin_delete(self, files: Iterable[StoredFile]) -> Deletion:
         """Makes the intention durable; remove the rows next, then call `finish`. Some thousands at a time.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
@@ -51,14 +51,15 @@ class Deletion:
 class Deletions:
     """Begins and finishes deletions; `lock` keeps the mover out of folders that go away."""
 
-    def __init__(self, directory: DataDirectory, folders: Folders, quarantine: Quarantine, tombstones: Tombstones,
-                 lock: threading.Lock) -> None:
+    def __init__(self, directory: DataDirectory, folders: Folders, quarantine: Quarantine,
+                 tombstones: Tombstones, lock: threading.Lock, slots_gone: Callable[[Iterable[int]], None]) -> None:
         self._root = directory.root
         self._intake = directory.intake
         self._folders = folders
         self._quarantine = quarantine
         self._tombstones = tombstones
         self._lock = lock
+        self._slots_gone = slots_gone
 
     def begin(self, files: Iterable[StoredFile]) -> Deletion:
         """Makes the tombstone durable. Raises DeletionFailed, InvalidUid; then nothing has begun."""
@@ -66,7 +67,7 @@ class Deletions:
                             checked_uid(file.series_instance_uid), checked_uid(file.sop_instance_uid))
                   for file in files]
         with translated(DeletionFailed, "beginning a deletion"):
-            # A slot with the same bytes, discarded as a duplicate, must not return in place of what is deleted.
+            # A slot with the same bytes, discarded as a duplicate, must not return in place of these.
             self._intake.sync()
             return Deletion(self, self._tombstones.write(stones), stones)
 
@@ -75,6 +76,7 @@ class Deletions:
         return [Deletion(self, record, files) for record, files in self._tombstones.left_behind.items()]
 
     def finish(self, record: str, files: Sequence[Tombstone]) -> None:
+        """What Deletion.finish does."""
         by_series: dict[Series, list[Tombstone]] = {}
         for file in files:
             by_series.setdefault((file.study_instance_uid, file.series_instance_uid), []).append(file)
@@ -85,6 +87,7 @@ class Deletions:
                 unlink_if_there(slot_name(file.slot), self._intake)
             self._intake.sync()
             self._tombstones.drop(record, files)
+        self._slots_gone(file.slot for file in files)
 
     def _remove_from(self, series: Series, files: list[Tombstone]) -> None:
         study_uid, series_uid = map(checked_uid, series)
@@ -114,7 +117,8 @@ class Deletions:
         except InstanceDamaged as damage:
             # It does not say whether it is the one: out of the way, but not lost.
             self._quarantine.set_aside(folder, name, f"found while it was to be deleted: {damage}", {
-                "study_instance_uid": file.study_instance_uid, "series_instance_uid": file.series_instance_uid,
+                "study_instance_uid": file.study_instance_uid,
+                "series_instance_uid": file.series_instance_uid,
                 "sop_instance_uid": file.sop_instance_uid})
         finally:
             os.close(fd)

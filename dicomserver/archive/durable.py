@@ -31,6 +31,7 @@ class Folder:
             raise
 
     def close(self) -> None:
+        """Closes the descriptor; safe to call twice."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)

@@ -1,4 +1,4 @@
-"""What the archive says no with. No text carries a UID or patient data; paths of the data directory may appear."""
+"""What the archive says no with. No text carries a UID or patient data; the data directory's path may appear."""
 from __future__ import annotations
 
 import errno

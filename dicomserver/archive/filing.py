@@ -60,7 +60,7 @@ class Filing:
         self._folders = folders
         self._quarantine = quarantine
         self._tombstones = tombstones
-        # After a failed sync the kernel may believe that a folder is clean: what is linked there is linked anew.
+        # After a failed sync the kernel may take a folder for clean: what is linked there is linked anew.
         self._suspect: set[Series] = set()
 
     def file_batch(self, batch: Sequence[Waiting]) -> list[Outcome]:
@@ -126,8 +126,10 @@ class Filing:
                 os.unlink(name, dir_fd=folder.fd)
                 _link(self._intake, slot, folder, name)
                 return Outcome(waiting, Result.FILED)
-        set_aside = self._quarantine.set_aside(folder, name, "it had the name of a stored instance, but no index row", {
-            "study_instance_uid": waiting.study_instance_uid, "series_instance_uid": waiting.series_instance_uid,
+        reason = "it had the name of a stored instance, but no index row"
+        set_aside = self._quarantine.set_aside(folder, name, reason, {
+            "study_instance_uid": waiting.study_instance_uid,
+            "series_instance_uid": waiting.series_instance_uid,
             "sop_instance_uid": waiting.sop_instance_uid})
         _link(self._intake, slot, folder, name)
         return Outcome(waiting, Result.REPLACED, set_aside)

@@ -1,4 +1,4 @@
-"""The study and series folders that the mover links into: open ones kept, new ones made, parents made durable."""
+"""The study and series folders that the mover links into: kept open, made, and their names made durable."""
 from __future__ import annotations
 
 from collections import OrderedDict
@@ -23,7 +23,7 @@ class Folders:
         self._unsettled: dict[str, set[Series]] = {}
 
     def open(self, series: Series) -> Folder:
-        """The folder of a series, made when it is missing. It stays open for the next MOST_OPEN calls at least.
+        """The folder of a series, made when it is missing; open until MOST_OPEN others were asked for.
 
         Its name and its study's are durable only after `settle`. Raises InvalidUid, OSError.
         """
@@ -78,6 +78,7 @@ class Folders:
             self._unsettled.pop(series[0], None)
 
     def close(self) -> None:
+        """Closes all of them."""
         for folder in self._opened.values():
             folder.close()
         self._opened.clear()

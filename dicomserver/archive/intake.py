@@ -1,8 +1,8 @@
 """Slots: empty files made ahead in intake/, whose names are durable before anybody writes into them.
 
-One fsync of the folder per batch pays for many names, so that an instance needs one sync of its own and no more.
+One fsync of the folder pays for a batch of names, so that an instance needs one sync of its own and no more.
 A thread makes the next batch as soon as half of the stock is taken. Numbers never come twice.
-Unused slots stay open: handing one out is no system call. The stock is bounded by RLIMIT_NOFILE.
+Unused slots stay open, so that handing one out is no system call; RLIMIT_NOFILE bounds the stock.
 """
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import resource
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dicomserver.archive.durable import FILE_MODE, NEW_FILE, unlink_if_there
@@ -37,7 +38,7 @@ class Limits:
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """An empty file under a durable name. `fd` belongs to the intake: keep, discard or set_aside closes it."""
+    """An empty file under a durable name. The archive closes `fd`: in keep, discard or set_aside."""
 
     number: int
     fd: int
@@ -56,10 +57,11 @@ class Intake:
         self._folder = directory.intake
         self._limits = limits
         self._stock: deque[Slot] = deque()
-        self._largest_batch = max(2, min(LARGEST_BATCH, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _DESCRIPTOR_SHARE))
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._largest_batch = max(2, min(LARGEST_BATCH, descriptors // _DESCRIPTOR_SHARE))
         self._batch = min(SMALLEST_BATCH, self._largest_batch)
         self._next_number = directory.first_number()
-        self._waiting_slots = 0
+        self._waiting: dict[int, int] = {}      # slot -> bytes
         self._waiting_octets = 0
         self._open = True           # False: take() leaves its fast path (refused, over a limit, closed)
         self._refusal: str | None = None
@@ -77,8 +79,8 @@ class Intake:
     def take(self) -> Slot:
         """The next slot; the caller owes it to keep, discard or set_aside.
 
-        A few microseconds while there is stock and room. Raises IntakeBusy after the limits' patience, IntakeRefused,
-        IntakeFull, IntakeFailed.
+        A few microseconds while there is stock and room. Raises IntakeBusy after the limits' patience,
+        IntakeRefused, IntakeFull, IntakeFailed.
         """
         if self._open:
             try:
@@ -109,30 +111,31 @@ class Intake:
                     self._hungry.set()
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
-                    raise IntakeBusy("too much waits for the mover" if self._stock else "no slot became ready in time")
+                    raise IntakeBusy("no slot became ready in time" if self._open
+                                     else "too much waits for the mover")
 
     def keep(self, slot: Slot, file_length: int) -> None:
         """The slot holds an acknowledged instance: closes it and counts it as waiting for the mover."""
         self.release(slot)
-        self.adopt(file_length)
+        self.adopt(slot.number, file_length)
 
     def release(self, slot: Slot) -> None:
         """Closes the slot's descriptor and no more."""
         fd, slot.fd = slot.fd, -1
         os.close(fd)
 
-    def adopt(self, file_length: int) -> None:
+    def adopt(self, number: int, file_length: int) -> None:
         """Counts a slot that recovery found, so that the limits hold for it too."""
         with self._changed:
-            self._waiting_slots += 1
+            self._waiting[number] = file_length
             self._waiting_octets += file_length
             self._decide()
 
-    def filed(self, slots: int, octets: int) -> None:
-        """So many slots, of so many bytes in all, no longer wait."""
+    def gone(self, numbers: Iterable[int]) -> None:
+        """These slots no longer wait: filed, deleted or set aside. Unknown numbers are ignored."""
         with self._changed:
-            self._waiting_slots -= slots
-            self._waiting_octets -= octets
+            for number in numbers:
+                self._waiting_octets -= self._waiting.pop(number, 0)
             self._decide()
 
     def discard(self, slot: Slot) -> None:
@@ -159,11 +162,11 @@ class Intake:
     def waiting(self) -> tuple[int, int]:
         """Slots and bytes that wait for the mover."""
         with self._changed:
-            return self._waiting_slots, self._waiting_octets
+            return len(self._waiting), self._waiting_octets
 
     def _decide(self) -> None:
         limits = self._limits
-        self._open = (self._refusal is None and not self._closed and self._waiting_slots < limits.slots
+        self._open = (self._refusal is None and not self._closed and len(self._waiting) < limits.slots
                       and self._waiting_octets < limits.octets)
         self._changed.notify_all()
 

@@ -16,7 +16,8 @@ import os
 import re
 
 from dicomserver.archive.durable import FILE_MODE, FOLDER_MODE, Folder, open_or_make, read_file, replace_file
-from dicomserver.archive.errors import (ArchiveDamaged, ArchiveLocked, ArchiveTooNew, ArchiveUnusable, InvalidUid)
+from dicomserver.archive.errors import (ArchiveDamaged, ArchiveLocked, ArchiveTooNew, ArchiveUnusable,
+                                        InvalidUid)
 from dicomserver.standard.uids import is_valid_uid
 
 FORMAT = 1
@@ -66,8 +67,8 @@ class DataDirectory:
             self._open()
         except OSError as error:
             self.close()
-            raise ArchiveUnusable(
-                f"the data directory {self.path} cannot be used: {os.strerror(error.errno or errno.EIO)}") from error
+            reason = os.strerror(error.errno or errno.EIO)
+            raise ArchiveUnusable(f"the data directory {self.path} cannot be used: {reason}") from error
         except BaseException:
             self.close()
             raise
@@ -78,7 +79,8 @@ class DataDirectory:
         self._lock = _locked(self.root, self.path)
         if not self._check_format():
             self._create()
-        self.intake, self.quarantine, self.tombstones = (self._kept(Folder(name, self.root.fd)) for name in OWN_FOLDERS)
+        self.intake, self.quarantine, self.tombstones = (
+            self._kept(Folder(name, self.root.fd)) for name in OWN_FOLDERS)
         self.opened_start = self.start = self._read_starts() + 1
         self._write_starts()
 
@@ -98,8 +100,8 @@ class DataDirectory:
         if not isinstance(version, int):
             raise ArchiveDamaged(f"{self.path}/format cannot be understood")
         if version > FORMAT:
-            raise ArchiveTooNew(f"the data directory {self.path} has format {version}, this version of dicom-server "
-                                f"knows formats up to {FORMAT}: install a newer one")
+            raise ArchiveTooNew(f"the data directory {self.path} has format {version}, this version of "
+                                f"dicom-server knows formats up to {FORMAT}: install a newer one")
         return True
 
     def _create(self) -> None:
@@ -113,7 +115,7 @@ class DataDirectory:
         replace_file(self.root, "format", json.dumps({"format": FORMAT}).encode() + b"\n")
 
     def _read_starts(self) -> int:
-        # Beginning again at 1 would give slots the numbers of earlier ones: rows could point at another's bytes.
+        # Beginning again would give slots the numbers of earlier ones: a row could point at another's bytes.
         try:
             text = read_file(self.root, "starts", 64)
         except FileNotFoundError:
@@ -128,7 +130,7 @@ class DataDirectory:
         replace_file(self.root, "starts", b"%d\n" % self.start)
 
     def next_start(self) -> int:
-        """A new range of slot numbers, durable when it returns: for the start, and when 2**32 slots were made."""
+        """A new range of slot numbers, durable when it returns, for when 2**32 slots were made."""
         self.start += 1
         self._write_starts()
         return self.start

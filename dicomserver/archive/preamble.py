@@ -53,8 +53,9 @@ class Header:
 
 def pack(preamble: Preamble, meta: bytes) -> bytes:
     """The sealed header: preamble, "DICM" and `meta` (group 0002); `dataset_offset` must be its length."""
-    fields = (MAGIC, preamble.file_length, preamble.checksum, preamble.slot, preamble.dataset_offset, preamble.flags)
-    header = bytearray(_FIELDS.pack(*fields, 0).ljust(LENGTH, b"\0") + b"DICM" + meta)
+    fields = _FIELDS.pack(MAGIC, preamble.file_length, preamble.checksum, preamble.slot,
+                          preamble.dataset_offset, preamble.flags, 0)
+    header = bytearray(fields.ljust(LENGTH, b"\0") + b"DICM" + meta)
     if len(header) != preamble.dataset_offset:
         raise ValueError("the dataset does not begin where the header ends")
     _HEADER_CHECKSUM.pack_into(header, _HEADER_CHECKSUM_AT, xxh3_64(header))
@@ -102,7 +103,8 @@ def read_header(fd: int) -> Header:
 def check_whole(fd: int, preamble: Preamble) -> None:
     """Raises InstanceDamaged unless the file has its length and the dataset its checksum; reads all of it."""
     check_length(fd, preamble)
-    if checksum_file(fd, preamble.dataset_offset, preamble.file_length - preamble.dataset_offset) != preamble.checksum:
+    length = preamble.file_length - preamble.dataset_offset
+    if checksum_file(fd, preamble.dataset_offset, length) != preamble.checksum:
         raise InstanceDamaged("the dataset's checksum does not hold")
 
 

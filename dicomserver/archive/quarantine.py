@@ -1,4 +1,4 @@
-"""Files that must neither be served nor lost: set aside with the reason beside them, for an operator to look at."""
+"""Files that must neither be served nor lost: set aside for an operator, with the reason beside them."""
 from __future__ import annotations
 
 import json
@@ -24,8 +24,9 @@ class Quarantine:
     def set_aside(self, folder: Folder, name: str, reason: str, details: Mapping[str, str | int]) -> str:
         """Moves a file of `folder` here: <name>.dcm and <name>.json; returns <name>.
 
-        Durable before it leaves its place; after a crash calling it again ends at the same name. `details` say which
-        UIDs and from which AE, never patient data. Raises QuarantineFailed, and the file is where it was.
+        Durable before it leaves its place; after a crash calling it again ends at the same name. `details`
+        say which UIDs and from which AE, never patient data. Raises QuarantineFailed, and the file is where
+        it was.
         """
         with translated(QuarantineFailed, "setting a file aside"):
             base = self._link(folder, name, _own_name(folder, name))

@@ -11,10 +11,10 @@ from dicomserver.archive.preamble import check_length, read_header
 
 def open_instance(directory: DataDirectory, slot: int, study_instance_uid: str, series_instance_uid: str,
                   sop_instance_uid: str) -> int:
-    """A descriptor of the whole file, checked to be the one of that slot and SOP Instance UID, header and length.
+    """A descriptor of the whole file, verified to be that slot's and that SOP Instance UID's.
 
-    The caller owns it; the dataset's checksum is the caller's to check. Deleting or moving the file meanwhile does not
-    disturb a reader. Raises InstanceMissing, InstanceDamaged, InvalidUid, OSError.
+    The caller owns it. Header and length are checked, the dataset's checksum is not. Deleting or moving the file meanwhile
+    does not disturb a reader. Raises InstanceMissing, InstanceDamaged, InvalidUid, OSError.
     """
     study, series, name = (checked_uid(study_instance_uid), checked_uid(series_instance_uid),
                            instance_name(sop_instance_uid))
@@ -22,7 +22,7 @@ def open_instance(directory: DataDirectory, slot: int, study_instance_uid: str, 
     if fd is None:
         fd = _open_filed(directory.root, study, series, name)
     if fd is None:
-        # The mover never removes a slot before the final name is there, unless a stray had that name meanwhile.
+        # While the mover replaces a stray, the final name is away for a moment; the slot is not.
         fd = _open(slot_name(slot), directory.intake)
     if fd is None:
         raise InstanceMissing("neither the slot nor the file is there")

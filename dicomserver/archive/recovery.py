@@ -28,7 +28,8 @@ class Verdict(Enum):
 class Found:
     """A file that was found. `header` is there when WHOLE, else maybe; `reason` says why it is not whole.
 
-    `name` is relative to the data directory and carries UIDs. The UIDs are those of the path, None in intake/.
+    `name` is relative to the data directory and carries UIDs. The UIDs are those of the path, None in
+    intake/.
     """
 
     name: str
@@ -44,11 +45,11 @@ class Found:
 
 def examine_intake(directory: DataDirectory, tombstones: Tombstones,
                    has_row: Callable[[int], bool] = lambda slot: False) -> Iterator[Found]:
-    """Every file in intake/ of earlier starts, verified by reading it whole; WHOLE ones are durable when yielded.
+    """Every file in intake/ of earlier starts, verified by reading it; the WHOLE ones are durable when yielded.
 
-    A slot without a complete header is removed, unless `has_row` says that the index knows the slot: then it is damaged.
-    Damaged and foreign files stay for the caller to set aside. Slots that a tombstone names are left to
-    the interrupted deletion. Doing it again after a crash gives the same. Raises RecoveryFailed.
+    A slot without a complete header is removed, unless `has_row` says that the index knows the slot: then it
+    is damaged. Damaged and foreign files stay for the caller to set aside. Slots that a tombstone names are
+    left to the interrupted deletion. Doing it again after a crash gives the same. Raises RecoveryFailed.
     """
     with translated(RecoveryFailed, "reading the intake"):
         # After a SIGKILL names and bytes may live in the page cache alone.

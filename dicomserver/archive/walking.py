@@ -25,12 +25,13 @@ def count_instances(directory: DataDirectory) -> int:
     return total
 
 
-def walk_instances(directory: DataDirectory, tombstones: Tombstones, *, whole: bool = False) -> Iterator[Found]:
+def walk_instances(directory: DataDirectory, tombstones: Tombstones, *,
+                   whole: bool = False) -> Iterator[Found]:
     """Every file at a final name, with its header verified; `whole` reads and verifies the dataset too.
 
-    One folder's entries at a time, so that memory stays flat. Files being deleted are left out. What is in a study's
-    or series' folder and is not of this server is FOREIGN, what is ours and not whole is DAMAGED; both are only
-    reported. Raises RecoveryFailed.
+    One folder's entries at a time, so that memory stays flat. Files being deleted are left out. What is in a
+    study's or series' folder and is not of this server is FOREIGN, what is ours and not whole is DAMAGED;
+    both are only reported. Raises RecoveryFailed.
     """
     with translated(RecoveryFailed, "walking through the files"):
         for name, series in _series_folders(directory):
@@ -69,7 +70,8 @@ def _entries(folder: Folder) -> Iterator[os.DirEntry[str]]:
         yield from entries
 
 
-def _look(series: Folder, path: str, entry: os.DirEntry[str], tombstones: Tombstones, whole: bool) -> Found | None:
+def _look(series: Folder, path: str, entry: os.DirEntry[str], tombstones: Tombstones,
+          whole: bool) -> Found | None:
     name = f"{path}/{entry.name}"
     uid = entry.name.removesuffix(SUFFIX)
     if uid == entry.name or not is_valid_uid(uid) or not entry.is_file(follow_symlinks=False):
