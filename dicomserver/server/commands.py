@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.layout import SUFFIX
 from dicomserver.index import Index, IndexFault
 from dicomserver.server.control import Command, CommandFailed, Progress
 from dicomserver.server.deletion import Deleter, DeletionStopped
@@ -66,10 +68,15 @@ def watch(statistics: Statistics, archive: Archive, index: Index, mover: Mover, 
             "waitingBytes": octets,
             "moverFails": mover.failing,
             "diskFreeBytes": archive.free_space(),
-            "quarantined": archive.quarantined(),
+            "quarantined": _quarantined(archive),
         } | _counts(index)
 
     statistics.add_source(now)
+
+
+def _quarantined(archive: Archive) -> int:
+    with os.scandir(os.path.join(archive.path, "quarantine")) as entries:
+        return sum(entry.name.endswith(SUFFIX) for entry in entries)
 
 
 def _counts(index: Index) -> dict[str, object]:

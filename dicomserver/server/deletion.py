@@ -55,10 +55,12 @@ class Deleter:
         return done
 
     def _delete(self, batch: list[Stored]) -> None:
-        if self._mover is not None:
-            # What waits is filed first. If that fails (a full disk), the mover finds them gone later.
-            self._mover.flush()
-            self._mover.forget([row.slot for row in batch])
-        deletion = self._archive.begin_delete(batch)
-        self._index.remove([row.sop_instance_uid for row in batch], [row.slot for row in batch])
-        deletion.finish()
+        waiting = self._mover.forget([row.slot for row in batch]) if self._mover is not None else []
+        try:
+            deletion = self._archive.begin_delete(batch)
+            self._index.remove([row.sop_instance_uid for row in batch], [row.slot for row in batch])
+            deletion.finish()
+        except BaseException:
+            for instance in waiting:
+                self._mover.add(instance)   # whatever is left of it still wants to be filed
+            raise

@@ -47,7 +47,6 @@ class Mover:
         self._changed = threading.Condition()
         self._waiting: dict[int, Waiting] = {}      # by slot, in the order of arrival
         self._waiting_octets = 0
-        self._forgotten: set[int] = set()
         self._moving: frozenset[int] = frozenset()  # slots of the pass under way
         self._oldest_since = 0.0
         self._asked = False         # a pass is wanted now
@@ -96,14 +95,13 @@ class Mover:
             self._changed.wait_for(lambda: self._ended >= target)
             return not self._failures
 
-    def forget(self, slots: Collection[int]) -> None:
-        """These are about to be deleted: that they are gone when their turn comes is no loss.
-
-        They keep their turn, so that the archive goes on to count what waits. Waits for a pass that has some of them.
-        """
+    def forget(self, slots: Collection[int]) -> list[Waiting]:
+        """What of these slots still waits; it is the caller's from now on. Waits for a pass that has some of them."""
         with self._changed:
             self._changed.wait_for(lambda: self._moving.isdisjoint(slots))
-            self._forgotten.update(slot for slot in slots if slot in self._waiting)
+            taken = [self._waiting.pop(slot) for slot in slots if slot in self._waiting]
+            self._waiting_octets -= sum(waiting.file_length for waiting in taken)
+            return taken
 
     def stop(self) -> bool:
         """Moves all that waits, once; -> whether that worked. What stays in the intake is found at the next start."""
@@ -175,7 +173,6 @@ class Mover:
         with self._changed:
             if worked:
                 self._failures = 0
-                self._forgotten.difference_update(self._moving)
             else:
                 # In front of what came meanwhile: the oldest first.
                 self._waiting = {waiting.slot: waiting for waiting in batch} | self._waiting
@@ -188,9 +185,9 @@ class Mover:
             self._changed.notify_all()
 
     def _report(self, outcomes: list[Outcome]) -> None:
-        missing = {outcome.waiting.slot for outcome in outcomes if outcome.result is Result.MISSING} - self._forgotten
+        missing = sum(outcome.result is Result.MISSING for outcome in outcomes)
         if missing:
-            self._log.error("%d instances were gone from the intake before they were filed", len(missing))
+            self._log.error("%d instances were gone from the intake before they were filed", missing)
         for outcome in outcomes:
             if outcome.set_aside is not None:
                 self._log.error("a file that no row knows had an instance's name and was set aside as quarantine/%s",

@@ -10,6 +10,8 @@ from dicomserver.server.reception import Reception
 from dicomserver.server.settings import ServerSettings
 from dicomserver.services.describe import describe_file
 
+_DESCRIPTORS = 65536
+
 
 class RealRooms:
     """What dicomserver.server.server.Server asks for."""
@@ -28,7 +30,8 @@ class RealRooms:
 
 
 def raise_descriptor_limit() -> None:
-    """As many descriptors as the system lets us have: connections and slots need them, and select() is not used."""
+    """The system's default is meant for programs that use select(); connections and slots may need more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
