@@ -108,12 +108,12 @@ def test_with_nothing_to_do_it_does_nothing(rooms, mover):
     assert rooms.calls == []
 
 
-def test_while_it_fails_stores_are_refused_and_it_recovers_by_itself(rooms, mover, caplog):
+def test_while_it_fails_stores_are_refused_and_it_recovers_by_itself(rooms, mover, caplog, tools):
     failing = mover(batch=1, first_retry_seconds=0.05, longest_retry_seconds=0.05)
     rooms.filing_error = FilingFailed("filing instances", errno.ENOSPC)
     failing.add(instance(1))
     assert rooms.refusals.get(timeout=10) == "filing instances: No space left on device"
-    assert failing.failing
+    tools.wait_until(lambda: failing.failing)
     failing.add(instance(2))
     rooms.refusals.get(timeout=10)
     rooms.filing_error = None
