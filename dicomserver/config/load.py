@@ -28,7 +28,8 @@ INDEX_FILE = "dicom-server.db"
 LONGEST_FILE = 1 << 20
 
 VARIABLES = {PREFIX + attribute.upper(): attribute for attribute in Configuration.model_fields}
-_SWITCHES = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
+_SWITCHES = {"true": True, "yes": True, "on": True, "1": True,
+             "false": False, "no": False, "off": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True)

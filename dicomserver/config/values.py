@@ -10,7 +10,9 @@ import ipaddress
 import os
 from pathlib import Path
 
-AE_TITLE = "an AE title: 1 to 16 printable ASCII characters, no backslash"
+from dicomserver.standard.uids import is_valid_uid
+
+AE_TITLE = "an AE title: 1 to 16 printable ASCII characters, no backslash, not like a path"
 PORT = "a whole number from 1 to 65535"
 IN_MEMORY = "memory:"
 SQLITE = "sqlite:///"
@@ -20,7 +22,8 @@ _POSTGRES = ("postgres://", "postgresql://")
 def ae_title(text: str) -> str:
     """`text` without leading and trailing spaces, which do not count (PS3.5 6.2, VR AE)."""
     title = text.strip(" ")
-    if not 1 <= len(title) <= 16 or not all(" " <= c <= "~" and c != "\\" for c in title):
+    like_a_path = not {part.strip(" ") for part in title.split("/")}.isdisjoint(("", ".", ".."))
+    if like_a_path or len(title) > 16 or not all(" " <= c <= "~" and c != "\\" for c in title):
         raise ValueError(AE_TITLE)
     return title
 
@@ -30,6 +33,20 @@ def port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 5 or not 1 <= int(text) <= 65535:
         raise ValueError(PORT)
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """A deadline from what was typed."""
+    if not text.isascii() or len(text) > 10 or not text.replace(".", "", 1).isdigit() or not 0 < float(text) <= 86400:
+        raise ValueError("a number of seconds, more than 0 and at most 86400")
+    return float(text)
+
+
+def uid(text: str) -> str:
+    """A UID (PS3.5 9.1)."""
+    if not is_valid_uid(text):
+        raise ValueError("a UID: digits and single dots, at most 64 characters")
+    return text
 
 
 def host(text: str) -> str:

@@ -1,0 +1,26 @@
+"""`dicom-server check-config`: says what is wrong with a configuration file."""
+
+from __future__ import annotations
+
+import argparse
+
+from dicomserver.cli import arguments
+from dicomserver.config.load import check_file
+from dicomserver.config.problems import ConfigurationError
+
+
+def parser() -> argparse.ArgumentParser:
+    made = arguments.parser("check-config", "Say what is wrong with a configuration file, in one line per problem.",
+                            "dicom-server check-config /etc/dicom-server/dicom-server.yaml")
+    made.add_argument("file", metavar="FILE", help="JSON or YAML")
+    return made
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        check_file(options.file)
+    except ConfigurationError as error:
+        print(error)
+        return error.exit_code
+    print(f"{options.file}: good")
+    return arguments.EXIT_SUCCESS
