@@ -14,6 +14,7 @@ from dicomserver.config.problems import Problem, shown
 
 _KEYS_WANTED = "a configuration is keys and values, such as port: 11112"
 _TOO_DEEP = "nested too deeply"
+_HINTS = {"mapping values are not allowed here": "a colon where none is allowed: write such a text in quotes"}
 _JSON_BEGINS = re.compile(r'\s*\{\s*"')
 
 
@@ -109,7 +110,8 @@ def _yaml(text: str) -> dict[str, Any]:
         content = loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _error(_place(mark) if mark else "", error.problem or "not valid YAML") from None
+        what = error.problem or "not valid YAML"
+        raise _error(_place(mark) if mark else "", _HINTS.get(what, what)) from None
     except yaml.YAMLError:
         raise _error("", "neither JSON nor YAML: it has characters that no text has") from None
     except RecursionError:

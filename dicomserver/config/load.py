@@ -77,21 +77,26 @@ def _keeping(problems: list[Problem], read: Any, source: Any) -> dict[str, Any]:
 
 def _read_file(file: str) -> dict[str, Any]:
     try:
-        with open(file, "rb") as stream:
-            data = stream.read(LONGEST_FILE + 1)
-        if len(data) > LONGEST_FILE:
-            raise ContentError([Problem("", f"longer than {LONGEST_FILE} bytes: that is no configuration")])
-        content = parse(data.decode("utf-8"))
+        content = parse(_text_of(file))
         problems = problems_in(content)
-    except OSError as error:
-        problems = [Problem("", f"cannot be read: {error.strerror}")]
-    except UnicodeDecodeError as error:
-        problems = [Problem("", f"not UTF-8 text (byte {error.start})")]
     except ContentError as error:
         problems = error.problems
     if problems:
         raise ConfigurationError([replace(problem, file=file) for problem in problems])
     return content
+
+
+def _text_of(file: str) -> str:
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(LONGEST_FILE + 1)
+        if len(data) > LONGEST_FILE:
+            raise ContentError([Problem("", f"longer than {LONGEST_FILE} bytes: that is no configuration")])
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ContentError([Problem("", f"not UTF-8 text (byte {error.start})")]) from None
+    except (OSError, ValueError) as error:
+        raise ContentError([Problem("", f"cannot be read: {getattr(error, 'strerror', error)}")]) from None
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -10,8 +10,6 @@ import ipaddress
 import os
 from pathlib import Path
 
-from dicomserver.standard.uids import is_valid_uid
-
 AE_TITLE = "an AE title: 1 to 16 printable ASCII characters, no backslash, not like a path"
 PORT = "a whole number from 1 to 65535"
 IN_MEMORY = "memory:"
@@ -40,13 +38,6 @@ def seconds(text: str) -> float:
     if not text.isascii() or len(text) > 10 or not text.replace(".", "", 1).isdigit() or not 0 < float(text) <= 86400:
         raise ValueError("a number of seconds, more than 0 and at most 86400")
     return float(text)
-
-
-def uid(text: str) -> str:
-    """A UID (PS3.5 9.1)."""
-    if not is_valid_uid(text):
-        raise ValueError("a UID: digits and single dots, at most 64 characters")
-    return text
 
 
 def host(text: str) -> str:
