@@ -69,6 +69,7 @@ class Lobby:
         self._wake_lock = threading.Lock()
         self._epoll.register(self._wake, select.EPOLLIN)
         self._doors_open_at: float | None = None
+        self._out_of_descriptors = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="lobby")
 
@@ -159,6 +160,7 @@ class Lobby:
                 # accept(2): errors of the new connection, not of the door, come out here too.
                 self._log.debug("a connection was gone before it was accepted: %s", errno.errorcode.get(error.errno or 0))
                 continue
+            self._out_of_descriptors = False
             self._welcome(Guest(connection, address, time.monotonic()))
 
     def _welcome(self, guest: Guest) -> None:
@@ -302,7 +304,9 @@ class Lobby:
         elif self._waiting:
             self._evict(next(iter(self._waiting.values())))
         elif self._doors_open_at is None:
-            self._log.error("no descriptors left for new connections")
+            if not self._out_of_descriptors:
+                self._log.error("no descriptors left for new connections")
+            self._out_of_descriptors = True
             for fd in self._doors:
                 self._epoll.unregister(fd)
             self._doors_open_at = time.monotonic() + _ACCEPT_AGAIN_SECONDS

@@ -22,7 +22,8 @@ class MoverSettings:
     """When instances go from the intake to their folders."""
 
     interval_seconds: float = 1.0
-    batch: int = 256
+    batch: int = 256                    # so many instances, or so many bytes, do not wait for the interval
+    batch_octets: int = 256 << 20
     first_retry_seconds: float = 1.0
     longest_retry_seconds: float = 30.0
 
