@@ -10,8 +10,10 @@ from dicomserver.config.problems import ConfigurationError
 
 
 def parser() -> argparse.ArgumentParser:
-    made = arguments.parser("check-config", "Say what is wrong with a configuration file, in one line per problem.",
-                            "dicom-server check-config /etc/dicom-server/dicom-server.yaml")
+    made = arguments.parser(
+        "check-config",
+        "Say what is wrong with a configuration file, in one line per problem; exit 0 or 78.",
+        "dicom-server check-config /etc/dicom-server/dicom-server.yaml")
     made.add_argument("file", metavar="FILE", help="JSON or YAML")
     return made
 

@@ -1,4 +1,4 @@
-"""The options that say how a server is configured: those of `start`, and of what works on its data directory."""
+"""The options that say how a server is configured, for `start` and what works on its data directory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dicomserver.config.load import Flag, load
 from dicomserver.config.schema import Configuration
 
 _STORAGE = (
-    ("data_directory", ("--data-dir",), "DIR", "where files and the SQLite index live (default: ./dicom-data)"),
-    ("database_url", ("--database-url",), "URL", "sqlite:///absolute/path, memory:, postgres://user:pw@host/db"),
+    ("data_directory", ("--data-dir",), "DIR", "the files and the SQLite index (default: ./dicom-data)"),
+    ("database_url", ("--database-url",), "URL", "sqlite:///absolute/path or memory:"),
 )
 _NETWORK = (
     ("ae_title", ("--aet", "-a"), "AET", "our AE title (default: DICOMKIT_SCP)"),

@@ -1,12 +1,13 @@
 """The `dicom-server` command: finds the subcommand, loads its module alone, and ends with its exit code.
 
-0 success; 1 the thing failed; 2 usage; 78 bad configuration. A mistake of the user is one line, never a traceback.
+0 success; 1 the thing failed; 2 usage; 78 bad configuration. A user's mistake is one line, never a traceback.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `dicom-server` with `arguments` (default: those of the process); the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no such letter is no failure
     try:
         return _run(arguments)
     except ConfigurationError as error:
@@ -73,7 +77,7 @@ def _say(text: str, exit_code: int) -> int:
 
 def _help() -> str:
     listed = "\n".join(f"  {name:<14}{summary}" for name, (_, summary) in COMMANDS.items())
-    return f"""usage: dicom-server [COMMAND] [OPTION…]
+    return f"""usage: dicom-server [COMMAND] [OPTION ...]
 
 A PACS: receives, keeps, finds, hands out and shows medical images.
 

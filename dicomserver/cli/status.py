@@ -11,11 +11,12 @@ from dicomserver.scu.failures import AssociationFailed
 
 
 def parser() -> argparse.ArgumentParser:
-    made = arguments.parser("status", "Ask a server whether it runs and answers (C-ECHO); exit 0 or 1.",
-                            "dicom-server status --port 11112 --verbose --calling-ae TEST_SCU --called-ae MY_PACS",
-                            short_help=False)
-    title = arguments.checked(values.ae_title)
-    made.add_argument("--host", "-h", type=arguments.checked(values.host), default="localhost", metavar="HOST",
+    made = arguments.parser(
+        "status", "Ask a server whether it runs and answers (C-ECHO); exit 0 or 1.",
+        "dicom-server status --port 11112 --verbose --calling-ae TEST_SCU --called-ae MY_PACS",
+        short_help=False)
+    host, title = arguments.checked(values.host), arguments.checked(values.ae_title)
+    made.add_argument("--host", "-h", type=host, default="localhost", metavar="HOST",
                       help="where the server runs (default: localhost)")
     arguments.add_port(made)
     made.add_argument("--calling-ae", type=title, default="DICOM_ECHO", metavar="AET",

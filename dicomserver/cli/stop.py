@@ -11,9 +11,11 @@ from dicomserver.server import control_client
 
 
 def parser() -> argparse.ArgumentParser:
-    made = arguments.parser("stop", "Stop the server on this machine: running transfers finish or, after the grace "
-                            "period,\nare aborted cleanly. Returns when the server is gone; exit 0, or 1 with the "
-                            "reason.", "dicom-server stop --port 11112")
+    made = arguments.parser(
+        "stop",
+        "Stop the server on this machine: running transfers finish or, after the grace period,\n"
+        "are aborted cleanly. Returns when the server is gone; exit 0, or 1 with the reason.",
+        "dicom-server stop --port 11112")
     arguments.add_port(made)
     made.add_argument("--timeout", type=arguments.checked(values.seconds), metavar="SECONDS",
                       help="the longest wait for its end (default: no limit)")

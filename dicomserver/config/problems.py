@@ -46,7 +46,7 @@ def shown(value: object) -> str:
     """A value as it stands in a message: one line, bounded, control characters escaped."""
     if isinstance(value, (str, bool, int, float)) or value is None:
         text = json.dumps(value)
-        return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+        return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
     if isinstance(value, list):
         return "a list"
     if isinstance(value, dict):

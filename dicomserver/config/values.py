@@ -35,7 +35,8 @@ def port(text: str) -> int:
 
 def seconds(text: str) -> float:
     """A deadline from what was typed."""
-    if not text.isascii() or len(text) > 10 or not text.replace(".", "", 1).isdigit() or not 0 < float(text) <= 86400:
+    is_number = text.isascii() and len(text) <= 10 and text.replace(".", "", 1).isdigit()
+    if not is_number or not 0 < float(text) <= 86400:
         raise ValueError("a number of seconds, more than 0 and at most 86400")
     return float(text)
 

@@ -65,7 +65,8 @@ DATABASES = "sqlite:///absolute/path or memory:"
         (
             {"databaseURL": "postgres://u:secret@h/d"},
             [
-                f'databaseURL: "postgres://u:***@h/d" is not allowed: this version has no PostgreSQL yet; allowed is {DATABASES}'
+                f'databaseURL: "postgres://u:***@h/d" is not allowed: this version has no PostgreSQL yet; '
+                f"allowed is {DATABASES}"
             ],
         ),
         ({"artimSeconds": 0}, ["artimSeconds: 0 is not allowed; allowed is a number from 0.1 to 3600"]),

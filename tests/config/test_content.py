@@ -11,7 +11,8 @@ KEYS = {
     "artimSeconds": 1.5,
     "knownDestinations": {"WS1": {"host": "h", "port": 1}},
 }
-JSON = """{"aeTitle": "MY_PACS", "port": 104, "verbose": true, "allowedCallingAETitles": ["A", "B"], "logFile": null,
+JSON = """{"aeTitle": "MY_PACS", "port": 104, "verbose": true, "allowedCallingAETitles": ["A", "B"],
+ "logFile": null,
  "artimSeconds": 1.5, "knownDestinations": {"WS1": {"host": "h", "port": 1}}}"""
 YAML = """# a comment
 aeTitle: MY_PACS

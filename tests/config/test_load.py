@@ -101,7 +101,7 @@ def test_each_option_has_a_variable():
         ({"DICOM_SERVER_PORT": "70000"}, f"DICOM_SERVER_PORT: 70000 is not allowed; allowed is {PORT}"),
         (
             {"DICOM_SERVER_PORT": "9" * 5000},
-            f'DICOM_SERVER_PORT: "{"9" * 63}… is not allowed; allowed is {PORT}',
+            f'DICOM_SERVER_PORT: "{"9" * 63}... is not allowed; allowed is {PORT}',
         ),
         (
             {"DICOM_SERVER_VERBOSE": "maybe"},
@@ -117,7 +117,8 @@ def test_each_option_has_a_variable():
         ),
         (
             {"DICOM_SERVER_KNOWN_DESTINATIONS": "[" * 100_000},
-            f'DICOM_SERVER_KNOWN_DESTINATIONS: "{"[" * 63}… is not allowed; allowed is a mapping of AE titles',
+            f'DICOM_SERVER_KNOWN_DESTINATIONS: "{"[" * 63}... is not allowed; '
+            "allowed is a mapping of AE titles",
         ),
         (
             {"DICOM_SERVER_KNOWN_DESTINATIONS": '{"WS1": {"host": "h", "port": 0}}'},
