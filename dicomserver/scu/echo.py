@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dicomserver.scu.failures import NotNegotiated, Violated
 from dicomserver.scu.requester import Requester
-from dicomserver.session.negotiation import propose
+from dicomserver.session.proposal import propose
 from dicomserver.standard.uids import EXPLICIT_VR_LE, IMPLICIT_VR_LE, VERIFICATION
 from dicomserver.wire.command import CommandSet, encode_command
 from dicomserver.wire.commands import C_ECHO_RQ, C_ECHO_RSP

@@ -10,7 +10,8 @@ from typing import Any
 
 from dicomserver.scu.failures import Aborted, Refused, Silent, Unreachable, Violated
 from dicomserver.session.machine import StateMachine
-from dicomserver.session.negotiation import AcceptedContext, NegotiationError, accepted, peer_maximum_length
+from dicomserver.session.negotiation import AcceptedContext, NegotiationError, peer_maximum_length
+from dicomserver.session.proposal import accepted
 from dicomserver.session.states import EVENT_OF_PDU_TYPE, Event, State
 from dicomserver.wire.command import CommandSet, decode_command
 from dicomserver.wire.errors import WireError
@@ -211,8 +212,9 @@ class Requester:
         """Aborts, for `event` has happened (None: the machine knows already)."""
         if event is not None:
             self._machine.on(event)
-        effect = self._machine.effect
-        self._farewell(Abort(source=effect.abort_source or 0 if effect else 0, reason=reason))
+        # A reason counts only in the abort of the service-provider (PS3.8 9.3.8).
+        source = self._machine.effect.abort_source
+        self._farewell(Abort(source=source, reason=reason if source else 0))
         self._socket.close()
         return Violated(what)
 

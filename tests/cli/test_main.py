@@ -14,7 +14,11 @@ DICOM_SERVER = Path(sys.executable).parent / "dicom-server"
 
 def typed(*arguments, environment=None, folder=None):
     return subprocess.run(
-        [DICOM_SERVER, *arguments], capture_output=True, text=True, timeout=60, cwd=folder,
+        [DICOM_SERVER, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=folder,
         env={"PATH": "/usr/bin:/bin", **(environment or {})},
     )
 
@@ -49,16 +53,26 @@ def test_version():
         (["start", "--prot", "1"], "dicom-server start: unrecognized arguments: --prot 1;"),
         (["--prot", "1"], "dicom-server start: unrecognized arguments: --prot 1;"),
         (["start", "--por", "1"], "dicom-server start: unrecognized arguments: --por 1;"),
-        (["start", "--database", "mysql"], "dicom-server start: argument --database: invalid choice: 'mysql'"),
+        (
+            ["start", "--database", "mysql"],
+            "dicom-server start: argument --database: invalid choice: 'mysql'",
+        ),
         (["stop", "--port"], "dicom-server stop: argument --port/-p: expected one argument;"),
-        (["stop", "--port", "0"], "dicom-server stop: argument --port/-p: '0' is not a whole number from 1 to 65535;"),
+        (
+            ["stop", "--port", "0"],
+            "dicom-server stop: argument --port/-p: '0' is not a whole number from 1 to 65535;",
+        ),
         (["check-config"], "dicom-server check-config: the following arguments are required: FILE;"),
         (["index"], "dicom-server index: the following arguments are required: COMMAND;"),
-        (["start", "--port", "70000"],
-         "dicom-server: --port: 70000 is not allowed; allowed is a whole number from 1 to 65535"),
+        (
+            ["start", "--port", "70000"],
+            "dicom-server: --port: 70000 is not allowed; allowed is a whole number from 1 to 65535",
+        ),
         (["--aet", "SEVENTEENLETTERS!"], 'dicom-server: --aet: "SEVENTEENLETTERS!" is not allowed;'),
-        (["start", "--database", "none", "--database-url", "sqlite:///x.db"],
-         'dicom-server: --database: none contradicts --database-url "sqlite:///x.db"'),
+        (
+            ["start", "--database", "none", "--database-url", "sqlite:///x.db"],
+            'dicom-server: --database: none contradicts --database-url "sqlite:///x.db"',
+        ),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(arguments, line, tmp_path):

@@ -7,8 +7,15 @@ from dicomserver.cli.main import main
 from dicomserver.server import control_client
 
 FIGURES = {
-    "uptimeSeconds": 93784.5, "connectionsTotal": 12, "connectionsRejected": 2, "associationsTotal": 10,
-    "bytesIn": 1_234_567_890, "bytesOut": 999, "instances": 5, "somethingNew": 7, "diskFreeBytes": None,
+    "uptimeSeconds": 93784.5,
+    "connectionsTotal": 12,
+    "connectionsRejected": 2,
+    "associationsTotal": 10,
+    "bytesIn": 1_234_567_890,
+    "bytesOut": 999,
+    "instances": 5,
+    "somethingNew": 7,
+    "diskFreeBytes": None,
     "services": {"C-ECHO": {"requests": 3, "failures": 0}, "C-STORE": {"requests": 6, "failures": 1}},
 }
 
@@ -57,7 +64,14 @@ def test_no_server(running, capsys):
 
 @pytest.mark.parametrize(
     "count, text",
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (1_500_000, "1.5 MB"), (2 * 10**9, "2.0 GB"), (5 * 10**15, "5000.0 TB")],
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (1_500_000, "1.5 MB"),
+        (2 * 10**9, "2.0 GB"),
+        (5 * 10**15, "5000.0 TB"),
+    ],
 )
 def test_sizes(count, text):
     assert stats.size(count) == text

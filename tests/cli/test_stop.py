@@ -10,7 +10,10 @@ def test_it_waits_until_the_server_is_gone(monkeypatch, capsys):
     assert main(["stop", "--port", "11112"]) == 0
     assert main(["stop", "-p", "104", "--timeout", "2.5"]) == 0
     assert asked == [(11112, None), (104, 2.5)]
-    assert capsys.readouterr().out == "The server on port 11112 has stopped\nThe server on port 104 has stopped\n"
+    assert (
+        capsys.readouterr().out
+        == "The server on port 11112 has stopped\nThe server on port 104 has stopped\n"
+    )
 
 
 @pytest.mark.parametrize(
