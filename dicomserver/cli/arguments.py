@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from dicomserver.config import values
+from dicomserver.config.problems import printable
 
 EXIT_SUCCESS = 0
 EXIT_FAILED = 1
@@ -26,7 +29,8 @@ class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        """Ends the process with exit code 2."""
+        print(f"{self.prog}: {printable(message)}; see {self.prog} --help", file=sys.stderr)
         sys.exit(EXIT_USAGE)
 
 
@@ -38,9 +42,18 @@ def parser(command: str, summary: str, example: str, *, short_help: bool = True)
     return made
 
 
-def add_port(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--port", "-p", type=checked(values.port), default=11112, metavar="PORT",
-                      help="the DICOM port of the server (default: 11112)")
+def add_port(made: argparse.ArgumentParser, default: str = "11112") -> None:
+    """--port, -p."""
+    made.add_argument("--port", "-p", type=checked(values.port), default=default, metavar="PORT",
+                      help=f"the DICOM port of the server (default: {default})")
+
+
+def add_control(made: argparse.ArgumentParser) -> None:
+    """The options that find the control socket of a server on this machine; the environment says the defaults."""
+    add_port(made, os.environ.get("DICOM_SERVER_PORT") or "11112")
+    made.add_argument("--control-dir", type=Path, metavar="DIR",
+                      default=os.environ.get("DICOM_SERVER_CONTROL_SOCKET_DIRECTORY") or None,
+                      help="where the control socket is, if the server's controlSocketDirectory says so")
 
 
 def checked(check: Callable[[str], object]) -> Callable[[str], object]:

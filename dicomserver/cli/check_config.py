@@ -10,6 +10,7 @@ from dicomserver.config.problems import ConfigurationError
 
 
 def parser() -> argparse.ArgumentParser:
+    """The options of `check-config`."""
     made = arguments.parser(
         "check-config",
         "Say what is wrong with a configuration file, in one line per problem; exit 0 or 78.",
@@ -19,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Prints every problem, or that there is none; 0 or 78."""
     try:
         check_file(options.file)
     except ConfigurationError as error:

@@ -36,6 +36,7 @@ def add_storage(made: argparse.ArgumentParser) -> None:
 
 
 def add_network(made: argparse.ArgumentParser) -> None:
+    """The options that say who we are and who may call, and the switches."""
     _add(made, _NETWORK)
     for attribute, spellings, text in _SWITCHES:
         made.add_argument(*spellings, dest=attribute, action="store_true", default=None, help=text)

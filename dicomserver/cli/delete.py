@@ -15,6 +15,7 @@ COUNT_SECONDS = 60
 
 
 def parser() -> argparse.ArgumentParser:
+    """The options of `delete`."""
     made = arguments.parser(
         "delete",
         "Delete a study, a series or an instance from the server on this machine. What is deleted cannot be\n"
@@ -26,22 +27,24 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--series", type=uid, metavar="UID", help="the Series Instance UID")
     what.add_argument("--instance", type=uid, metavar="UID", help="the SOP Instance UID")
     made.add_argument("--yes", "-y", action="store_true", help="do not ask")
-    arguments.add_port(made)
+    arguments.add_control(made)
     return made
 
 
 def run(options: argparse.Namespace) -> int:
+    """Shows how much it is, asks, deletes; the exit code. Raises Usage, Failed."""
     level = next(level for level in ("study", "series", "instance") if getattr(options, level))
     selected = {level: getattr(options, level)}
     if not options.yes and not sys.stdin.isatty():
         raise Usage("delete asks before it deletes, and there is nobody to ask: give --yes")
     with translated():
-        counts = control_client.call(options.port, "count", selected, timeout=COUNT_SECONDS)
+        counts = control_client.call(options.port, "count", selected, timeout=COUNT_SECONDS,
+                                     folder=options.control_dir)
         if not counts["instances"]:
             raise Failed(f"this server has no such {level}")
         if not options.yes and not _agreed(_in_words(counts)):
             raise Failed("nothing was deleted")
-        done = control_client.call(options.port, "delete", selected)
+        done = control_client.call(options.port, "delete", selected, folder=options.control_dir)
     print(f"Deleted: {_plural(done['instances'], 'instance')}")
     return arguments.EXIT_SUCCESS
 
@@ -58,7 +61,8 @@ def _agreed(what: str) -> bool:
 
 
 def _in_words(counts: dict) -> str:
-    return ", ".join((_plural(counts["studies"], "study", "studies"), _plural(counts["series"], "series", "series"),
+    return ", ".join((_plural(counts["studies"], "study", "studies"),
+                      _plural(counts["series"], "series", "series"),
                       _plural(counts["instances"], "instance")))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from dicomserver.cli import arguments
@@ -15,23 +16,25 @@ ANSWER_SECONDS = 30
 
 
 def parser() -> argparse.ArgumentParser:
+    """The options of `stats`."""
     made = arguments.parser("stats", "Show what the server on this machine has done since it started.",
                             "dicom-server stats --port 11112")
-    arguments.add_port(made)
+    arguments.add_control(made)
     made.add_argument("--json", action="store_true", help="one JSON object, as the server has it")
     return made
 
 
 def run(options: argparse.Namespace) -> int:
-    figures = fetch(options.port)
+    """Prints the figures; the exit code. Raises Failed."""
+    figures = fetch(options.port, options.control_dir)
     print(json.dumps(figures, indent=2) if options.json else "\n".join(table(figures)))
     return arguments.EXIT_SUCCESS
 
 
-def fetch(port: int) -> dict[str, Any]:
+def fetch(port: int, folder: Path | None = None) -> dict[str, Any]:
     """The figures of the server on `port` of this machine. Raises Failed."""
     with translated():
-        return control_client.call(port, "stats", timeout=ANSWER_SECONDS)
+        return control_client.call(port, "stats", timeout=ANSWER_SECONDS, folder=folder)
 
 
 def table(figures: Mapping[str, Any]) -> Iterator[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 
 from dicomserver.cli import arguments
+from dicomserver.cli.stats import fetch, table
 from dicomserver.config import values
 from dicomserver.scu.echo import Echo, echo
 from dicomserver.scu.failures import AssociationFailed
 
 
 def parser() -> argparse.ArgumentParser:
+    """The options of `status`; -h is the host."""
     made = arguments.parser(
         "status", "Ask a server whether it runs and answers (C-ECHO); exit 0 or 1.",
         "dicom-server status --port 11112 --verbose --calling-ae TEST_SCU --called-ae MY_PACS",
@@ -31,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Prints whether the server answers; 0 or 1."""
     where = f"{options.host}:{options.port}"
     try:
         answer = echo(options.host, options.port, calling_ae_title=options.calling_ae,
@@ -46,6 +49,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _tell_more(answer: Echo, port: int) -> None:
-    print(f"Status: {answer.status:04X}H")
-    print(f"Association: {answer.association_seconds * 1000:.1f} ms")
-    print(f"Round trip: {answer.echo_seconds * 1000:.1f} ms")
+    print(f"Status                  {answer.status:04X}H")
+    print(f"Association             {answer.association_seconds * 1000:.1f} ms")
+    print(f"Round trip              {answer.echo_seconds * 1000:.1f} ms")
+    if not answer.is_same_machine:
+        return
+    try:
+        print("\n".join(table(fetch(port))))
+    except arguments.Failed as error:
+        print(f"Statistics              none ({error})")

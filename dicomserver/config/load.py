@@ -20,7 +20,7 @@ from dicomserver.config import values
 from dicomserver.config.check import nearest, problems_in
 from dicomserver.config.content import ContentError, parse
 from dicomserver.config.problems import ConfigurationError, Problem, masked, shown
-from dicomserver.config.schema import KEYS, Configuration, key_of
+from dicomserver.config.schema import Configuration, key_of
 
 PREFIX = "DICOM_SERVER_"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
