@@ -34,8 +34,9 @@ class Control:
     """commands: by name; `stop` is not among them: it calls `on_stop` and is answered by `finish`."""
 
     def __init__(self, port: int, commands: Mapping[str, Command], on_stop: Callable[[], None],
-                 log: logging.Logger) -> None:
+                 log: logging.Logger, folder: Path | None = None) -> None:
         self._port = port
+        self._folder = folder
         self._commands = commands
         self._on_stop = on_stop
         self._log = log
@@ -57,7 +58,7 @@ class Control:
     def start(self) -> None:
         """Raises ControlUnavailable."""
         try:
-            path = control_socket.make_folder() / control_socket.socket_name(self._port)
+            path = control_socket.make_folder(self._folder) / control_socket.socket_name(self._port)
             self._door = _open_door(path)
         except OSError as error:
             raise ControlUnavailable(f"the control socket cannot be made: {error.strerror or error}") from error

@@ -6,6 +6,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from dicomserver.server import control_socket
 
@@ -25,19 +26,19 @@ class CommandFailed(Exception):
 
 
 def call(port: int, command: str, args: dict | None = None, on_progress: Callable[[dict], None] | None = None,
-         timeout: float | None = None) -> dict:
+         timeout: float | None = None, folder: Path | None = None) -> dict:
     """The result of a command of the server on `port` of this machine.
 
-    timeout: seconds to the next line of its answer. Raises NotRunning, NotAllowed, CommandFailed.
+    timeout: seconds to the next line of its answer. folder: where its socket is, if configured. Raises NotRunning, NotAllowed, CommandFailed.
     """
-    with _connect(port) as connection:
+    with _connect(port, folder) as connection:
         return _converse(connection, {"command": command, "args": args or {}}, on_progress, timeout)
 
 
-def stop(port: int, timeout: float | None = None) -> None:
+def stop(port: int, timeout: float | None = None, folder: Path | None = None) -> None:
     """Returns when the server and its process are gone. Raises as `call` does; CommandFailed if it takes longer."""
     end = None if timeout is None else time.monotonic() + timeout
-    with _connect(port) as connection:
+    with _connect(port, folder) as connection:
         process = _process(control_socket.peer(connection)[0])
         try:
             _converse(connection, {"command": "stop"}, None, timeout)
@@ -48,11 +49,11 @@ def stop(port: int, timeout: float | None = None) -> None:
                 os.close(process)
 
 
-def _connect(port: int) -> socket.socket:
+def _connect(port: int, chosen: Path | None) -> socket.socket:
     refused = False
-    for folder in control_socket.folders():
+    for folder in control_socket.folders(chosen):
         path = folder / control_socket.socket_name(port)
-        if not control_socket.is_trusted(folder):
+        if not control_socket.is_trusted(folder, chosen):
             continue
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

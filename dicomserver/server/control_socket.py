@@ -21,8 +21,10 @@ class LineError(Exception):
     """The other side closed, was too slow, or sent no JSON object in a line of bearable length."""
 
 
-def folders() -> list[Path]:
-    """The folders in which this user's control sockets can be, the preferred one first."""
+def folders(chosen: Path | None = None) -> list[Path]:
+    """The folders in which this user's control sockets can be, the preferred one first; or just the one chosen."""
+    if chosen is not None:
+        return [chosen]
     found = [RUN_FOLDER]
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
         found.append(Path(runtime) / "dicom-server")
@@ -34,8 +36,11 @@ def socket_name(port: int) -> str:
     return f"{port}.sock"
 
 
-def make_folder() -> Path:
+def make_folder(chosen: Path | None = None) -> Path:
     """The folder for a new control socket; made if need be. Raises OSError when none of them will do."""
+    if chosen is not None:
+        chosen.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return chosen
     candidates = folders()
     if _is_folder(RUN_FOLDER) and os.access(RUN_FOLDER, os.W_OK | os.X_OK, effective_ids=True):
         return RUN_FOLDER
@@ -58,9 +63,9 @@ def is_private(folder: Path) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
 
 
-def is_trusted(folder: Path) -> bool:
-    """Whether a client believes what it finds in `folder`."""
-    return _is_folder(folder) if folder == RUN_FOLDER else is_private(folder)
+def is_trusted(folder: Path, chosen: Path | None = None) -> bool:
+    """Whether a client believes what it finds in `folder`: what the administrator made or named, or what is private."""
+    return _is_folder(folder) if folder in (RUN_FOLDER, chosen) else is_private(folder)
 
 
 def _is_folder(folder: Path) -> bool:

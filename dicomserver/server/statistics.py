@@ -25,7 +25,7 @@ class Statistics:
         self._bytes_in = 0
         self._bytes_out = 0
         self._services: dict[str, ServiceCount] = {}
-        self._gauges: dict[str, Callable[[], object]] = {}
+        self._sources: list[Callable[[], dict[str, object]]] = []
 
     def connection(self) -> None:
         """A connection was accepted by the listener."""
@@ -42,23 +42,20 @@ class Statistics:
         with self._lock:
             self._associations += 1
 
-    def request(self, service: str, failed: bool) -> None:
-        """A request was answered; `service` is the name of its DIMSE service, such as C-STORE."""
+    def answered(self, service: str, failed: bool, received: int = 0, sent: int = 0) -> None:
+        """A request was answered; `service` is the name of its DIMSE service, such as C-STORE. received, sent: bytes."""
         with self._lock:
             count = self._services.get(service)
             if count is None:
                 count = self._services[service] = ServiceCount()
             count.requests += 1
             count.failures += failed
-
-    def traffic(self, received: int, sent: int) -> None:
-        with self._lock:
             self._bytes_in += received
             self._bytes_out += sent
 
-    def gauge(self, name: str, read: Callable[[], object]) -> None:
-        """`read()` is asked for the value of `name` at each snapshot, outside the lock; its value goes into JSON."""
-        self._gauges[name] = read
+    def add_source(self, read: Callable[[], dict[str, object]]) -> None:
+        """`read()` is asked for more figures at each snapshot, outside the lock; they go into JSON."""
+        self._sources.append(read)
 
     def snapshot(self) -> dict[str, object]:
         with self._lock:
@@ -72,4 +69,6 @@ class Statistics:
                 "services": {name: {"requests": count.requests, "failures": count.failures}
                              for name, count in sorted(self._services.items())},
             }
-        return counted | {name: read() for name, read in self._gauges.items()}
+        for read in self._sources:
+            counted |= read()
+        return counted

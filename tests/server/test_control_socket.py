@@ -35,8 +35,9 @@ def test_then_a_private_folder_among_the_temporary_ones(places):
 
 @pytest.mark.parametrize("trap", ["link", "file", "open to others", "another's"])
 def test_a_temporary_folder_that_another_prepared_is_not_used(places, trap, monkeypatch):
-    user = os.geteuid()
-    folder = places / "tmp" / f"dicom-server-{user + (trap == OTHER)}"
+    user = os.geteuid() + (trap == "another's")
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    folder = places / "tmp" / f"dicom-server-{user}"
     if trap == "link":
         (places / "elsewhere").mkdir(mode=0o700)
         folder.symlink_to(places / "elsewhere")

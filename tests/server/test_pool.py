@@ -83,13 +83,11 @@ def test_a_large_pool_starts_its_last_threads_when_they_are_needed(stage):
     large = stage(STARTED_AHEAD + 3)
     assert threads() == STARTED_AHEAD
     assert all(large.offer()[0] for _ in range(STARTED_AHEAD + 3))
-    names = set()
-    for _ in range(STARTED_AHEAD + 3):
-        association = large.began.get(timeout=10)
+    associations = [large.began.get(timeout=10) for _ in range(STARTED_AHEAD + 3)]
+    for association in associations:
         association.ended.set()
         large.freed.get(timeout=10)
-        names.add(association.thread)
-    assert len(names) == STARTED_AHEAD + 3
+    assert len({association.thread for association in associations}) == STARTED_AHEAD + 3
 
 
 def test_the_limit_moves_both_ways_while_it_runs(stage):
