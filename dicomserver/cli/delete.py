@@ -11,15 +11,15 @@ from dicomserver.cli.control import translated
 from dicomserver.server import control_client
 from dicomserver.standard.uids import is_valid_uid
 
-COUNT_SECONDS = 60
+LEVELS = ("study", "series", "instance")
 
 
 def parser() -> argparse.ArgumentParser:
     """The options of `delete`."""
     made = arguments.parser(
         "delete",
-        "Delete a study, a series or an instance from the server on this machine. What is deleted cannot be\n"
-        "brought back; how much it is is shown first, and asked about unless --yes is given.",
+        "Delete a study, a series or an instance from the server on this machine, for ever.\n"
+        "Asks first, unless --yes is given; says how many instances are gone.",
         "dicom-server delete --study 1.2.3.4.5 --yes")
     uid = arguments.checked(_uid)
     what = made.add_mutually_exclusive_group(required=True)
@@ -32,20 +32,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Shows how much it is, asks, deletes; the exit code. Raises Usage, Failed."""
-    level = next(level for level in ("study", "series", "instance") if getattr(options, level))
-    selected = {level: getattr(options, level)}
-    if not options.yes and not sys.stdin.isatty():
-        raise Usage("delete asks before it deletes, and there is nobody to ask: give --yes")
+    """Asks and deletes; the exit code. Raises Usage, Failed."""
+    level = next(level for level in LEVELS if getattr(options, level))
+    uid = getattr(options, level)
+    if not options.yes and not _agreed(level, uid):
+        raise Failed("nothing was deleted")
     with translated():
-        counts = control_client.call(options.port, "count", selected, timeout=COUNT_SECONDS,
-                                     folder=options.control_dir)
-        if not counts["instances"]:
-            raise Failed(f"this server has no such {level}")
-        if not options.yes and not _agreed(_in_words(counts)):
-            raise Failed("nothing was deleted")
-        done = control_client.call(options.port, "delete", selected, folder=options.control_dir)
-    print(f"Deleted: {_plural(done['instances'], 'instance')}")
+        done = control_client.call(options.port, "delete", {level: uid}, folder=options.control_dir)["deleted"]
+    if not done:
+        raise Failed(f"this server has no such {level}")
+    print(f"Deleted {done} instance{'s' if done != 1 else ''}")
     return arguments.EXIT_SUCCESS
 
 
@@ -55,16 +51,8 @@ def _uid(text: str) -> str:
     return text
 
 
-def _agreed(what: str) -> bool:
-    print(f"This deletes {what} for ever. Delete? [y/N] ", end="", file=sys.stderr, flush=True)
+def _agreed(level: str, uid: str) -> bool:
+    if not sys.stdin.isatty():
+        raise Usage("delete asks before it deletes, and there is nobody to ask: give --yes")
+    print(f"Delete the {level} {uid} for ever? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _in_words(counts: dict) -> str:
-    return ", ".join((_plural(counts["studies"], "study", "studies"),
-                      _plural(counts["series"], "series", "series"),
-                      _plural(counts["instances"], "instance")))
-
-
-def _plural(count: int, one: str, several: str = "") -> str:
-    return f"{count} {one if count == 1 else several or one + 's'}"

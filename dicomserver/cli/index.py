@@ -17,7 +17,7 @@ from dicomserver.cli.settings import server_settings
 from dicomserver.config.values import IN_MEMORY
 from dicomserver.server import logs
 from dicomserver.server.rebuild import FillReport, rebuild
-from dicomserver.server.rooms import Rooms
+from dicomserver.server.rooms import RealRooms
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         raise Failed("an index in memory is rebuilt at each start: there is nothing to do")
     if not os.path.isdir(settings.data_directory):
         raise Failed(f"there is no data directory {settings.data_directory}")
-    rooms = Rooms()
+    rooms = RealRooms()
     with told():
         log = logs.set_up(settings.log)
         archive = rooms.open_archive(settings)

@@ -11,7 +11,7 @@ from dicomserver.cli.settings import server_settings
 from dicomserver.config.problems import ConfigurationError
 from dicomserver.server import logs
 from dicomserver.server.commands import ReloadFailed
-from dicomserver.server.rooms import Rooms
+from dicomserver.server.rooms import RealRooms
 from dicomserver.server.server import Server
 from dicomserver.server.settings import ServerSettings
 
@@ -41,4 +41,4 @@ def run(options: argparse.Namespace) -> int:
     settings = server_settings(configuration(options))
     with told():
         log = logs.set_up(settings.log)
-        return Server(settings, Rooms(), log, read_again).run()
+        return Server(settings, RealRooms(), log, read_again).run()

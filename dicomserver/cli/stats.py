@@ -50,7 +50,7 @@ def table(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def size(count: int) -> str:
-    """Bytes for a person: 1.5 MB (powers of 1000)."""
+    """Bytes for a person: 1.5 MB (units of 1000)."""
     amount = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if amount < 1000:
@@ -79,6 +79,10 @@ _LABELS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "studies": ("Studies", str),
     "series": ("Series", str),
     "instances": ("Instances", str),
+    "waitingInstances": ("Waiting to be filed", str),
+    "waitingBytes": ("Waiting to be filed", size),
+    "moverFails": ("Filing fails", lambda fails: "yes" if fails else "no"),
+    "quarantined": ("In quarantine", str),
     "bytesIn": ("Received", size),
     "bytesOut": ("Sent", size),
     "diskFreeBytes": ("Disk left", size),

@@ -24,7 +24,7 @@ FIGURES = {
 def running(monkeypatch):
     asked = []
 
-    def call(port, command, args=None, on_progress=None, timeout=None):
+    def call(port, command, args=None, on_progress=None, timeout=None, folder=None):
         asked.append((port, command))
         if port != 11112:
             raise control_client.NotRunning(f"no server is running on port {port} of this machine")
