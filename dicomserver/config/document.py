@@ -55,6 +55,7 @@ def _commented(text: str) -> str:
 
 
 def main() -> None:
+    """Writes conf/dicom-server.yaml, or prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", action="store_true", help="print the Markdown table of the options")
     if parser.parse_args().table:

@@ -27,7 +27,11 @@ def chosen(tmp_path, monkeypatch):
         ("--data-dir /var/lib/x", "data_directory", "/var/lib/x"),
         ("--data-dir /var/lib/x", "database_url", "sqlite:///var/lib/x/dicom-server.db"),
         ("--database none", "database_url", "memory:"),
-        ("--database sqlite --database-url sqlite:///var/lib/x.db", "database_url", "sqlite:///var/lib/x.db"),
+        (
+            "--database sqlite --database-url sqlite:///var/lib/x.db",
+            "database_url",
+            "sqlite:///var/lib/x.db",
+        ),
         ("--max-connections 3", "max_concurrent_connections", 3),
         ("--max-pdu-size 65536", "max_pdu_size", 65536),
         ("--allowed-ae WORKSTATION1,MODALITY1", "allowed_calling_ae_titles", ["WORKSTATION1", "MODALITY1"]),
@@ -53,7 +57,10 @@ def test_options(typed, attribute, value, chosen):
         ("--aet DEV_PACS --port 11112 --verbose", {"ae_title": "DEV_PACS", "port": 11112, "verbose": True}),
         (
             "--aet MY_PACS --port 11112 --database sqlite --data-dir /var/lib/dicom-server",
-            {"data_directory": "/var/lib/dicom-server", "database_url": "sqlite:///var/lib/dicom-server/dicom-server.db"},
+            {
+                "data_directory": "/var/lib/dicom-server",
+                "database_url": "sqlite:///var/lib/dicom-server/dicom-server.db",
+            },
         ),
         (
             '--aet MY_PACS --port 11112 --allowed-ae "WORKSTATION1,WORKSTATION2,MODALITY1" --blocked-ae "OLD_SCANNER"',
@@ -70,7 +77,10 @@ def test_the_examples_of_the_contract(typed, attributes, chosen):
 
 
 def test_a_data_directory_beside_us(chosen, tmp_path):
-    assert chosen("--aet TEST_PACS --port 11112 --data-dir ./test-data").data_directory == f"{tmp_path}/test-data"
+    assert (
+        chosen("--aet TEST_PACS --port 11112 --data-dir ./test-data").data_directory
+        == f"{tmp_path}/test-data"
+    )
 
 
 def test_a_file_and_what_overrides_it(chosen, tmp_path):

@@ -63,9 +63,18 @@ def test_what_is_not_there(asked, capsys):
     [
         ([], "one of the arguments --study --series --instance is required"),
         (["--study", "1.2", "--series", "1.3"], "argument --series: not allowed with argument --study"),
-        (["--study", "1..2"], "argument --study: '1..2' is not a UID: digits and single dots, at most 64 characters"),
-        (["--study", "*"], "argument --study: '*' is not a UID: digits and single dots, at most 64 characters"),
-        (["--study", ""], "argument --study: '' is not a UID: digits and single dots, at most 64 characters"),
+        (
+            ["--study", "1..2"],
+            "argument --study: '1..2' is not a UID: digits and single dots, at most 64 characters",
+        ),
+        (
+            ["--study", "*"],
+            "argument --study: '*' is not a UID: digits and single dots, at most 64 characters",
+        ),
+        (
+            ["--study", ""],
+            "argument --study: '' is not a UID: digits and single dots, at most 64 characters",
+        ),
     ],
 )
 def test_wrong_usage(arguments, line, asked, capsys):

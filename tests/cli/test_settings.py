@@ -31,7 +31,8 @@ def flat(settings):
 def test_the_defaults_are_the_servers_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     expected = ServerSettings(
-        data_directory=tmp_path / "dicom-data", database_url=f"sqlite://{tmp_path}/dicom-data/dicom-server.db"
+        data_directory=tmp_path / "dicom-data",
+        database_url=f"sqlite://{tmp_path}/dicom-data/dicom-server.db",
     )
     assert server_settings(load()) == expected
     assert expected.index_url() == dataclasses.replace(expected, database_url="").index_url()

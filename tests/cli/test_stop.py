@@ -6,7 +6,9 @@ from dicomserver.server import control_client
 
 def test_it_waits_until_the_server_is_gone(monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(control_client, "stop", lambda port, timeout=None, folder=None: asked.append((port, timeout)))
+    monkeypatch.setattr(
+        control_client, "stop", lambda port, timeout=None, folder=None: asked.append((port, timeout))
+    )
     assert main(["stop", "--port", "11112"]) == 0
     assert main(["stop", "-p", "104", "--timeout", "2.5"]) == 0
     assert asked == [(11112, None), (104, 2.5)]
