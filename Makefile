@@ -104,7 +104,7 @@ compile = rm -rf $(if $(filter setup.py,$?),build/$(1)); mkdir -p build; echo 'C
 build/%/python: .venv/release $(SOURCES) FORCE
 	@$(call compile,$*,build)
 	@printf '%s\n' '#!/bin/sh' 'export PYTHONSAFEPATH=1 PYTHONPATH="$(CURDIR)/build/$*/lib:$(CURDIR)"' \
-		'export PYTEST_ADDOPTS="-o pythonpath="' \
+		'export PYTEST_ADDOPTS="-o pythonpath= --capture=sys"' \
 		$(environment-$*) 'exec "$(CURDIR)/$(BIN)/python" "$$@"' >$@
 	@chmod +x $@
 
