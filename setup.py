@@ -1,8 +1,8 @@
 """Builds ext/**/*.pyx: ext/dicomserver/wire/pdu.pyx imports as dicomserver.wire.pdu.
 
 DICOMSERVER_BUILD selects the kind of build: `release` (default), `debug` (bounds checks, line tracing),
-`asan` (AddressSanitizer and UndefinedBehaviorSanitizer, with bounds checks) or `none` (no extensions: `make build`
-compiles them by itself, because an editable installation would compile all of them again each time).
+`asan` (AddressSanitizer and UndefinedBehaviorSanitizer, with bounds checks) or `none` (no extensions:
+`make build` compiles them itself, since an editable installation would compile all of them again each time).
 Each kind has its own folder build/KIND/.
 """
 import os
@@ -30,8 +30,9 @@ COMPILE = {
     "asan": ["-O1", "-g", SANITIZE, "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"],
 }[KIND]
 LINK = [SANITIZE] if KIND == "asan" else []
-# What Cython's own C, not ours, would warn of.
-WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-cast-function-type"]
+# Not what Cython's own C would warn of.
+WARNINGS = ["-Wall", "-Wextra",
+            "-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-cast-function-type"]
 
 
 def extension(source: Path) -> Extension:

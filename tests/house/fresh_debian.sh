@@ -25,15 +25,13 @@ echo "Making a bare Debian $suite in $fresh"
 debootstrap --include=python3,gcc,make "$suite" "$fresh" "$mirror" >"$fresh.log" 2>&1 || { tail "$fresh.log" >&2; exit 1; }
 mount -t proc proc "$fresh/proc"
 
-# The way to the network is this machine's: names, proxies, certificates, where pip and apt look. Nothing else.
-for path in /etc/resolv.conf /etc/hosts /etc/apt/apt.conf.d /etc/pip.conf /etc/xdg/pip /etc/ssl/certs/ca-certificates.crt; do
-    [ -e "$path" ] || continue
-    mkdir -p "$fresh$(dirname "$path")"
-    cp -rL "$path" "$fresh$(dirname "$path")/"
+# The way to the network is this machine's: names, proxies, certificates, pip's index. Nothing else.
+for path in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
+    [ ! -e "$path" ] || cp -L "$path" "$fresh$path"
 done
-# Only apt's own settings for reaching mirrors; hooks of programs that are not there would fail.
-find "$fresh/etc/apt/apt.conf.d" -type f -exec grep -lE 'DPkg::|APT::Update::P' {} + | xargs -r rm -f
-network=$(env | grep -iE '^(PIP_|[a-z]+_proxy=|SSL_CERT)' | tr '\n' ' ')
+apt-config dump Acquire | grep -E '::(https?|Check-)' >"$fresh/etc/apt/apt.conf.d/99network" || true
+cp -L /etc/ssl/certs/ca-certificates.crt "$fresh/etc/network.crt"
+network="$(env | grep -iE '^(PIP_[A-Z_]*URL=|PIP_DEFAULT_TIMEOUT=|[a-z]+_proxy=)' | tr '\n' ' ') PIP_CERT=/etc/network.crt"
 inside() {
     # shellcheck disable=SC2086  # a list of NAME=value
     chroot "$fresh" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 $network \
