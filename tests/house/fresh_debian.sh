@@ -42,9 +42,10 @@ git clone -q . "$fresh/root/dicom-server"
 inside 'make build'
 inside 'make build'     # nothing to do
 inside "make start ARGS='--port $port --data-dir /var/tmp/dicom-data' &
+    trap 'kill \$! 2>/dev/null || true' EXIT
     for second in 1 2 3 4 5 6 7 8 9 10; do
         sleep 1
-        .venv/bin/dicom-server status --port $port && break
+        ! .venv/bin/dicom-server status --port $port || break
     done
     .venv/bin/dicom-server stop --port $port
     wait"

@@ -18,7 +18,8 @@ CYTHON = {"cython", "cpython", "libc", "posix"}
 ASSERT = re.compile(r"^[ \t]*assert\b", re.MULTILINE)
 # `except:` catches even the request to stop; `except Exception: pass` hides what went wrong.
 SWALLOW = re.compile(r"""
-    ^[ \t]* except (?: [ \t]*: | [ \t]+ (?:Base)?Exception\b [^:\n]* : (?:\s | [#][^\n]*)* (?:pass|continue)\b )
+    ^[ \t]* except
+    (?: [ \t]*: | [ \t]+ (?:Base)?Exception\b [^:\n]* : (?:\s | [#][^\n]*)* (?:pass|continue)\b )
     """, re.MULTILINE | re.VERBOSE)
 # A manager manages, a helper helps: such names say nothing.
 VAGUE_CLASS = re.compile(r"^Base[A-Z]|Base$|Manager|Helper|Utils?$|^Utils?[A-Z]")

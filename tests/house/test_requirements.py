@@ -39,14 +39,16 @@ def project() -> dict:
 
 def may_not_be_shipped(licence: str) -> bool:
     """Licences that would bind the whole server; the lesser GPL does not."""
-    return bool(re.search(r"(?<!L)(?<!Lesser )(?:GPL|General Public License)", licence.replace("Lesser General", "Lesser ")))
+    lesser_removed = licence.replace("LGPL", "").replace("Lesser General Public License", "")
+    return "GPL" in lesser_removed or "General Public License" in lesser_removed
 
 
 def licence_of(package: str) -> str:
     """All that a distribution says of its licence."""
     metadata = distribution(package).metadata
     classifiers = [line for line in metadata.get_all("Classifier", []) if line.startswith("License")]
-    return " ".join([metadata.get("License-Expression") or "", (metadata.get("License") or "")[:100], *classifiers])
+    begin = (metadata.get("License") or "")[:100]     # some put the whole text there
+    return " ".join([metadata.get("License-Expression") or "", begin, *classifiers])
 
 
 def test_reads_locks() -> None:
@@ -75,8 +77,9 @@ def test_project_and_requirements_agree() -> None:
 
 
 @pytest.mark.parametrize(("licence", "convicted"), [
-    ("GPL-3.0-only", True), ("License :: OSI Approved :: GNU General Public License v3 (GPLv3)", True), ("AGPL-3.0", True),
-    ("LGPL-3.0-or-later", False), ("GNU Lesser General Public License v3", False), ("MIT", False), ("MPL-2.0 AND MIT", False),
+    ("GPL-3.0-only", True), ("License :: OSI Approved :: GNU General Public License v3 (GPLv3)", True),
+    ("AGPL-3.0", True), ("LGPL-3.0-or-later", False), ("GNU Lesser General Public License v3", False),
+    ("MPL-2.0 AND MIT", False),
 ])
 def test_tells_licences(licence: str, convicted: bool) -> None:
     assert may_not_be_shipped(licence) is convicted
