@@ -21,6 +21,8 @@ SWALLOW = re.compile(r"""
     ^[ \t]* except
     (?: [ \t]*: | [ \t]+ (?:Base)?Exception\b [^:\n]* : (?:\s | [#][^\n]*\n)* (?:pass|continue)\b )
     """, re.MULTILINE | re.VERBOSE)
+# These of pydicom ask the network for what the package does not bring along; tests.shipped does not.
+DOWNLOAD = re.compile(r"\bget_testdata_" r"files?\b")
 # A manager manages, a helper helps: such names say nothing.
 VAGUE_CLASS = re.compile(r"^Base[A-Z]|Base$|Manager|Helper|Utils?$|^Utils?[A-Z]")
 VAGUE_WORDS = {"base", "manager", "managers", "helper", "helpers", "util", "utils"}
@@ -40,6 +42,11 @@ def asserts(source: Source) -> list[str]:
 def swallowed(source: Source) -> list[str]:
     """Where an exception may vanish."""
     return lines_with(SWALLOW, source)
+
+
+def downloads(source: Source) -> list[str]:
+    """Where the network may be asked."""
+    return lines_with(DOWNLOAD, source)
 
 
 def vague_names(source: Source) -> list[str]:
@@ -76,6 +83,11 @@ def foreign_imports(source: Source) -> list[str]:
 def test_our_code(lint: Callable[[Source], list[str]]) -> None:
     """The house itself; the tests below show that each lint convicts."""
     assert [finding for source in sources("dicomserver", "ext") for finding in lint(source)] == []
+
+
+def test_tests_need_no_network() -> None:
+    assert downloads(Source("tests/x.py", "x\nfrom pydicom.data import get_testdata_" + "files")) == ["tests/x.py:2"]
+    assert [finding for source in sources(".") for finding in downloads(source)] == []
 
 
 PYTHON, CYTHON_FILE = "dicomserver/wire/x.py", "ext/dicomserver/wire/x.pyx"
