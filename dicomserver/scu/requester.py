@@ -15,7 +15,8 @@ from dicomserver.session.proposal import accepted
 from dicomserver.session.states import EVENT_OF_PDU_TYPE, Event, State
 from dicomserver.wire.command import CommandSet, decode_command
 from dicomserver.wire.errors import WireError
-from dicomserver.wire.pdu import decode_pdu, encode_message, encode_pdu
+from dicomserver.wire.pdata import encode_message
+from dicomserver.wire.pdu import decode_pdu, encode_pdu
 from dicomserver.wire.pdus import Abort, AssociateRJ, AssociateRQ, DataTF, ReleaseRP, ReleaseRQ
 
 HEADER_LENGTH = 6

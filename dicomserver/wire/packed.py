@@ -1,7 +1,7 @@
-"""Packed attributes: what the dataset scanner keeps of one level, in the form in which the index stores it.
+"""Packed attributes: what the scanner keeps of one level of a dataset, as one blob for the index.
 
-A blob is a row of records, little endian throughout: tag(4) sequence(4) VR(2) item(2) length(4) value(length).
-`sequence` is the tag of the enclosing sequence, 0 at the top level; `item` counts its items from 0.
+Records one behind the other, all little-endian: tag u32, sequence u32 (0 at the top of the dataset), VR 2 ASCII
+bytes, item u16 (number of the item in the sequence, from 0), length u32, then the value.
 """
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from dicomserver.wire.errors import DatasetError
 
-_HEAD = struct.Struct("<II2sHI")
+_HEADER = struct.Struct("<II2sHI")
 
 
 class Element(NamedTuple):
-    """One kept element. value: as sent, padding and all, cut at the scanner's limit; numbers are little endian."""
+    """One kept element. `value` is as it was in the dataset, padding too, but numbers are little-endian."""
+
     tag: int
     sequence: int
     item: int
@@ -23,23 +24,24 @@ class Element(NamedTuple):
     value: bytes
 
 
-def unpack(blob: bytes) -> list[Element]:
-    """The records of a blob, in order. Raises DatasetError where it is damaged."""
-    elements = []
-    offset = 0
-    while offset < len(blob):
-        begin = offset + _HEAD.size
-        if begin > len(blob):
-            raise DatasetError("header of a packed attribute", offset)
-        tag, sequence, vr, item, length = _HEAD.unpack_from(blob, offset)
-        offset = begin + length
-        if offset > len(blob):
-            raise DatasetError("value of a packed attribute", begin)
-        elements.append(Element(tag, sequence, item, vr.decode("latin-1"), blob[begin:offset]))
-    return elements
-
-
 def pack(elements: Iterable[Element]) -> bytes:
-    """The blob of these elements."""
-    return b"".join(_HEAD.pack(e.tag, e.sequence, e.vr.encode("latin-1"), e.item, len(e.value)) + e.value
-                    for e in elements)
+    """The blob of these elements, in their order."""
+    return b"".join(
+        part for tag, sequence, item, vr, value in elements
+        for part in (_HEADER.pack(tag, sequence, vr.encode("ascii"), item, len(value)), value))
+
+
+def unpack(blob: bytes) -> list[Element]:
+    """The elements of a blob, in its order; raises DatasetError if it is damaged."""
+    elements = []
+    at = 0
+    while at < len(blob):
+        value_at = at + _HEADER.size
+        if value_at > len(blob):
+            raise DatasetError("is cut off", "packed attribute header", at)
+        tag, sequence, vr, item, length = _HEADER.unpack_from(blob, at)
+        if not vr.isalpha() or length > len(blob) - value_at:
+            raise DatasetError("is damaged", "packed attribute", at)
+        at = value_at + length
+        elements.append(Element(tag, sequence, item, vr.decode("ascii"), bytes(blob[value_at:at])))
+    return elements
