@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from dicomserver.cli.main import COMMANDS
 from tests.house.tree import ROOT, Source, sources
 
 TARGET = re.compile(r"^([a-z]+):.*## ", re.MULTILINE)
@@ -84,5 +83,6 @@ def test_documented_options_exist() -> None:
 
 
 def test_documented_commands_exist() -> None:
+    from dicomserver.cli.main import COMMANDS
     named = {name for document in documents() for name in COMMAND.findall(document.text)}
     assert named == set(COMMANDS) - {"start"}
