@@ -66,9 +66,10 @@ def test_making_durable_is_one_sync_of_the_log(trace: dict[str, list[str]], sect
     assert set(trace[section][:-1]) == {"pwrite index.db-wal"}
 
 
-def test_removing_is_one_sync_of_the_log_at_its_end(trace: dict[str, list[str]]) -> None:
-    assert syncs(trace["remove"]) == ["sync index.db-wal"]
-    assert trace["remove"][-1] == "sync index.db-wal"
+@pytest.mark.parametrize("section", ["remove", "complete"])
+def test_what_is_durable_at_once_syncs_at_its_end(trace: dict[str, list[str]], section: str) -> None:
+    assert syncs(trace[section]) == ["sync index.db-wal"]
+    assert trace[section][-1] == "sync index.db-wal"
 
 
 def test_a_checkpoint_syncs_log_then_file_then_the_new_logs_header(trace: dict[str, list[str]]) -> None:
