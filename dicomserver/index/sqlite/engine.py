@@ -105,9 +105,13 @@ class SqliteFile:
         with self._checkpointing, self.lock:
             if self._out_of_use == CLOSED:
                 return
-            self._out_of_use = CLOSED
-            self._readers.close()
-            self._disconnect()
+            try:
+                if not self._out_of_use:
+                    self.sync()  # SQLite copies the log when it closes, but keeps it in silence if it can't
+            finally:
+                self._out_of_use = CLOSED
+                self._readers.close()
+                self._disconnect()
 
     def _connect(self, name: str, **settings: int) -> apsw.Connection:
         connection = connect(name, **settings)

@@ -92,6 +92,7 @@ def test_a_new_index_is_durable_before_it_is_used(trace: dict[str, list[str]]) -
 
 def test_closing_leaves_the_file_synced(trace: dict[str, list[str]]) -> None:
     calls = trace["close"]
+    assert calls[:3] == ["pwrite index.db-wal", "pwrite index.db-wal", "sync index.db-wal"]
     last_write = max(at for at, call in enumerate(calls) if call == "pwrite index.db")
     assert "sync index.db" in calls[last_write:]
     assert calls[-1] == "unlink index.db-wal"
