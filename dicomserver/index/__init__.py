@@ -1,1 +1,18 @@
 """What is stored where: one interface, SQLite behind it."""
+from dicomserver.index.entry import FLAG_INFLATION_CAPPED, FLAG_PIXEL_DATA_SHORT, Counts, Instance, Stored
+from dicomserver.index.errors import (
+    IndexDamaged,
+    IndexFault,
+    IndexFull,
+    IndexTooNew,
+    IndexUnavailable,
+    UnknownEngine,
+)
+from dicomserver.index.index import Index
+from dicomserver.index.opening import open_index, rebuild_index
+
+__all__ = [
+    "FLAG_INFLATION_CAPPED", "FLAG_PIXEL_DATA_SHORT", "Counts", "Index", "IndexDamaged", "IndexFault",
+    "IndexFull", "IndexTooNew", "IndexUnavailable", "Instance", "Stored", "UnknownEngine", "open_index",
+    "rebuild_index",
+]

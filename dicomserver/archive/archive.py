@@ -1,0 +1,183 @@
+"""The one door to the files: everything that floors above may do with the archive."""
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+from dicomserver.archive import reading, recovery, walking
+from dicomserver.archive.deletion import Deletion, Deletions, StoredFile
+from dicomserver.archive.durable import Folder
+from dicomserver.archive.errors import IntakeFull, QuarantineFailed, translated
+from dicomserver.archive.filing import Filing, Outcome, Waiting
+from dicomserver.archive.folders import Folders
+from dicomserver.archive.intake import Intake, Limits, Slot
+from dicomserver.archive.layout import DataDirectory, slot_name
+from dicomserver.archive.quarantine import Quarantine
+from dicomserver.archive.recovery import Found
+from dicomserver.archive.space import DEFAULT_RESERVE, Space
+from dicomserver.archive.tombstones import Tombstones
+
+
+class Archive:
+    """An open data directory. Every method may be called from any thread unless it says otherwise.
+
+    At a start, in this order: for each of `interrupted_deletions`, remove its rows and finish it; then
+    `examine_intake`; then serve.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, limits: Limits = Limits(),
+                 reserve: int = DEFAULT_RESERVE) -> None:
+        """Opens, and makes if missing, the data directory, and locks it for this process.
+
+        `reserve` bytes of the file system are left to the index. Raise RLIMIT_NOFILE first: the stock of open
+        slots follows it. Raises ArchiveUnusable and its kinds.
+        """
+        directory = DataDirectory(path)
+        try:
+            self._directory = directory
+            self._tombstones = Tombstones(directory.tombstones)
+            self._quarantine = Quarantine(directory.quarantine)
+            self._folders = Folders(directory.root)
+            self._lock = threading.Lock()
+            self._filing = Filing(directory, self._folders, self._quarantine, self._tombstones)
+            self._space = Space(directory.root, reserve)
+            self._intake = Intake(directory, limits)
+            self._deletions = Deletions(directory, self._folders, self._quarantine, self._tombstones,
+                                        self._lock, self._intake.gone)
+        except BaseException:
+            directory.close()
+            raise
+        self.path = directory.path
+
+    def close(self) -> None:
+        """Removes the unused slots and gives the lock back; nobody may be inside. Safe to call twice."""
+        self._intake.close()
+        with self._lock:
+            self._folders.close()
+        self._directory.close()
+
+    # -- receiving
+
+    def take(self) -> Slot:
+        """A slot for a new instance; the caller owes it to one of `keep`, `discard` and `set_aside`.
+
+        Microseconds when there is stock; else waits for it, or for the mover, up to the limits' patience.
+        Raises IntakeError: IntakeFull (also when only the reserve is left), IntakeBusy, IntakeRefused,
+        IntakeFailed.
+        """
+        if self._space.is_short():
+            raise IntakeFull("only the reserve of free space is left")
+        return self._intake.take()
+
+    def keep(self, slot: Slot, file_length: int) -> None:
+        """The slot is durable and its row exists: closes it; from now on it waits for `file_batch`."""
+        self._intake.keep(slot, file_length)
+
+    def discard(self, slot: Slot | int) -> None:
+        """The slot was not acknowledged, or held what is stored already: closes and removes it.
+
+        Recovery gives the number of a slot that it found.
+        Raises StorageFailed.
+        """
+        self._intake.discard(slot)
+
+    def adopt(self, found: Found) -> None:
+        """Counts a whole slot that recovery found as waiting for `file_batch`."""
+        self._intake.adopt(found.slot, found.file_length)
+
+    # -- moving
+
+    def file_batch(self, batch: Sequence[Waiting]) -> list[Outcome]:
+        """Gives instances their final names, durably, and removes their slots; their rows must be durable.
+
+        One caller at a time makes sense; deletions wait. An outcome for each, in any order. Raises
+        FilingFailed or QuarantineFailed: nothing is lost, the same batch may be given again.
+        """
+        with self._lock:
+            outcomes = self._filing.file_batch(batch)
+        self._intake.gone(waiting.slot for waiting in batch)
+        return outcomes
+
+    def refuse(self, reason: str) -> None:
+        """The mover cannot move: `take` raises IntakeRefused until `resume`."""
+        self._intake.refuse(reason)
+
+    def resume(self) -> None:
+        """The mover moves again."""
+        self._intake.resume()
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Slots and bytes kept and not yet filed."""
+        return self._intake.waiting
+
+    # -- reading
+
+    def open_instance(self, slot: int, study_instance_uid: str, series_instance_uid: str,
+                      sop_instance_uid: str) -> int:
+        """A descriptor, the caller's to close, of the file of exactly that slot and SOP Instance UID.
+
+        Header and length are verified, the dataset's checksum is not. Raises InstanceMissing,
+        InstanceDamaged, InvalidUid, OSError.
+        """
+        return reading.open_instance(self._directory, slot, study_instance_uid, series_instance_uid,
+                                     sop_instance_uid)
+
+    def free_space(self) -> int:
+        """Bytes left on the file system, the reserve included; at most about a second old."""
+        return self._space.free()
+
+    # -- setting aside and deleting
+
+    def set_aside(self, source: Slot | Found | int, reason: str, details: Mapping[str, str | int]) -> str:
+        """Moves a taken slot, what recovery or a walk found, or a slot by its number into quarantine/.
+
+        Returns its name there, under which <name>.json holds the reason. A Slot is closed in any case.
+        Raises QuarantineFailed; the file is then where it was.
+        """
+        if isinstance(source, Slot):
+            self._intake.release(source)
+        with translated(QuarantineFailed, "setting a file aside"), self._folder_of(source) as (folder, name):
+            base = self._quarantine.set_aside(folder, name, reason, details)
+        if isinstance(source, int):
+            self._intake.gone([source])
+        return base
+
+    def begin_delete(self, files: Iterable[StoredFile]) -> Deletion:
+        """Makes the intention durable; remove the rows next, then call `finish`. Some thousands at a time.
+
+        Raises DeletionFailed, InvalidUid.
+        """
+        return self._deletions.begin(files)
+
+    def interrupted_deletions(self) -> list[Deletion]:
+        """Deletions that an earlier process began: remove their rows, then `finish` each."""
+        return self._deletions.interrupted()
+
+    @contextmanager
+    def _folder_of(self, source: Slot | Found | int) -> Iterator[tuple[Folder, str]]:
+        if isinstance(source, Found):
+            *folders, name = source.name.split("/")
+            with ExitStack() as opened:
+                folder = self._directory.root
+                for step in folders:
+                    folder = opened.enter_context(Folder(step, folder.fd))
+                yield folder, name
+        else:
+            yield self._directory.intake, slot_name(source if isinstance(source, int) else source.number)
+
+    # -- starting
+
+    def examine_intake(self, has_row: Callable[[int], bool] = lambda slot: False) -> Iterator[Found]:
+        """See recovery.examine_intake."""
+        return recovery.examine_intake(self._directory, self._tombstones, has_row)
+
+    def count_instances(self) -> int:
+        """How many files `walk_instances` will look at."""
+        return walking.count_instances(self._directory)
+
+    def walk_instances(self, *, whole: bool = False) -> Iterator[Found]:
+        """See walking.walk_instances."""
+        return walking.walk_instances(self._directory, self._tombstones, whole=whole)

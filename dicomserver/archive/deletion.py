@@ -1,0 +1,137 @@
+"""Deleting for good: a durable tombstone first, then the index's rows (the caller's), then the files.
+
+    deletion = archive.begin_delete(rows)
+    index.remove(...)               # durable when it returns
+    deletion.finish()
+
+A crash anywhere between leaves a tombstone, and the next start finishes: `interrupted_deletions`.
+"""
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from typing import Protocol
+
+from dicomserver.archive.durable import OPEN_FILE, Folder, unlink_if_there
+from dicomserver.archive.errors import DeletionFailed, InstanceDamaged, translated
+from dicomserver.archive.folders import Folders, Series
+from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
+from dicomserver.archive.preamble import read_header
+from dicomserver.archive.quarantine import Quarantine
+from dicomserver.archive.tombstones import Tombstone, Tombstones
+
+
+class StoredFile(Protocol):
+    """What identifies a stored file; the index's rows do."""
+
+    slot: int
+    checksum: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+
+
+class Deletion:
+    """A deletion that has begun: its tombstone is durable, its files are still there."""
+
+    def __init__(self, deletions: Deletions, record: str, files: Sequence[Tombstone]) -> None:
+        self._deletions = deletions
+        self._record = record
+        self.files = files
+
+    def finish(self) -> None:
+        """Removes the files and empty folders, durably, then the tombstone. Raises DeletionFailed and
+        QuarantineFailed; calling it again is safe."""
+        self._deletions.finish(self._record, self.files)
+
+
+class Deletions:
+    """Begins and finishes deletions; `lock` keeps the mover out of folders that go away."""
+
+    def __init__(self, directory: DataDirectory, folders: Folders, quarantine: Quarantine,
+                 tombstones: Tombstones, lock: threading.Lock,
+                 slots_gone: Callable[[Iterable[int]], None]) -> None:
+        self._root = directory.root
+        self._intake = directory.intake
+        self._folders = folders
+        self._quarantine = quarantine
+        self._tombstones = tombstones
+        self._lock = lock
+        self._slots_gone = slots_gone
+
+    def begin(self, files: Iterable[StoredFile]) -> Deletion:
+        """Makes the tombstone durable. Raises DeletionFailed, InvalidUid; then nothing has begun."""
+        stones = [Tombstone(file.slot, file.checksum, checked_uid(file.study_instance_uid),
+                            checked_uid(file.series_instance_uid), checked_uid(file.sop_instance_uid))
+                  for file in files]
+        with translated(DeletionFailed, "beginning a deletion"):
+            # A slot with the same bytes, discarded as a duplicate, must not return in place of these.
+            self._intake.sync()
+            return Deletion(self, self._tombstones.write(stones), stones)
+
+    def interrupted(self) -> list[Deletion]:
+        """Deletions that an earlier process began and did not finish."""
+        return [Deletion(self, record, files) for record, files in self._tombstones.left_behind.items()]
+
+    def finish(self, record: str, files: Sequence[Tombstone]) -> None:
+        """What Deletion.finish does."""
+        by_series: dict[Series, list[Tombstone]] = {}
+        for file in files:
+            by_series.setdefault((file.study_instance_uid, file.series_instance_uid), []).append(file)
+        with self._lock, translated(DeletionFailed, "deleting instances"):
+            for series, several in by_series.items():
+                self._remove_from(series, several)
+            for file in files:
+                unlink_if_there(slot_name(file.slot), self._intake)
+            self._intake.sync()
+            self._tombstones.drop(record, files)
+        self._slots_gone(file.slot for file in files)
+
+    def _remove_from(self, series: Series, files: list[Tombstone]) -> None:
+        study_uid, series_uid = map(checked_uid, series)
+        with ExitStack() as opened:
+            try:
+                study = opened.enter_context(Folder(study_uid, self._root.fd))
+                folder = opened.enter_context(Folder(series_uid, study.fd))
+            except FileNotFoundError:
+                return
+            for file in files:
+                self._remove(folder, file)
+            folder.sync()
+            if _rmdir_if_empty(series_uid, study):
+                self._folders.forget(series)
+                _rmdir_if_empty(study_uid, self._root)
+
+    def _remove(self, folder: Folder, file: Tombstone) -> None:
+        name = instance_name(file.sop_instance_uid)
+        try:
+            fd = os.open(name, OPEN_FILE, dir_fd=folder.fd)
+        except FileNotFoundError:
+            return
+        try:
+            preamble = read_header(fd).preamble
+            if (preamble.slot, preamble.checksum) == (file.slot, file.checksum):
+                os.unlink(name, dir_fd=folder.fd)
+        except InstanceDamaged as damage:
+            # It does not say whether it is the one: out of the way, but not lost.
+            self._quarantine.set_aside(folder, name, f"found while it was to be deleted: {damage}", {
+                "study_instance_uid": file.study_instance_uid,
+                "series_instance_uid": file.series_instance_uid,
+                "sop_instance_uid": file.sop_instance_uid})
+        finally:
+            os.close(fd)
+
+
+def _rmdir_if_empty(name: str, parent: Folder) -> bool:
+    try:
+        os.rmdir(name, dir_fd=parent.fd)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True

@@ -1,0 +1,97 @@
+"""Folders by descriptor, and the few ways in which the archive makes a name or a small file durable."""
+from __future__ import annotations
+
+import os
+
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+
+
+class Folder:
+    """An open folder. Its descriptor keeps its number until `close`, also after a failed sync."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, name: str, parent: int | None = None, *, follow: bool = False) -> None:
+        """Opens an existing folder; a symbolic link is an error unless `follow`."""
+        self.fd = os.open(name, OPEN_FOLDER & ~os.O_NOFOLLOW if follow else OPEN_FOLDER, dir_fd=parent)
+
+    def sync(self) -> None:
+        """Makes every name in the folder durable. After an error the old open file is not used again:
+        the kernel may have reported the error once and would call the next sync a success."""
+        try:
+            os.fsync(self.fd)
+        except OSError:
+            fresh = os.open(".", OPEN_FOLDER, dir_fd=self.fd)
+            os.dup2(fresh, self.fd, inheritable=False)
+            os.close(fresh)
+            raise
+
+    def close(self) -> None:
+        """Closes the descriptor; safe to call twice."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def open_or_make(name: str, parent: int) -> tuple[Folder, bool]:
+    """The folder of that name, and whether it had to be made; durable only once its parent is synced."""
+    try:
+        return Folder(name, parent), False
+    except FileNotFoundError:
+        pass
+    try:
+        os.mkdir(name, FOLDER_MODE, dir_fd=parent)
+    except FileExistsError:
+        pass
+    return Folder(name, parent), True
+
+
+def replace_file(folder: Folder, name: str, data: bytes) -> None:
+    """Writes a small file so that after a power cut the old or the new content is there, never a part.
+
+    When it returns, every earlier change of a name in that folder is durable too.
+    """
+    temporary = name + ".new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, FILE_MODE, dir_fd=folder.fd)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view):]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(temporary, name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
+    folder.sync()
+
+
+def read_file(folder: Folder, name: str, limit: int) -> bytes:
+    """At most `limit` bytes of a file of the archive's own."""
+    fd = os.open(name, OPEN_FILE, dir_fd=folder.fd)
+    try:
+        parts = []
+        while limit and (part := os.read(fd, min(limit, 1 << 20))):
+            parts.append(part)
+            limit -= len(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
+
+
+def unlink_if_there(name: str, folder: Folder) -> bool:
+    """Removes a name; False when it is gone already."""
+    try:
+        os.unlink(name, dir_fd=folder.fd)
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,105 @@
+"""What the archive says no with. Texts carry neither UIDs nor patient data, at most the data directory."""
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class ArchiveError(Exception):
+    """Base of every error that leaves this room."""
+
+
+class ArchiveUnusable(ArchiveError):
+    """The data directory cannot be opened; the text is one line for the user."""
+
+
+class ArchiveLocked(ArchiveUnusable):
+    """Another process serves this data directory."""
+
+    def __init__(self, path: str, pid: int | None) -> None:
+        self.pid = pid
+        owner = f"process {pid}" if pid else "another process"
+        super().__init__(f"the data directory {path} is in use by {owner}")
+
+
+class ArchiveTooNew(ArchiveUnusable):
+    """A newer version of the program wrote this data directory."""
+
+
+class ArchiveDamaged(ArchiveUnusable):
+    """A file that the archive keeps about itself is missing or cannot be understood."""
+
+
+class InvalidUid(ArchiveError, ValueError):
+    """This text must never become part of a path."""
+
+
+class InstanceMissing(ArchiveError):
+    """Neither the slot nor the final name exists."""
+
+
+class InstanceDamaged(ArchiveError):
+    """The file is not what was stored there, or not whole; it must not be served."""
+
+
+class NoPreamble(InstanceDamaged):
+    """No complete header of ours: in a slot this means that it was never acknowledged."""
+
+
+class IntakeError(ArchiveError):
+    """No slot for a new instance (PS3.4 B.2.3: out of resources, A700)."""
+
+
+class IntakeBusy(IntakeError):
+    """The mover did not catch up, or no slot came, within the time given."""
+
+
+class IntakeRefused(IntakeError):
+    """The mover cannot move, or the archive closes: nothing is taken in until that has changed."""
+
+
+class IntakeFull(IntakeError):
+    """No space left, no quota left, or only the reserve left."""
+
+
+class IntakeFailed(IntakeError):
+    """Slots cannot be made for another reason: descriptors, an I/O error."""
+
+
+class StorageFailed(ArchiveError):
+    """A system call failed. Calling the same function again is safe.
+
+    `errno` is the system's number; `full` says that room would help.
+    """
+
+    def __init__(self, doing: str, number: int) -> None:
+        self.errno = number
+        self.full = number in (errno.ENOSPC, errno.EDQUOT)
+        super().__init__(f"{doing}: {os.strerror(number)}")
+
+
+class FilingFailed(StorageFailed):
+    """A batch did not reach its final names durably; its slots are all still there or safely filed."""
+
+
+class QuarantineFailed(StorageFailed):
+    """The file could not be set aside and is where it was."""
+
+
+class DeletionFailed(StorageFailed):
+    """The deletion did not begin, or is not finished; a tombstone makes sure that it can be finished."""
+
+
+class RecoveryFailed(StorageFailed):
+    """The intake could not be read or made durable."""
+
+
+@contextmanager
+def translated(kind: type[StorageFailed], doing: str) -> Iterator[None]:
+    """Turns the system's errors inside the block into `kind`."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(doing, error.errno or errno.EIO) from error

@@ -1,0 +1,201 @@
+"""From slots to final names. The order is the promise: link, sync folders, and only then unlink the slots.
+
+Never rename: a later sync of intake/ could make the removal durable before the new name is. Each step may be
+repeated after a crash at any system call. The row must be durable before (index.make_durable).
+"""
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from dicomserver.archive.durable import OPEN_FILE, Folder, unlink_if_there
+from dicomserver.archive.errors import ArchiveError, FilingFailed, translated
+from dicomserver.archive.folders import MOST_OPEN, Folders, Series
+from dicomserver.archive.layout import DataDirectory, instance_name, slot_name
+from dicomserver.archive.preamble import read_header
+from dicomserver.archive.quarantine import Quarantine
+from dicomserver.archive.tombstones import Tombstones
+
+_CHUNK = 1 << 20
+
+
+@dataclass(slots=True, frozen=True)
+class Waiting:
+    """One acknowledged instance whose file is still only a slot."""
+
+    slot: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    file_length: int
+
+
+class Result(Enum):
+    """How a slot's instance came to its final name."""
+
+    FILED = "filed"
+    ALREADY = "was there already, the same bytes"
+    REPLACED = "another file, of no index row, had the name and was set aside"
+    MISSING = "neither slot nor file is there: deleted meanwhile, or lost"
+
+
+@dataclass(slots=True, frozen=True)
+class Outcome:
+    """What became of one Waiting; `set_aside` is the name in quarantine/ of what was in the way."""
+
+    waiting: Waiting
+    result: Result
+    set_aside: str | None = None
+
+
+class Filing:
+    """Files batches; the archive's lock is held around every call."""
+
+    def __init__(self, directory: DataDirectory, folders: Folders, quarantine: Quarantine,
+                 tombstones: Tombstones) -> None:
+        self._intake = directory.intake
+        self._folders = folders
+        self._quarantine = quarantine
+        self._tombstones = tombstones
+        # After a failed sync the kernel may take a folder for clean: what is linked there is linked anew.
+        self._suspect: set[Series] = set()
+
+    def file_batch(self, batch: Sequence[Waiting]) -> list[Outcome]:
+        """Raises FilingFailed, QuarantineFailed; then no slot is lost and the call may be repeated."""
+        outcomes: list[Outcome] = []
+        with translated(FilingFailed, "filing instances"):
+            for group in _by_series(batch):
+                outcomes += self._link_and_sync(group)
+            self._folders.settle()
+            for outcome in outcomes:
+                unlink_if_there(slot_name(outcome.waiting.slot), self._intake)
+        return outcomes
+
+    def _link_and_sync(self, group: dict[Series, list[Waiting]]) -> list[Outcome]:
+        # All links before the first sync: a journal then commits them together.
+        outcomes = [self._link(waiting, series) for series, several in group.items() for waiting in several]
+        for series in group:
+            try:
+                self._folders.open(series).sync()
+            except OSError:
+                self._suspect.add(series)
+                self._folders.forget(series)
+                raise
+            self._suspect.discard(series)
+        return outcomes
+
+    def _link(self, waiting: Waiting, series: Series) -> Outcome:
+        name = instance_name(waiting.sop_instance_uid)
+        slot = slot_name(waiting.slot)
+        folder = self._folders.open(series)
+        try:
+            _link(self._intake, slot, folder, name)
+        except FileExistsError:
+            return self._meet(waiting, series, folder, name)
+        except FileNotFoundError:
+            return self._miss(waiting, series, folder, name)
+        return Outcome(waiting, Result.FILED)
+
+    def _miss(self, waiting: Waiting, series: Series, folder: Folder, name: str) -> Outcome:
+        slot = slot_name(waiting.slot)
+        if _status(slot, self._intake) is not None:
+            # Somebody removed the folder under our descriptor.
+            self._folders.forget(series)
+            _link(self._intake, slot, self._folders.open(series), name)
+            return Outcome(waiting, Result.FILED)
+        filed = _slot_of(folder, name) == waiting.slot
+        return Outcome(waiting, Result.ALREADY if filed else Result.MISSING)
+
+    def _meet(self, waiting: Waiting, series: Series, folder: Folder, name: str) -> Outcome:
+        slot = slot_name(waiting.slot)
+        ours, there = _status(slot, self._intake), _status(name, folder)
+        if ours is None or there is None:
+            return self._miss(waiting, series, folder, name)
+        if os.path.samestat(ours, there):
+            if series in self._suspect:
+                os.unlink(name, dir_fd=folder.fd)
+                _link(self._intake, slot, folder, name)
+            return Outcome(waiting, Result.ALREADY)
+        if stat.S_ISREG(there.st_mode):
+            if ours.st_size == there.st_size and _same_and_durable(self._intake, slot, folder, name):
+                return Outcome(waiting, Result.ALREADY)
+            if self._is_being_deleted(folder, name):
+                os.unlink(name, dir_fd=folder.fd)
+                _link(self._intake, slot, folder, name)
+                return Outcome(waiting, Result.FILED)
+        reason = "it had the name of a stored instance, but no index row"
+        set_aside = self._quarantine.set_aside(folder, name, reason, {
+            "study_instance_uid": waiting.study_instance_uid,
+            "series_instance_uid": waiting.series_instance_uid,
+            "sop_instance_uid": waiting.sop_instance_uid})
+        _link(self._intake, slot, folder, name)
+        return Outcome(waiting, Result.REPLACED, set_aside)
+
+    def _is_being_deleted(self, folder: Folder, name: str) -> bool:
+        fd = os.open(name, OPEN_FILE, dir_fd=folder.fd)
+        try:
+            preamble = read_header(fd).preamble
+        except ArchiveError:
+            return False
+        finally:
+            os.close(fd)
+        return self._tombstones.cover(preamble.slot, preamble.checksum)
+
+
+def _by_series(batch: Sequence[Waiting]) -> Iterator[dict[Series, list[Waiting]]]:
+    """The batch in parts that touch no more folders than may be open at once."""
+    group: dict[Series, list[Waiting]] = {}
+    for waiting in batch:
+        series = (waiting.study_instance_uid, waiting.series_instance_uid)
+        if series not in group and len(group) == MOST_OPEN:
+            yield group
+            group = {}
+        group.setdefault(series, []).append(waiting)
+    if group:
+        yield group
+
+
+def _link(source: Folder, source_name: str, target: Folder, target_name: str) -> None:
+    os.link(source_name, target_name, src_dir_fd=source.fd, dst_dir_fd=target.fd, follow_symlinks=False)
+
+
+def _status(name: str, folder: Folder) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _slot_of(folder: Folder, name: str) -> int | None:
+    try:
+        fd = os.open(name, OPEN_FILE, dir_fd=folder.fd)
+    except FileNotFoundError:
+        return None
+    try:
+        return read_header(fd).preamble.slot
+    except ArchiveError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _same_and_durable(source: Folder, source_name: str, target: Folder, target_name: str) -> bool:
+    ours = os.open(source_name, OPEN_FILE, dir_fd=source.fd)
+    try:
+        theirs = os.open(target_name, OPEN_FILE, dir_fd=target.fd)
+        try:
+            offset = 0
+            while chunk := os.pread(ours, _CHUNK, offset):
+                if chunk != os.pread(theirs, len(chunk), offset):
+                    return False
+                offset += len(chunk)
+            # Our slot goes away on its account.
+            os.fdatasync(theirs)
+            return True
+        finally:
+            os.close(theirs)
+    finally:
+        os.close(ours)

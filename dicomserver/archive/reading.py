@@ -1,0 +1,67 @@
+"""Opening stored instances, whichever name they have at the moment."""
+from __future__ import annotations
+
+import os
+
+from dicomserver.archive.durable import OPEN_FILE, Folder
+from dicomserver.archive.errors import InstanceDamaged, InstanceMissing
+from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
+from dicomserver.archive.preamble import check_length, read_header
+
+_COMPARE_AT_ONCE = 1 << 20
+
+
+def open_instance(directory: DataDirectory, slot: int, study_instance_uid: str, series_instance_uid: str,
+                  sop_instance_uid: str) -> int:
+    """A descriptor of the whole file, verified to be that slot's and that SOP Instance UID's.
+
+    The caller owns it. Header and length are checked, the dataset's checksum is not. Moving or deleting the
+    file meanwhile does not disturb a reader. Raises InstanceMissing, InstanceDamaged, InvalidUid, OSError.
+    """
+    study, series, name = (checked_uid(study_instance_uid), checked_uid(series_instance_uid),
+                           instance_name(sop_instance_uid))
+    fd = _open(slot_name(slot), directory.intake)
+    if fd is None:
+        fd = _open_filed(directory.root, study, series, name)
+    if fd is None:
+        # While the mover replaces a stray, the final name is away for a moment; the slot is not.
+        fd = _open(slot_name(slot), directory.intake)
+    if fd is None:
+        raise InstanceMissing("neither the slot nor the file is there")
+    try:
+        header = read_header(fd)
+        if header.preamble.slot != slot or header.meta.sop_instance_uid != sop_instance_uid:
+            raise InstanceDamaged("another instance has its name")
+        check_length(fd, header.preamble)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _open(name: str, folder: Folder) -> int | None:
+    try:
+        return os.open(name, OPEN_FILE, dir_fd=folder.fd)
+    except FileNotFoundError:
+        return None
+
+
+def _open_filed(root: Folder, study_uid: str, series_uid: str, name: str) -> int | None:
+    try:
+        with Folder(study_uid, root.fd) as study, Folder(series_uid, study.fd) as series:
+            return _open(name, series)
+    except FileNotFoundError:
+        return None
+
+
+def same_bytes(fd: int, offset: int, other_fd: int, other_offset: int, length: int) -> bool:
+    """Whether two files have the same `length` bytes from their offsets; both must have them all."""
+    while length > 0:
+        ours = os.pread(fd, min(length, _COMPARE_AT_ONCE), offset)
+        theirs = os.pread(other_fd, len(ours), other_offset)
+        if not ours or ours != theirs:
+            return False
+        offset += len(ours)
+        other_offset += len(ours)
+        length -= len(ours)
+    return True

@@ -1,0 +1,99 @@
+"""What an earlier process left in intake/: which slots hold an instance, which do not, which are damaged."""
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from dicomserver.archive.durable import OPEN_FILE, unlink_if_there
+from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated
+from dicomserver.archive.layout import DataDirectory, slot_number, start_of
+from dicomserver.archive.preamble import Header, check_whole, read_header
+from dicomserver.archive.tombstones import Tombstones
+
+
+class Verdict(Enum):
+    """What a file turned out to be."""
+
+    WHOLE = "whole"
+    DAMAGED = "damaged"
+    REMOVED = "never acknowledged, removed"
+    FOREIGN = "not of this server"
+
+
+@dataclass(slots=True, frozen=True)
+class Found:
+    """A file that was found. `header` is there when WHOLE, else maybe; `reason` says why it is not whole.
+
+    `name` is relative to the data directory and carries UIDs. The UIDs are those of the path, None in
+    intake/.
+    """
+
+    name: str
+    verdict: Verdict
+    slot: int | None = None
+    header: Header | None = None
+    reason: str = ""
+    file_length: int = 0
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+
+
+def examine_intake(directory: DataDirectory, tombstones: Tombstones,
+                   has_row: Callable[[int], bool] = lambda slot: False) -> Iterator[Found]:
+    """Every file in intake/ of earlier starts, verified by reading it; WHOLE ones are durable when yielded.
+
+    A slot without a complete header is removed, unless `has_row` says that the index knows the slot: then it
+    is damaged. Damaged and foreign files stay for the caller to set aside. Slots that a tombstone names are
+    left to the interrupted deletion. Doing it again after a crash gives the same. Raises RecoveryFailed.
+    """
+    with translated(RecoveryFailed, "reading the intake"):
+        # After a SIGKILL names and bytes may live in the page cache alone.
+        directory.intake.sync()
+        names = sorted(os.listdir(directory.intake.fd))
+    for name in names:
+        slot = slot_number(name)
+        if slot is not None and (start_of(slot) >= directory.opened_start or tombstones.cover_slot(slot)):
+            continue
+        with translated(RecoveryFailed, "examining a slot"):
+            found = _examine(directory, name, slot, has_row)
+        yield found
+
+
+def _examine(directory: DataDirectory, name: str, slot: int | None, has_row: Callable[[int], bool]) -> Found:
+    path = f"intake/{name}"
+    status = os.stat(name, dir_fd=directory.intake.fd, follow_symlinks=False)
+    if slot is None or not stat.S_ISREG(status.st_mode):
+        return Found(path, Verdict.FOREIGN, reason="no slot has this name or kind")
+    header = None
+    fd = os.open(name, OPEN_FILE, dir_fd=directory.intake.fd)
+    try:
+        header = _verified(fd, slot)
+        os.fdatasync(fd)
+    except NoPreamble as absence:
+        if not has_row(slot):
+            unlink_if_there(name, directory.intake)
+            return Found(path, Verdict.REMOVED, slot, reason=str(absence), file_length=status.st_size)
+        return Found(path, Verdict.DAMAGED, slot, reason=str(absence), file_length=status.st_size)
+    except InstanceDamaged as damage:
+        return Found(path, Verdict.DAMAGED, slot, header, str(damage), status.st_size)
+    finally:
+        os.close(fd)
+    return Found(path, Verdict.WHOLE, slot, header, file_length=status.st_size)
+
+
+def _verified(fd: int, slot: int) -> Header:
+    try:
+        header = read_header(fd)
+        if header.preamble.slot != slot:
+            raise InstanceDamaged("it was received in another slot")
+        check_whole(fd, header.preamble)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise InstanceDamaged("it cannot be read") from error
+    return header

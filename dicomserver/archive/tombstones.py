@@ -1,0 +1,88 @@
+"""Durable records of deletions that have begun: what must not come back, whatever a power cut leaves behind.
+
+A tombstone names files, not instances: slot numbers never come twice, so the same instance stored again
+is not affected. One JSON file per deletion.
+"""
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dicomserver.archive.durable import Folder, read_file, replace_file, unlink_if_there
+from dicomserver.archive.errors import ArchiveDamaged
+
+_SUFFIX = ".json"
+_NO_LIMIT = 1 << 62
+
+
+@dataclass(slots=True, frozen=True)
+class Tombstone:
+    """The identity of one stored file."""
+
+    slot: int
+    checksum: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+
+
+class Tombstones:
+    """The folder tombstones/, and what lies in it by slot number. Thread-safe."""
+
+    def __init__(self, folder: Folder) -> None:
+        """Reads what an earlier process left. Raises ArchiveDamaged."""
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._slots: dict[int, int] = {}        # slot -> dataset checksum
+        self.left_behind: dict[str, list[Tombstone]] = {}
+        self._next = 1
+        for name in sorted(os.listdir(folder.fd)):
+            if name.endswith(".new"):
+                unlink_if_there(name, folder)
+            elif name.endswith(_SUFFIX) and name[: -len(_SUFFIX)].isdigit():
+                self._next = int(name[: -len(_SUFFIX)]) + 1
+                self.left_behind[name] = self._read(name)
+
+    def _read(self, name: str) -> list[Tombstone]:
+        try:
+            stones = [Tombstone(**entry) for entry in json.loads(read_file(self._folder, name, _NO_LIMIT))]
+        except (ValueError, TypeError):
+            raise ArchiveDamaged(f"the tombstone {name} cannot be understood") from None
+        self._slots.update((stone.slot, stone.checksum) for stone in stones)
+        return stones
+
+    def write(self, stones: Iterable[Tombstone]) -> str:
+        """Makes the record durable and returns its name. Raises OSError; then nothing was recorded."""
+        stones = list(stones)
+        with self._lock:
+            name = f"{self._next:016d}{_SUFFIX}"
+            self._next += 1
+            entries = [{field: getattr(stone, field) for field in Tombstone.__slots__} for stone in stones]
+            try:
+                replace_file(self._folder, name, json.dumps(entries).encode())
+            except OSError:
+                # A name that may or may not be durable must not delete anything at the next start.
+                unlink_if_there(name, self._folder)
+                unlink_if_there(name + ".new", self._folder)
+                raise
+            self._slots.update((stone.slot, stone.checksum) for stone in stones)
+        return name
+
+    def drop(self, name: str, stones: Iterable[Tombstone]) -> None:
+        """The deletion is durable. Should the record return after a power cut, it finds nothing to delete."""
+        with self._lock:
+            unlink_if_there(name, self._folder)
+            self.left_behind.pop(name, None)
+            for stone in stones:
+                self._slots.pop(stone.slot, None)
+
+    def cover(self, slot: int, checksum: int) -> bool:
+        """True when this file's deletion has begun and is not finished."""
+        return self._slots.get(slot) == checksum
+
+    def cover_slot(self, slot: int) -> bool:
+        """The same for a slot whose content is not known."""
+        return slot in self._slots

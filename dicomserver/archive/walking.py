@@ -1,0 +1,103 @@
+"""Going through all filed instances, to build an index from the files alone."""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from dicomserver.archive.durable import OPEN_FILE, Folder
+from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated
+from dicomserver.archive.layout import OWN_FOLDERS, SUFFIX, DataDirectory
+from dicomserver.archive.preamble import Header, check_length, check_whole, read_header
+from dicomserver.archive.recovery import Found, Verdict
+from dicomserver.archive.tombstones import Tombstones
+from dicomserver.standard.uids import is_valid_uid
+
+_NOT_FOREIGN = {*OWN_FOLDERS, "lost+found"}
+
+
+def count_instances(directory: DataDirectory) -> int:
+    """How many files `walk_instances` will look at; reads folders only."""
+    total = 0
+    with translated(RecoveryFailed, "counting the files"):
+        for _, series in _series_folders(directory):
+            if isinstance(series, Folder):
+                total += sum(1 for _ in _entries(series))
+    return total
+
+
+def walk_instances(directory: DataDirectory, tombstones: Tombstones, *,
+                   whole: bool = False) -> Iterator[Found]:
+    """Every file at a final name, with its header verified; `whole` reads and verifies the dataset too.
+
+    One folder's entries at a time, so that memory stays flat. Files being deleted are left out. What is in a
+    study's or series' folder and is not of this server is FOREIGN, what is ours and not whole is DAMAGED;
+    both are only reported. Raises RecoveryFailed.
+    """
+    with translated(RecoveryFailed, "walking through the files"):
+        for name, series in _series_folders(directory):
+            if isinstance(series, str):
+                yield Found(name, Verdict.FOREIGN, reason=series)
+                continue
+            for entry in _entries(series):
+                found = _look(series, name, entry, tombstones, whole)
+                if found is not None:
+                    yield found
+
+
+def _series_folders(directory: DataDirectory) -> Iterator[tuple[str, Folder | str]]:
+    """Pairs of a path and the open series folder, or the reason why it is none."""
+    for study_entry in _entries(directory.root):
+        if study_entry.name in _NOT_FOREIGN or not study_entry.is_dir(follow_symlinks=False):
+            # Files beside the studies belong to the index and to the archive itself.
+            if study_entry.is_symlink() and is_valid_uid(study_entry.name):
+                yield study_entry.name, "not a folder"
+            continue
+        if not is_valid_uid(study_entry.name):
+            yield study_entry.name, "not a study's folder"
+            continue
+        with Folder(study_entry.name, directory.root.fd) as study:
+            for entry in _entries(study):
+                path = f"{study_entry.name}/{entry.name}"
+                if not is_valid_uid(entry.name) or not entry.is_dir(follow_symlinks=False):
+                    yield path, "not a series' folder"
+                    continue
+                with Folder(entry.name, study.fd) as series:
+                    yield path, series
+
+
+def _entries(folder: Folder) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder.fd) as entries:
+        yield from entries
+
+
+def _look(series: Folder, path: str, entry: os.DirEntry[str], tombstones: Tombstones,
+          whole: bool) -> Found | None:
+    name = f"{path}/{entry.name}"
+    uid = entry.name.removesuffix(SUFFIX)
+    if uid == entry.name or not is_valid_uid(uid) or not entry.is_file(follow_symlinks=False):
+        return Found(name, Verdict.FOREIGN, reason="not an instance's name or kind")
+    try:
+        fd = os.open(entry.name, OPEN_FILE, dir_fd=series.fd)
+    except FileNotFoundError:
+        return None
+    study_uid, series_uid = path.split("/")
+    header: Header | None = None
+    reason = ""
+    try:
+        length = os.fstat(fd).st_size
+        try:
+            header = read_header(fd)
+            if tombstones.cover(header.preamble.slot, header.preamble.checksum):
+                return None
+            if header.meta.sop_instance_uid != uid:
+                raise InstanceDamaged("another instance has its name")
+            (check_whole if whole else check_length)(fd, header.preamble)
+            verdict = Verdict.WHOLE
+        except NoPreamble as absence:
+            verdict, reason = Verdict.FOREIGN, str(absence)
+        except InstanceDamaged as damage:
+            verdict, reason = Verdict.DAMAGED, str(damage)
+    finally:
+        os.close(fd)
+    slot = header.preamble.slot if header else None
+    return Found(name, verdict, slot, header, reason, length, study_uid, series_uid, uid)

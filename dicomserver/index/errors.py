@@ -1,0 +1,25 @@
+"""What can go wrong with the index. Drivers' errors never leave the room; no text here holds patient data."""
+
+
+class IndexFault(Exception):
+    """Any failure of the index; the transaction that it interrupted left nothing behind."""
+
+
+class IndexUnavailable(IndexFault):
+    """It can't be opened, read or written now. After a failed sync this lasts until it is opened again."""
+
+
+class IndexFull(IndexFault):
+    """No room on the disk. Reading still works, and writing does again once there is room."""
+
+
+class IndexDamaged(IndexFault):
+    """What is in the file is no index of ours, or no more; `index rebuild` makes one from the archive."""
+
+
+class IndexTooNew(IndexFault):
+    """A later version of this program made or migrated the index."""
+
+
+class UnknownEngine(IndexFault, ValueError):
+    """No engine of that name, or a URL that doesn't say where the index is."""

@@ -1,0 +1,169 @@
+"""The door of the room: one Index, whichever engine stands behind it."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+
+from dicomserver.index.engine import Engine
+from dicomserver.index.entry import Counts, Instance, Stored
+from dicomserver.index.ledger import Ledger, stored_of
+from dicomserver.index.searchable import instance_number_of
+from dicomserver.index.tickets import Ticket, TicketQueue
+
+PAGE_ROWS = 500
+BULK_ROWS = 1000
+REMOVAL_ROWS = 500
+
+
+class Index:
+    """Every method may be called from any thread and raises IndexFault and nothing else of the database's.
+
+    `is_fresh`: the archive may have files that are not in here (it is new, or its first filling was cut
+    short). Whoever has filled it says so with mark_complete().
+    """
+
+    def __init__(self, engine: Engine, *, keeps_nothing: bool = False):
+        self._engine = engine
+        self._sql = engine.statements
+        self._ledger = Ledger(self._sql)
+        self._queue = TicketQueue(engine.lock, self._commit)
+        with engine.reading() as session:
+            self.is_fresh = keeps_nothing or not session.one(self._sql.IS_COMPLETE)[0]
+        self._keeps_nothing = keeps_nothing
+
+    def add(self, instance: Instance) -> Stored | None:
+        """None: it is in, and committed, but may be lost in a power cut until make_durable().
+        Else what is stored under that SOP Instance UID already, and nothing was changed."""
+        return self._queue.pass_through(Ticket(instance, instance_number_of(instance.instance)))
+
+    def add_many(self, instances: Iterable[Instance],
+                 on_known: Callable[[Instance, Stored], None] | None = None) -> int:
+        """Adds whatever the iterable gives, BULK_ROWS to a transaction; how many were new. `on_known` hears
+        of each one whose UID was there already. An error ends it; the transactions before it stay."""
+        added = 0
+        source = iter(instances)
+        while batch := [Ticket(one, instance_number_of(one.instance)) for one in islice(source, BULK_ROWS)]:
+            with self._engine.lock:
+                self._commit_together(batch)
+            for ticket in batch:
+                if ticket.stored is None:
+                    added += 1
+                elif on_known is not None:
+                    on_known(ticket.instance, ticket.stored)
+            self.checkpoint()
+        return added
+
+    def make_durable(self) -> None:
+        """What was added and removed before this call survives a power cut. One sync; writers wait for it."""
+        with self._engine.lock:
+            self._engine.sync()
+
+    def mark_complete(self) -> None:
+        """All files of the archive are in: the index is fresh no more, nor after the next start. Durable."""
+        with self._engine.lock:
+            self._engine.writer().run(self._sql.SET_COMPLETE)
+            self._engine.sync()
+        self.is_fresh = self._keeps_nothing
+
+    def find(self, sop_instance_uid: str) -> Stored | None:
+        with self._engine.reading() as session:
+            return self._ledger.find(session, sop_instance_uid)
+
+    def select(self, study: str | None = None, series: str | None = None,
+               instance: str | None = None) -> Iterator[Stored]:
+        """All instances with the given UIDs, series by series in the order in which they came.
+
+        Reads page by page: memory stays flat, nothing is held between pages, what changes meanwhile may
+        or may not be seen."""
+        if instance is not None:
+            stored = self.find(instance)
+            if stored is not None and study in (None, stored.study_instance_uid) \
+                    and series in (None, stored.series_instance_uid):
+                yield stored
+        elif study is None and series is None:
+            yield from self._pages(self._sql.PAGE_OF_ALL)
+        else:
+            for row in self._series_rows(study, series):
+                yield from self._pages(self._sql.PAGE_OF_SERIES, row)
+
+    def remove(self, sop_instance_uids: Sequence[str], slots: Sequence[int]) -> int:
+        """Removes the rows whose UID and slot both match, and what stands empty above them; how many rows.
+        Durable when it returns. After an error part of them may be gone; calling it again is harmless."""
+        removed = 0
+        pairs = iter(zip(sop_instance_uids, slots, strict=True))
+        while batch := list(islice(pairs, REMOVAL_ROWS)):
+            with self._engine.lock:
+                try:
+                    with self._engine.transaction() as session:
+                        removed += sum(session.run(self._sql.REMOVE_INSTANCE, pair) for pair in batch)
+                finally:
+                    self._ledger.forget()
+        self.make_durable()
+        return removed
+
+    def counts(self) -> Counts:
+        with self._engine.reading() as session:
+            return Counts(*session.one(self._sql.COUNTS))
+
+    def checkpoint(self) -> None:
+        """Keeps the write-ahead log bounded. Cheap when there is little to do; call it every second or so."""
+        self._engine.checkpoint()
+
+    def close(self) -> None:
+        """All that is committed is durable then. Later calls, but another close, raise IndexUnavailable."""
+        self._engine.close()
+
+    def _series_rows(self, study: str | None, series: str | None) -> list[int]:
+        if series is None:
+            sql, values = self._sql.SERIES_OF_STUDY, (study,)
+        elif study is None:
+            sql, values = self._sql.SERIES_BY_UID, (series,)
+        else:
+            sql, values = self._sql.SERIES_BY_BOTH, (study, series)
+        with self._engine.reading() as session:
+            return [row[0] for row in session.rows(sql, values)]
+
+    def _pages(self, sql: str, *within: int) -> Iterator[Stored]:
+        last = 0
+        while True:
+            with self._engine.reading() as session:
+                rows = session.rows(sql, (*within, last, PAGE_ROWS))
+            yield from map(stored_of, rows)
+            if len(rows) < PAGE_ROWS:
+                return
+            last = rows[-1][0]
+
+    def _commit(self, tickets: list[Ticket]) -> None:
+        """Settles each ticket. If they can't be committed together each is on its own: one's error is not
+        another's, and comes up again where it belongs."""
+        if len(tickets) > 1 and self._committed_together(tickets):
+            return
+        for ticket in tickets:
+            self._commit_alone(ticket)
+
+    def _committed_together(self, tickets: list[Ticket]) -> bool:
+        try:
+            self._commit_together(tickets)
+        except Exception:
+            return False
+        return True
+
+    def _commit_together(self, tickets: list[Ticket]) -> None:
+        try:
+            with self._engine.transaction() as session:
+                outcomes = [self._ledger.add(session, ticket) for ticket in tickets]
+        except BaseException:
+            self._ledger.forget()
+            raise
+        for ticket, stored in zip(tickets, outcomes, strict=True):
+            ticket.settle(stored)
+
+    def _commit_alone(self, ticket: Ticket) -> None:
+        try:
+            row = self._ledger.known_row(ticket)
+            if row is None:
+                self._commit_together([ticket])
+            else:
+                ticket.settle(self._ledger.add_known(self._engine.writer(), row))
+        except Exception as error:
+            ticket.settle(error=error)

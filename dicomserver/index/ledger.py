@@ -1,0 +1,151 @@
+"""Puts an instance below its series, study and patient, each made when it is first seen."""
+from __future__ import annotations
+
+from collections import OrderedDict
+from types import ModuleType
+from typing import NamedTuple
+
+from dicomserver.index.engine import Session, Value
+from dicomserver.index.entry import Instance, Stored
+from dicomserver.index.searchable import Patient, patient_of, series_of, study_of
+from dicomserver.index.tickets import Ticket
+
+SERIES_REMEMBERED = 2048
+LABELS_REMEMBERED = 4096
+SIGN = 1 << 63
+
+
+class _Known(NamedTuple):
+    """A series, and the patient attributes whose verdict (same or flagged) the study already holds."""
+
+    id: int
+    patient: bytes
+    character_set: bytes
+
+
+class Ledger:
+    """Used under the writer's lock. Remembers ids between calls: `forget` after a rollback or a removal."""
+
+    def __init__(self, statements: ModuleType):
+        self._sql = statements
+        self._series: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._labels: dict[str, int] = {}
+
+    def forget(self) -> None:
+        """Nothing is remembered: ids may be gone."""
+        self._series.clear()
+        self._labels.clear()
+
+    def known_row(self, ticket: Ticket) -> tuple[Value, ...] | None:
+        """The instance's row if all that it refers to is remembered, so that one statement adds it."""
+        instance = ticket.instance
+        key = (instance.study_instance_uid, instance.series_instance_uid)
+        known = self._series.get(key)
+        if known is None or known.patient != instance.patient \
+                or known.character_set != instance.character_set:
+            return None
+        self._series.move_to_end(key)
+        label = self._labels.get
+        labels = (label(instance.sop_class_uid), label(instance.transfer_syntax_uid),
+                  label(instance.source_ae), label(instance.receiving_ae))
+        return None if None in labels else _row(ticket, known.id, labels)
+
+    def add_known(self, session: Session, row: tuple[Value, ...]) -> Stored | None:
+        """None if the row is in, what is stored under its UID if it was there."""
+        if session.run(self._sql.ADD_INSTANCE, row):
+            return None
+        return self.find(session, row[1])
+
+    def add(self, session: Session, ticket: Ticket) -> Stored | None:
+        """The same for any instance, in an open transaction, with whatever stands above it made."""
+        row = self.known_row(ticket)
+        if row is not None:
+            return self.add_known(session, row)
+        instance = ticket.instance
+        # Before anything is made or flagged: an instance that is there already changes nothing.
+        stored = self.find(session, instance.sop_instance_uid)
+        if stored is not None:
+            return stored
+        study = self._study(session, instance)
+        series = self._series_of(session, instance, study)
+        labels = tuple(self._label(session, text) for text in (
+            instance.sop_class_uid, instance.transfer_syntax_uid, instance.source_ae, instance.receiving_ae))
+        session.run(self._sql.ADD_INSTANCE, _row(ticket, series, labels))
+        self._remember(instance, series)
+        return None
+
+    def find(self, session: Session, sop_instance_uid: str) -> Stored | None:
+        """What is stored under a SOP Instance UID; with any session, from any thread."""
+        row = session.one(self._sql.FIND_INSTANCE, (sop_instance_uid,))
+        return None if row is None else stored_of(row)
+
+    def _remember(self, instance: Instance, series: int) -> None:
+        key = (instance.study_instance_uid, instance.series_instance_uid)
+        self._series[key] = _Known(series, instance.patient, instance.character_set)
+        self._series.move_to_end(key)
+        if len(self._series) > SERIES_REMEMBERED:
+            self._series.popitem(last=False)
+
+    def _label(self, session: Session, text: str) -> int:
+        label = self._labels.get(text)
+        if label is None:
+            found = session.one(self._sql.FIND_LABEL, (text,)) or session.one(self._sql.ADD_LABEL, (text,))
+            if len(self._labels) >= LABELS_REMEMBERED:
+                self._labels.clear()
+            label = self._labels[text] = found[0]
+        return label
+
+    def _study(self, session: Session, instance: Instance) -> int:
+        patient = patient_of(instance.patient, instance.character_set)
+        found = session.one(self._sql.FIND_STUDY, (instance.study_instance_uid,))
+        if found is None:
+            return self._new_study(session, instance, patient)
+        study, flagged, *kept = found
+        if not flagged and patient.differs(Patient(*kept)):
+            session.run(self._sql.FLAG_STUDY, (study,))
+        return study
+
+    def _new_study(self, session: Session, instance: Instance, patient: Patient) -> int:
+        patient_id, kept, same_bytes = self._patient(session, instance, patient)
+        values = study_of(instance.study, instance.character_set)
+        return session.one(self._sql.ADD_STUDY, (
+            instance.study_instance_uid, patient_id, int(patient.differs(kept)), *values, *patient,
+            instance.character_set, instance.study, None if same_bytes else instance.patient))[0]
+
+    def _patient(self, session: Session, instance: Instance, patient: Patient) -> tuple[int, Patient, bool]:
+        """Row id, what is stored there, and whether the attributes there are the instance's own bytes."""
+        if patient.patient_id is not None:
+            found = session.one(self._sql.FIND_PATIENT, (patient.patient_id, patient.issuer))
+            if found is not None:
+                row, character_set, attributes, *kept = found
+                same = character_set == instance.character_set and attributes == instance.patient
+                return row, Patient(*kept), same
+        row = session.one(self._sql.ADD_PATIENT, (*patient, instance.character_set, instance.patient))[0]
+        return row, patient, True
+
+    def _series_of(self, session: Session, instance: Instance, study: int) -> int:
+        found = session.one(self._sql.FIND_SERIES, (instance.series_instance_uid, study))
+        if found is None:
+            values = series_of(instance.series, instance.character_set)
+            found = session.one(self._sql.ADD_SERIES, (instance.series_instance_uid, study, *values,
+                                                       instance.character_set, instance.series))
+        return found[0]
+
+
+def stored_of(row: tuple) -> Stored:
+    """From a row of FIND_INSTANCE or of a page; the first column is the row's id."""
+    _id, *fields = row
+    stored = Stored(*fields)
+    stored.checksum %= 2 * SIGN
+    return stored
+
+
+def _row(ticket: Ticket, series: int, labels: tuple[int, int, int, int]) -> tuple[Value, ...]:
+    """In the order of INSTANCE_COLUMNS. Databases have signed numbers: the checksum's top bit is its sign."""
+    instance = ticket.instance
+    sop_class, transfer_syntax, source_ae, receiving_ae = labels
+    checksum = instance.checksum if instance.checksum < SIGN else instance.checksum - 2 * SIGN
+    return (series, instance.sop_instance_uid, sop_class, transfer_syntax,
+            instance.slot, instance.file_length, instance.dataset_offset, checksum,
+            instance.received_at, source_ae, receiving_ae, instance.flags,
+            ticket.number, instance.character_set, instance.instance)

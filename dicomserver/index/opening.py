@@ -1,0 +1,54 @@
+"""From the URL of an index to the Index, and a way to build a new one beside the old."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dicomserver.index.errors import UnknownEngine
+from dicomserver.index.index import Index
+from dicomserver.index.sqlite import files
+from dicomserver.index.sqlite.engine import SqliteFile, SqliteMemory
+
+_SQLITE = "sqlite://"
+_MEMORY = "memory:"
+
+
+def open_index(url: str) -> Index:
+    """`sqlite:///absolute/path` (taken literally: no percent escapes, no query) or `memory:`.
+
+    Makes and migrates the schema as needed. Raises UnknownEngine, IndexTooNew and the other IndexFaults.
+    """
+    if url == _MEMORY:
+        return Index(SqliteMemory(), keeps_nothing=True)
+    return Index(SqliteFile(_path_of(url)))
+
+
+@contextmanager
+def rebuild_index(url: str) -> Iterator[Index]:
+    """An empty index, built beside the one at `url` and put into its place, durable and complete, when the
+    block ends; if the block raises, or the process dies, the old one stays. The old one must not be open."""
+    path = _path_of(url)
+    new = path.with_name(path.name + ".new")
+    files.remove(new)  # of a rebuild that was cut short
+    index = Index(SqliteFile(new))
+    try:
+        yield index
+        index.mark_complete()
+        index.close()
+        files.replace(path, new)
+    except BaseException:
+        index.close()
+        files.remove(new)
+        raise
+
+
+def _path_of(url: str) -> Path:
+    if not url.startswith(_SQLITE):
+        # Nothing of what follows the scheme: it may hold a password.
+        scheme = url.partition(":")[0]
+        raise UnknownEngine(f"no index engine is called {scheme!r}; there are sqlite:///path and memory:")
+    path = Path(url.removeprefix(_SQLITE))
+    if not path.is_absolute():
+        raise UnknownEngine("the path of an SQLite index must be absolute, as in sqlite:///var/lib/index.db")
+    return path

@@ -1,0 +1,56 @@
+"""Every statement of the index in SQLite's dialect. Another engine has a module with the same names."""
+from __future__ import annotations
+
+from dicomserver.index.searchable import Patient, Series, Study
+
+
+def _insert(table: str, columns: tuple[str, ...], tail: str) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) {tail}"
+
+
+BEGIN = "BEGIN IMMEDIATE"
+COMMIT = "COMMIT"
+ROLLBACK = "ROLLBACK"
+
+INSTANCE_COLUMNS = (
+    "series", "uid", "sop_class", "transfer_syntax", "slot", "file_length", "dataset_offset", "checksum",
+    "received_at", "source_ae", "receiving_ae", "flags", "number", "character_set", "attributes")
+# Counts are kept by triggers, so that an instance of a known series is one statement and one commit.
+ADD_INSTANCE = _insert("instances", INSTANCE_COLUMNS, "ON CONFLICT (uid) DO NOTHING")
+ADD_LABEL = _insert("labels", ("text",), "RETURNING id")
+ADD_PATIENT = _insert("patients", (*Patient._fields, "character_set", "attributes"), "RETURNING id")
+ADD_STUDY = _insert("studies", (
+    "uid", "patient", "patient_differs", *Study._fields,
+    "patient_id", "patient_issuer", "patient_name", "patient_name_folded", "patient_birth_date",
+    "patient_sex", "character_set", "attributes", "patient_attributes"), "RETURNING id")
+ADD_SERIES = _insert("series", (
+    "uid", "study", *Series._fields, "character_set", "attributes"), "RETURNING id")
+
+FIND_LABEL = "SELECT id FROM labels WHERE text = ?"
+FIND_PATIENT = f"""SELECT id, character_set, attributes, {', '.join(Patient._fields)}
+    FROM patients WHERE patient_id = ? AND issuer = ?"""
+FIND_STUDY = """SELECT id, patient_differs, patient_id, patient_issuer, patient_name, patient_name_folded,
+    patient_birth_date, patient_sex FROM studies WHERE uid = ?"""
+FIND_SERIES = "SELECT id FROM series WHERE uid = ? AND study = ?"
+FLAG_STUDY = "UPDATE studies SET patient_differs = 1 WHERE id = ?"
+
+_STORED = """SELECT i.id, t.uid, s.uid, i.uid, c.text, x.text,
+    i.slot, i.file_length, i.dataset_offset, i.checksum, i.received_at, i.flags
+    FROM instances i JOIN series s ON s.id = i.series JOIN studies t ON t.id = s.study
+    JOIN labels c ON c.id = i.sop_class JOIN labels x ON x.id = i.transfer_syntax """
+FIND_INSTANCE = _STORED + "WHERE i.uid = ?"
+# By pages, so that nobody's slow reading keeps a snapshot open, which would keep the log from being emptied.
+PAGE_OF_ALL = _STORED + "WHERE i.id > ? ORDER BY i.id LIMIT ?"
+PAGE_OF_SERIES = _STORED + "WHERE i.series = ? AND i.id > ? ORDER BY i.id LIMIT ?"
+SERIES_OF_STUDY = "SELECT s.id FROM series s JOIN studies t ON t.id = s.study WHERE t.uid = ? ORDER BY s.id"
+SERIES_BY_UID = "SELECT id FROM series WHERE uid = ? ORDER BY study"
+SERIES_BY_BOTH = "SELECT s.id FROM series s JOIN studies t ON t.id = s.study WHERE t.uid = ? AND s.uid = ?"
+
+# Empty series, studies and patients go by triggers.
+REMOVE_INSTANCE = "DELETE FROM instances WHERE uid = ? AND slot = ?"
+
+COUNTS = """SELECT (SELECT count(*) FROM patients), (SELECT count(*) FROM studies),
+    (SELECT count(*) FROM series), (SELECT count(*) FROM instances)"""
+MARK = "UPDATE state SET marker = marker + 1 WHERE id = 1"
+IS_COMPLETE = "SELECT complete FROM state WHERE id = 1"
+SET_COMPLETE = "UPDATE state SET complete = 1 WHERE id = 1"

@@ -1,0 +1,94 @@
+"""What can be asked of a running server over its control socket, `stop` apart."""
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+from dicomserver.archive.archive import Archive
+from dicomserver.archive.layout import SUFFIX
+from dicomserver.index import Index, IndexFault
+from dicomserver.server.control import Command, CommandFailed, Progress
+from dicomserver.server.deletion import Deleter, DeletionStopped
+from dicomserver.server.lobby import Lobby
+from dicomserver.server.mover import Mover
+from dicomserver.server.pool import AssociationPool
+from dicomserver.server.settings import ServerSettings
+from dicomserver.server.statistics import Statistics
+from dicomserver.standard.uids import is_valid_uid
+
+_LEVELS = ("study", "series", "instance")
+
+
+class ReloadFailed(Exception):
+    """The new settings will not do; the text is one clear line."""
+
+
+def table(statistics: Statistics, deleter: Deleter, reload: Callable[[], bool]) -> dict[str, Command]:
+    """stats {} -> the figures. delete {"study": UID, "series": UID, "instance": UID} (any of them) -> {"deleted": n}, with
+    progress of the same form. reload {} -> {"restartNeeded": bool}."""
+
+    def stats(args: dict, progress: Progress) -> dict:
+        return statistics.snapshot()
+
+    def delete(args: dict, progress: Progress) -> dict:
+        return {"deleted": _delete(deleter, args, progress)}
+
+    def reload_settings(args: dict, progress: Progress) -> dict:
+        try:
+            return {"restartNeeded": reload()}
+        except ReloadFailed as error:
+            raise CommandFailed(str(error)) from error
+
+    return {"stats": stats, "delete": delete, "reload": reload_settings}
+
+
+def _delete(deleter: Deleter, args: dict, progress: Progress) -> int:
+    uids = {level: args[level] for level in _LEVELS if args.get(level) is not None}
+    if not uids or set(args) - set(_LEVELS):
+        raise CommandFailed("which study, series or instance?")
+    if not all(isinstance(uid, str) and is_valid_uid(uid) for uid in uids.values()):
+        raise CommandFailed("not a UID")
+    try:
+        return deleter.delete(**uids, progress=lambda done: progress({"deleted": done}))
+    except DeletionStopped as error:
+        raise CommandFailed(str(error)) from error
+
+
+def watch(statistics: Statistics, archive: Archive, index: Index, mover: Mover, lobby: Lobby,
+          pool: AssociationPool) -> None:
+    """Adds to the counted figures those that others know."""
+
+    def now() -> dict[str, object]:
+        slots, octets = archive.waiting
+        return {
+            "associationsActive": pool.active,
+            "connectionsActive": pool.active + lobby.waiting,
+            "waitingInstances": slots,
+            "waitingBytes": octets,
+            "moverFails": mover.failing,
+            "diskFreeBytes": archive.free_space(),
+            "quarantined": _quarantined(archive),
+        } | _counts(index)
+
+    statistics.add_source(now)
+
+
+def _quarantined(archive: Archive) -> int:
+    with os.scandir(os.path.join(archive.path, "quarantine")) as entries:
+        return sum(entry.name.endswith(SUFFIX) for entry in entries)
+
+
+def _counts(index: Index) -> dict[str, object]:
+    try:
+        return dict(index.counts()._asdict())
+    except IndexFault:
+        # The other figures may say why.
+        return dict.fromkeys(("patients", "studies", "series", "instances"))
+
+
+def keep_fixed(running: ServerSettings, new: ServerSettings) -> ServerSettings:
+    """`new`, but for what only a restart changes."""
+    return dataclasses.replace(new, port=running.port, bind_address=running.bind_address,
+                               data_directory=running.data_directory, database_url=running.database_url,
+                               control_directory=running.control_directory, storage=running.storage, mover=running.mover)

@@ -1,0 +1,66 @@
+"""Deleting on request: a durable intention, then the rows, then the files; nothing deleted comes back."""
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from itertools import islice
+
+from dicomserver.archive.archive import Archive
+from dicomserver.archive.errors import ArchiveError
+from dicomserver.index import Index, IndexFault, Stored
+from dicomserver.server.mover import Mover
+
+AT_ONCE = 1000      # instances of one tombstone
+
+
+class DeletionStopped(Exception):
+    """Not everything was deleted; the text says why and how far it came. Asking again goes on from there."""
+
+
+class Deleter:
+    """One deletion at a time.
+
+    mover: None when no server runs (then nothing waits in the intake that is not there for recovery).
+    """
+
+    def __init__(self, archive: Archive, index: Index, mover: Mover | None, log: logging.Logger) -> None:
+        self._archive = archive
+        self._index = index
+        self._mover = mover
+        self._log = log
+        self._lock = threading.Lock()
+
+    def delete(self, *, study: str | None = None, series: str | None = None, instance: str | None = None,
+               progress: Callable[[int], None] = lambda done: None) -> int:
+        """-> how many instances were deleted, for good: those that have all the UIDs given, at least one.
+
+        progress: told how many are gone so far; what it raises ends the deletion between two batches.
+        Raises DeletionStopped.
+        """
+        if study is None and series is None and instance is None:
+            raise ValueError("which study, series or instance?")
+        done = 0
+        with self._lock:
+            try:
+                rows = self._index.select(study=study, series=series, instance=instance)
+                while batch := list(islice(rows, AT_ONCE)):
+                    self._delete(batch)
+                    done += len(batch)
+                    progress(done)
+            except (ArchiveError, IndexFault) as error:
+                self._log.error("a deletion stopped after %d instances: %s", done, error)
+                raise DeletionStopped(f"{error}; {done} instances were deleted before") from error
+        self._log.info("%d instances were deleted", done)
+        return done
+
+    def _delete(self, batch: list[Stored]) -> None:
+        waiting = self._mover.forget([row.slot for row in batch]) if self._mover is not None else []
+        try:
+            deletion = self._archive.begin_delete(batch)
+            self._index.remove([row.sop_instance_uid for row in batch], [row.slot for row in batch])
+            deletion.finish()
+        except BaseException:
+            for instance in waiting:
+                self._mover.add(instance)   # whatever is left of it still wants to be filed
+            raise

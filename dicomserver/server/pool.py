@@ -1,0 +1,162 @@
+"""The threads that serve associations: started before they are needed, because starting one costs as much as an echo."""
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from dicomserver.server.lobby import Request
+from dicomserver.server.logs import failure_text
+
+STARTED_AHEAD = 16      # threads beyond these start when they are first needed
+ABORT_SECONDS = 5.0     # what an aborted association may take to come to its end
+
+
+class Association(Protocol):
+    """What the pool asks of dicomserver.session.association.AssociationAcceptor."""
+
+    def run(self) -> None: ...
+
+    def stop(self, grace_over: bool) -> None: ...
+
+
+class AssociationPool:
+    """Serves at most `limit` associations at once, each on a thread of its own.
+
+    serve: makes the association of a request; called on the association's thread.
+    on_free: called on an association's thread when it has become free for another.
+    """
+
+    def __init__(self, limit: int, serve: Callable[[Request], Association], on_free: Callable[[], None],
+                 log: logging.Logger) -> None:
+        self._limit = limit
+        self._serve = serve
+        self._on_free = on_free
+        self._log = log
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._active = 0
+        self._associations: set[Association] = set()
+        self._threads: dict[str, threading.Thread] = {}
+        self._started = 0
+        self._stopping = False
+        self._grace_over = False
+
+    @property
+    def active(self) -> int:
+        return self._active
+
+    @property
+    def limit(self) -> int:
+        return self._limit
+
+    def start(self) -> None:
+        with self._changed:
+            while len(self._threads) < min(self._limit, STARTED_AHEAD):
+                self._start_thread()
+
+    def offer(self, request: Request) -> bool:
+        """-> whether the request was taken; False: as many associations as allowed are busy."""
+        with self._changed:
+            if self._stopping or self._active >= self._limit:
+                return False
+            if self._active >= len(self._threads):
+                try:
+                    self._start_thread()
+                except RuntimeError:
+                    self._log.warning("no thread for one more association: the system's limit is reached")
+                    return False
+            self._active += 1
+        self._requests.put(request)
+        return True
+
+    def configure(self, limit: int) -> None:
+        """Associations beyond a lowered limit go on to their own end."""
+        with self._changed:
+            self._limit = limit
+
+    def stop(self, grace: float) -> bool:
+        """Ends idle associations now, those inside a message within `grace` seconds.
+
+        -> whether all threads ended. No request is taken from now on.
+        """
+        with self._changed:
+            self._stopping = True
+            running = list(self._associations)
+        for association in running:
+            association.stop(False)
+        self._await_end(grace, lambda: not self._active or self._grace_over)
+        with self._changed:
+            running = list(self._associations)
+        for association in running:
+            association.stop(True)
+        if running:
+            self._log.warning("%d associations were aborted at the end of the grace period", len(running))
+        ended = self._await_end(ABORT_SECONDS, lambda: not self._active)
+        if ended:
+            self._end_threads()
+        else:
+            self._log.error("%d associations do not end", self._active)
+        return ended
+
+    def hasten(self) -> None:
+        """The grace period of a `stop` that is under way ends now."""
+        with self._changed:
+            self._grace_over = True
+            self._changed.notify_all()
+
+    def _await_end(self, seconds: float, ended: Callable[[], bool]) -> bool:
+        with self._changed:
+            return self._changed.wait_for(ended, seconds)
+
+    def _end_threads(self) -> None:
+        with self._changed:
+            threads = list(self._threads.values())
+        for _ in threads:
+            self._requests.put(None)
+        for thread in threads:
+            thread.join()
+
+    def _start_thread(self) -> None:
+        self._started += 1
+        name = f"association-{self._started}"
+        thread = threading.Thread(target=self._work, name=name)
+        self._threads[name] = thread
+        try:
+            thread.start()
+        except BaseException:
+            del self._threads[name]
+            raise
+
+    def _work(self) -> None:
+        while (request := self._requests.get()) is not None:
+            try:
+                self._run(request)
+            except Exception as error:
+                # The association answers for what peers do; what comes here is a fault of ours, and costs one association.
+                self._log.error("an association failed: %s", failure_text(error))
+                request.socket.close()
+            finally:
+                del request
+                with self._changed:
+                    self._active -= 1
+                    if self._stopping:
+                        self._changed.notify_all()
+            self._on_free()
+
+    def _run(self, request: Request) -> None:
+        association = self._serve(request)
+        with self._changed:
+            stopping = self._stopping
+            if not stopping:
+                self._associations.add(association)
+        if stopping:
+            request.socket.close()
+            return
+        try:
+            association.run()
+        finally:
+            with self._changed:
+                self._associations.discard(association)

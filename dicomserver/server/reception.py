@@ -1,0 +1,79 @@
+"""From a request in the lobby to an association: who may call, which services answer, and what is counted."""
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from dicomserver.archive.archive import Archive
+from dicomserver.archive.filing import Waiting
+from dicomserver.index import Index
+from dicomserver.server.lobby import Request
+from dicomserver.server.settings import AssociationSettings, ServerSettings
+from dicomserver.server.statistics import Statistics
+from dicomserver.services.registry import build_handlers
+from dicomserver.services.store import ScanLimits
+from dicomserver.session.acceptor import AssociationAcceptor, Deadlines, MessageLimits
+from dicomserver.session.policy import AcceptorPolicy
+from dicomserver.standard.statuses import Category, category
+from dicomserver.wire.commands import C_ECHO_RQ, C_STORE_RQ
+
+SERVICES = {C_ECHO_RQ: "C-ECHO", C_STORE_RQ: "C-STORE"}
+
+
+class Reception:
+    """Thread-safe; a changed configuration holds for associations that begin afterwards."""
+
+    def __init__(self, settings: ServerSettings, archive: Archive, index: Index, on_stored: Callable[[Waiting], None],
+                 statistics: Statistics, log: logging.Logger) -> None:
+        self._archive = archive
+        self._index = index
+        self._on_stored = on_stored
+        self._statistics = statistics
+        self._log = log
+        self.configure(settings)
+
+    def configure(self, settings: ServerSettings) -> None:
+        association = settings.association
+        limits = ScanLimits(sequence_depth=association.max_sequence_depth, inflated=association.max_inflated)
+        handlers: Mapping = build_handlers(self._archive, self._index, self._on_stored, self._log, limits)
+        # One assignment: an association gets the old configuration or the new one, never some of each.
+        self._configuration = (
+            _policy(settings.ae_title, association), handlers,
+            Deadlines(idle=association.idle_seconds, progress=association.progress_seconds,
+                      write=association.write_seconds, minimum_rate=association.minimum_rate),
+            MessageLimits(command=association.max_command, identifier=association.max_identifier,
+                          control_pdu=settings.lobby.max_request_length))
+
+    def serve(self, request: Request) -> AssociationAcceptor:
+        policy, handlers, deadlines, limits = self._configuration
+        meter = _Meter(self._statistics)
+        acceptor = AssociationAcceptor(request.socket, request.pdu, request.rest, policy, handlers, deadlines=deadlines,
+                                       limits=limits, on_answered=meter.answered, log=self._log)
+        meter.inlet = acceptor.inlet
+        return acceptor
+
+
+class _Meter:
+    """Counts the messages of one association, and the bytes that went by with each."""
+
+    __slots__ = ("_statistics", "_received", "_sent", "inlet")
+
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+        self._received = 0
+        self._sent = 0
+        self.inlet = None
+
+    def answered(self, command_field: int, status: int) -> None:
+        received, sent = self.inlet.received, self.inlet.sent
+        self._statistics.answered(SERVICES.get(command_field, "other"), category(status) is Category.FAILURE, received - self._received,
+                                  sent - self._sent)
+        self._received, self._sent = received, sent
+
+
+def _policy(ae_title: str, association: AssociationSettings) -> AcceptorPolicy:
+    return AcceptorPolicy(
+        ae_title=ae_title, check_called_ae_title=association.check_called_ae_title,
+        allowed_calling=association.allowed_calling_ae_titles or None,
+        blocked_calling=association.blocked_calling_ae_titles, maximum_length=association.max_pdu_size,
+        accept_private_sop_classes=association.accept_private_sop_classes)

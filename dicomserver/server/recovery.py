@@ -1,0 +1,194 @@
+"""At start: what an earlier process left behind becomes what it should have become."""
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+
+from dicomserver.archive.archive import Archive
+from dicomserver.archive.errors import ArchiveError, InstanceDamaged, QuarantineFailed
+from dicomserver.archive.filing import Waiting
+from dicomserver.archive.intake import Slot
+from dicomserver.archive.layout import slot_name
+from dicomserver.archive.preamble import LENGTH
+from dicomserver.archive.reading import same_bytes
+from dicomserver.archive.recovery import Found, Verdict
+from dicomserver.index import Index, Stored
+from dicomserver.server.mover import Mover
+from dicomserver.server.rebuild import Describe, FillReport, Progress, describe_found, fill_fresh
+from dicomserver.wire.errors import MetaError
+from dicomserver.wire.part10 import decode_file_meta
+
+_LONGEST_META = 1 << 16
+
+
+@dataclass(slots=True)
+class RecoveryReport:
+    """Slots of the intake by what became of them, and what else was done."""
+
+    deletions: int = 0      # begun by an earlier process, finished now
+    filled: FillReport | None = None
+    waiting: int = 0        # in the index already; only to be filed
+    indexed: int = 0        # whole, but the index did not have it (any more)
+    dropped: int = 0        # the same bytes are stored under another slot
+    removed: int = 0        # never acknowledged
+    quarantined: int = 0    # damaged, or other bytes under a UID that is stored
+    foreign: int = 0        # not ours; left alone
+
+    def text(self) -> str:
+        return (f"{self.waiting + self.indexed} instances waited in the intake, {self.indexed} of them not in the "
+                f"index; {self.removed} unfinished ones removed, {self.dropped} doubles dropped, {self.quarantined} set "
+                f"aside, {self.foreign} foreign files; {self.deletions} deletions finished")
+
+
+def recover(archive: Archive, index: Index, mover: Mover, describe: Describe, progress: Progress,
+            log: logging.Logger) -> RecoveryReport:
+    """Deletions first (nothing deleted comes back), then the filed instances if the index lacks them, then the intake.
+
+    A crash in the middle changes nothing of it. Nobody else uses the archive meanwhile. Raises ArchiveError,
+    IndexFault, OSError, and what `progress` raises.
+    """
+    return _Recovery(archive, index, mover, describe, progress, log).run()
+
+
+class _Recovery:
+    def __init__(self, archive: Archive, index: Index, mover: Mover, describe: Describe, progress: Progress,
+                 log: logging.Logger) -> None:
+        self._archive = archive
+        self._index = index
+        self._mover = mover
+        self._describe = describe
+        self._progress = progress
+        self._log = log
+        self._report = RecoveryReport()
+
+    def run(self) -> RecoveryReport:
+        report = self._report
+        for deletion in self._archive.interrupted_deletions():
+            self._index.remove([file.sop_instance_uid for file in deletion.files], [file.slot for file in deletion.files])
+            deletion.finish()
+            report.deletions += 1
+        report.filled = fill_fresh(self._index, self._archive, self._describe, self._progress, self._log)
+        for done, found in enumerate(self._archive.examine_intake(self._has_row), start=1):
+            self._settle(found)
+            self._progress(done, done)
+        if report != RecoveryReport(filled=report.filled):
+            level = logging.WARNING if report.quarantined or report.foreign else logging.INFO
+            self._log.log(level, "recovery: %s", report.text())
+        return report
+
+    def _settle(self, found: Found) -> None:
+        match found.verdict:
+            case Verdict.WHOLE:
+                self._settle_whole(found)
+            case Verdict.DAMAGED:
+                self._settle_damaged(found, found.reason)
+            case Verdict.REMOVED:
+                self._report.removed += 1
+            case Verdict.FOREIGN:
+                self._report.foreign += 1
+                self._log.warning("%s is left alone: %s", found.name, found.reason)
+
+    def _settle_whole(self, found: Found) -> None:
+        stored = self._index.find(found.header.meta.sop_instance_uid)
+        if stored is None:
+            try:
+                instance = describe_found(self._archive, found, self._describe)
+            except InstanceDamaged as damage:
+                self._set_aside(found, str(damage))
+                return
+            self._index.add(instance)
+            self._report.indexed += 1
+            self._file(found, Waiting(instance.slot, instance.study_instance_uid, instance.series_instance_uid,
+                                      instance.sop_instance_uid, instance.file_length))
+        elif stored.slot == found.slot:
+            self._report.waiting += 1
+            self._file(found, Waiting(stored.slot, stored.study_instance_uid, stored.series_instance_uid,
+                                      stored.sop_instance_uid, stored.file_length))
+        else:
+            self._settle_double(found, stored)
+
+    def _file(self, found: Found, waiting: Waiting) -> None:
+        self._archive.adopt(found)
+        self._mover.add(waiting)
+
+    def _settle_double(self, found: Found, stored: Stored) -> None:
+        """It was being compared, or set aside, when the process ended: its sender has no success for this slot."""
+        if self._same(found, stored):
+            self._archive.discard(Slot(found.slot, self._open(found)))
+            self._report.dropped += 1
+        else:
+            self._set_aside(found, "the SOP Instance UID is stored with other content")
+
+    def _same(self, found: Found, stored: Stored) -> bool:
+        preamble, meta = found.header.preamble, found.header.meta
+        length = stored.file_length - stored.dataset_offset
+        if (stored.transfer_syntax_uid, stored.checksum, length) != (
+                meta.transfer_syntax_uid, preamble.checksum, preamble.file_length - preamble.dataset_offset):
+            return False
+        try:
+            theirs = self._archive.open_instance(stored.slot, stored.study_instance_uid, stored.series_instance_uid,
+                                                 stored.sop_instance_uid)
+        except ArchiveError:
+            return False    # what is stored cannot be read: then this one may be all that is left
+        try:
+            ours = self._open(found)
+            try:
+                return same_bytes(ours, preamble.dataset_offset, theirs, stored.dataset_offset, length)
+            finally:
+                os.close(ours)
+        finally:
+            os.close(theirs)
+
+    def _settle_damaged(self, found: Found, reason: str) -> None:
+        # Its row goes first, so that no query promises what cannot be served and the instance can be sent again.
+        # After a crash in between, the slot is found damaged once more.
+        stored = self._row_of(found)
+        if stored is not None:
+            self._index.remove([stored.sop_instance_uid], [stored.slot])
+            self._log.error("an acknowledged instance was damaged in the intake and is lost: %s", reason)
+        self._set_aside(found, reason)
+
+    def _set_aside(self, found: Found, reason: str) -> None:
+        details: dict[str, str | int] = {"slot": found.slot} if found.slot is not None else {}
+        if found.header is not None:
+            meta = found.header.meta
+            details |= {"sop_instance_uid": meta.sop_instance_uid, "source_ae": meta.source_ae}
+        self._report.quarantined += 1
+        try:
+            name = self._archive.set_aside(found, reason, details)
+        except QuarantineFailed as error:
+            # It stays where it is, and the next start finds it again.
+            self._log.error("%s should be set aside (%s), but: %s", found.name, reason, error)
+        else:
+            self._log.warning("%s was set aside as quarantine/%s: %s", found.name, name, reason)
+
+    def _row_of(self, found: Found) -> Stored | None:
+        uid = found.header.meta.sop_instance_uid if found.header is not None else self._uid_without_preamble(found.slot)
+        stored = self._index.find(uid) if uid else None
+        return stored if stored is not None and stored.slot == found.slot else None
+
+    def _has_row(self, slot: int) -> bool:
+        uid = self._uid_without_preamble(slot)
+        stored = self._index.find(uid) if uid else None
+        return stored is not None and stored.slot == slot
+
+    def _uid_without_preamble(self, slot: int | None) -> str | None:
+        """Whose slot it was, if the meta header outlived the preamble: a row means that both were synced once."""
+        if slot is None:
+            return None
+        try:
+            fd = os.open(os.path.join(self._archive.path, "intake", slot_name(slot)), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            head = os.pread(fd, _LONGEST_META, 0)
+        finally:
+            os.close(fd)
+        try:
+            return decode_file_meta(bytes(LENGTH) + head[LENGTH:]).sop_instance_uid
+        except MetaError:
+            return None
+
+    def _open(self, found: Found) -> int:
+        return os.open(os.path.join(self._archive.path, found.name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

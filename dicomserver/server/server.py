@@ -1,0 +1,267 @@
+"""The server's life: what starts after what, what stops before what, and what happens in between.
+
+Start: doors bound (the port is ours) -> archive (lock, format) -> index -> recovery -> mover -> pool -> control -> doors
+open. Stop, in the opposite direction: no new commands -> doors closed -> associations end -> mover flushes -> index ->
+archive (lock given back) -> whoever asked for the stop is told.
+"""
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from dicomserver.archive.archive import Archive
+from dicomserver.archive.filing import Waiting
+from dicomserver.index import Index
+from dicomserver.server import commands, doors, service_manager
+from dicomserver.server.control import Control
+from dicomserver.server.deletion import Deleter
+from dicomserver.server.lobby import Lobby, Request
+from dicomserver.server.logs import failure_text
+from dicomserver.server.mover import Mover
+from dicomserver.server.pool import Association, AssociationPool
+from dicomserver.server.rebuild import Describe
+from dicomserver.server.recovery import RecoveryReport, recover
+from dicomserver.server.settings import ServerSettings
+from dicomserver.server.statistics import Statistics
+
+_STOP, _HASTEN, _RELOAD, _STOPPED = "stop", "hasten", "reload", "stopped"
+
+
+class StartInterrupted(Exception):
+    """Somebody wanted the server to stop before it had started."""
+
+
+class Reception(Protocol):
+    """Makes associations of requests; dicomserver.server.reception has the real one."""
+
+    def serve(self, request: Request) -> Association: ...
+
+    def configure(self, settings: ServerSettings) -> None: ...
+
+
+class Rooms(Protocol):
+    """The rooms below; dicomserver.server.rooms has the real ones."""
+
+    describe: Describe
+
+    def open_archive(self, settings: ServerSettings) -> Archive: ...
+
+    def open_index(self, settings: ServerSettings) -> Index: ...
+
+    def open_reception(self, settings: ServerSettings, archive: Archive, index: Index, on_stored: Callable[[Waiting], None],
+                       statistics: Statistics, log: logging.Logger) -> Reception: ...
+
+
+class Server:
+    """read_settings: reads the settings anew, and sets up the log; raises commands.ReloadFailed with one clear line."""
+
+    def __init__(self, settings: ServerSettings, rooms: Rooms, log: logging.Logger,
+                 read_settings: Callable[[], ServerSettings] | None = None) -> None:
+        self.settings = settings
+        self.statistics = Statistics()
+        self.port = settings.port       # the real one once started, where the settings say 0
+        self._rooms = rooms
+        self._log = log
+        self._read_settings = read_settings
+        self._events: queue.SimpleQueue[str] = queue.SimpleQueue()   # put() is safe in a signal handler
+        self._stop_wanted = False
+        self._steps: list[tuple[str, Callable[[], object]]] = []    # how to undo what was started, the latest last
+        self._pool: AssociationPool | None = None
+        self._control: Control | None = None
+        self._clean = True
+        self._stopping = threading.Lock()
+        self._reloading = threading.Lock()
+
+    # -- for the command line: the whole life, on the main thread
+
+    def run(self) -> int:
+        """Starts, serves until somebody wants it to stop, stops. -> 0, or 1 if it did not stop cleanly.
+
+        Raises what `start` raises. SIGTERM and SIGINT stop, the second one ends the grace period; SIGHUP reloads.
+        """
+        former = {number: signal.signal(number, self._on_signal)
+                  for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        try:
+            try:
+                self.start()
+            except StartInterrupted:
+                self._log.info("stopped before it had started")
+                return 0
+            self._watch()
+            return 0 if self._clean else 1
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if number == signal.SIGHUP:
+            self._events.put(_RELOAD)
+        else:
+            self._stop_wanted = True
+            self._events.put(_STOP)
+
+    def _watch(self) -> None:
+        interval = service_manager.watchdog_seconds()
+        stopper: threading.Thread | None = None
+        while True:
+            try:
+                event = self._events.get(timeout=interval)
+            except queue.Empty:
+                if stopper is not None or self.healthy:
+                    service_manager.notify("WATCHDOG=1")
+                continue
+            if event == _STOPPED:
+                break
+            if event == _RELOAD and stopper is None:
+                self._reload_and_log()
+            elif event == _STOP and stopper is None:
+                stopper = threading.Thread(target=self._stop_and_tell, name="stopper")
+                stopper.start()
+            elif event == _STOP:
+                self.hasten()
+        stopper.join()
+
+    def _stop_and_tell(self) -> None:
+        try:
+            self._clean = self.stop()
+        finally:
+            self._events.put(_STOPPED)
+
+    def _reload_and_log(self) -> None:
+        try:
+            self.reload()
+        except commands.ReloadFailed as error:
+            self._log.error("the settings stay as they were: %s", error)
+
+    # -- the life in steps; `run` uses these, tests and other programs may
+
+    def start(self) -> RecoveryReport:
+        """When it returns, the server serves. When it raises, nothing is left of it.
+
+        Raises PortInUse, BindError, ArchiveUnusable and its kinds, other ArchiveError, IndexFault, ControlUnavailable,
+        StartInterrupted, OSError.
+        """
+        try:
+            return self._start()
+        except BaseException:
+            self._unwind()
+            self._finish()
+            raise
+
+    def _start(self) -> RecoveryReport:
+        settings, log = self.settings, self._log
+        entrance = doors.bind(settings.bind_address, settings.port)
+        self._steps.append(("the port", lambda: [door.close() for door in entrance]))
+        self.port = entrance[0].getsockname()[1]
+        archive = self._opened("the archive", self._rooms.open_archive(settings))
+        index = self._opened("the index", self._rooms.open_index(settings))
+        mover = Mover(index, archive, settings.mover, log)
+        report = recover(archive, index, mover, self._rooms.describe, self._progress, log)
+        self._steps.append(("the mover", mover.stop))
+        mover.start()
+        self._reception = self._rooms.open_reception(settings, archive, index, mover.add, self.statistics, log)
+        self._mover = mover
+        self._serve(entrance, Deleter(archive, index, mover, log))
+        commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
+        self._say_ready(index)
+        return report
+
+    def _opened(self, name: str, room):
+        self._steps.append((name, room.close))
+        return room
+
+    def _serve(self, entrance: list, deleter: Deleter) -> None:
+        settings, log = self.settings, self._log
+        self._pool = AssociationPool(settings.max_concurrent_connections, self._reception.serve, self._association_free,
+                                     log)
+        self._steps.append(("the associations", lambda: self._pool.stop(self.settings.grace_seconds)))
+        self._pool.start()
+        self._control = Control(self.port, commands.table(self.statistics, deleter, self.reload), self.stop_soon, log,
+                                settings.control_directory)
+        self._lobby = Lobby(entrance, self._pool.offer, settings.lobby, self.statistics, log)
+        self._steps.append(("the listener", self._lobby.stop))
+        self._steps.append(("the control socket", self._control.close))
+        self._control.start()
+        doors.listen(entrance)
+        self._lobby.start()
+
+    def _association_free(self) -> None:
+        self._lobby.association_free()
+
+    def _progress(self, done: int, total: int) -> None:
+        if self._stop_wanted:
+            raise StartInterrupted
+        service_manager.notify(f"STATUS=starting: {done} of {total} files\nEXTEND_TIMEOUT_USEC=60000000")
+
+    def _say_ready(self, index: Index) -> None:
+        settings = self.settings
+        engine = "in memory" if settings.index_url() == "memory:" else settings.index_url().partition(":")[0]
+        self._log.info("ready: AE title %s, port %d, data directory %s, database %s, %d studies", settings.ae_title,
+                       self.port, settings.data_directory.absolute(), engine, index.counts().studies)
+        service_manager.notify("READY=1\nSTATUS=serving")
+
+    def stop_soon(self) -> None:
+        """From any thread, when `run` runs: stop."""
+        self._stop_wanted = True
+        self._events.put(_STOP)
+
+    def hasten(self) -> None:
+        """The grace period of a stop that is under way ends now."""
+        if self._pool is not None:
+            self._pool.hasten()
+
+    def stop(self) -> bool:
+        """Stops in order; -> whether every part did. Returns when all threads have ended; safe twice."""
+        with self._stopping:
+            service_manager.notify("STOPPING=1")
+            if self._steps:
+                self._log.info("stopping")
+            clean = self._unwind()
+            if self._finish():
+                self._log.info("stopped")
+            return clean
+
+    def _unwind(self) -> bool:
+        clean = True
+        while self._steps:
+            name, undo = self._steps.pop()
+            try:
+                clean = undo() is not False and clean
+            except Exception as error:
+                # What comes behind must be stopped all the same: the lock, above all.
+                self._log.error("stopping %s failed: %s", name, failure_text(error))
+                clean = False
+        return clean
+
+    def _finish(self) -> bool:
+        control, self._control = self._control, None
+        if control is not None:
+            control.finish()
+        return control is not None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the threads that everything depends on are alive."""
+        return self._lobby.alive and self._mover.alive
+
+    def reload(self) -> bool:
+        """Takes over what can change while running; -> whether something else changed, which needs a restart.
+
+        Raises ReloadFailed; then nothing is changed.
+        """
+        if self._read_settings is None:
+            raise commands.ReloadFailed("there is nothing to read settings from")
+        with self._reloading:
+            new = self._read_settings()
+            kept = commands.keep_fixed(self.settings, new)
+            self._reception.configure(kept)
+            self._pool.configure(kept.max_concurrent_connections)
+            self._lobby.configure(kept.lobby)
+            self.settings = kept
+        later = new.fixed() != kept.fixed()
+        self._log.info("settings reloaded%s", "; some changes need a restart" if later else "")
+        return later
