@@ -75,9 +75,10 @@ class Archive:
         """The slot is durable and its row exists: closes it; from now on it waits for `file_batch`."""
         self._intake.keep(slot, file_length)
 
-    def discard(self, slot: Slot) -> None:
+    def discard(self, slot: Slot | int) -> None:
         """The slot was not acknowledged, or held what is stored already: closes and removes it.
 
+        Recovery gives the number of a slot that it found.
         Raises StorageFailed.
         """
         self._intake.discard(slot)

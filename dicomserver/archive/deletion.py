@@ -52,7 +52,8 @@ class Deletions:
     """Begins and finishes deletions; `lock` keeps the mover out of folders that go away."""
 
     def __init__(self, directory: DataDirectory, folders: Folders, quarantine: Quarantine,
-                 tombstones: Tombstones, lock: threading.Lock, slots_gone: Callable[[Iterable[int]], None]) -> None:
+                 tombstones: Tombstones, lock: threading.Lock,
+                 slots_gone: Callable[[Iterable[int]], None]) -> None:
         self._root = directory.root
         self._intake = directory.intake
         self._folders = folders

@@ -1,4 +1,4 @@
-"""What the archive says no with. No text carries a UID or patient data; the data directory's path may appear."""
+"""What the archive says no with. Texts carry neither UIDs nor patient data, at most the data directory."""
 from __future__ import annotations
 
 import errno

@@ -138,11 +138,15 @@ class Intake:
                 self._waiting_octets -= self._waiting.pop(number, 0)
             self._decide()
 
-    def discard(self, slot: Slot) -> None:
-        """The slot was never acknowledged: closes and removes it. Its number is not used again."""
-        self.release(slot)
+    def discard(self, slot: Slot | int) -> None:
+        """Closes and removes a slot whose instance nobody was promised. Its number is not used again."""
+        if isinstance(slot, Slot):
+            self.release(slot)
+            slot = slot.number
         with translated(StorageFailed, "removing a slot"):
-            unlink_if_there(slot.name, self._folder)
+            unlink_if_there(slot_name(slot), self._folder)
+        if slot in self._waiting:
+            self.gone([slot])
 
     # -- the mover's word
 

@@ -8,13 +8,15 @@ from dicomserver.archive.errors import InstanceDamaged, InstanceMissing
 from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
 from dicomserver.archive.preamble import check_length, read_header
 
+_COMPARE_AT_ONCE = 1 << 20
+
 
 def open_instance(directory: DataDirectory, slot: int, study_instance_uid: str, series_instance_uid: str,
                   sop_instance_uid: str) -> int:
     """A descriptor of the whole file, verified to be that slot's and that SOP Instance UID's.
 
-    The caller owns it. Header and length are checked, the dataset's checksum is not. Deleting or moving the file meanwhile
-    does not disturb a reader. Raises InstanceMissing, InstanceDamaged, InvalidUid, OSError.
+    The caller owns it. Header and length are checked, the dataset's checksum is not. Moving or deleting the
+    file meanwhile does not disturb a reader. Raises InstanceMissing, InstanceDamaged, InvalidUid, OSError.
     """
     study, series, name = (checked_uid(study_instance_uid), checked_uid(series_instance_uid),
                            instance_name(sop_instance_uid))
@@ -50,3 +52,16 @@ def _open_filed(root: Folder, study_uid: str, series_uid: str, name: str) -> int
             return _open(name, series)
     except FileNotFoundError:
         return None
+
+
+def same_bytes(fd: int, offset: int, other_fd: int, other_offset: int, length: int) -> bool:
+    """Whether two files have the same `length` bytes from their offsets; both must have them all."""
+    while length > 0:
+        ours = os.pread(fd, min(length, _COMPARE_AT_ONCE), offset)
+        theirs = os.pread(other_fd, len(ours), other_offset)
+        if not ours or ours != theirs:
+            return False
+        offset += len(ours)
+        other_offset += len(ours)
+        length -= len(ours)
+    return True

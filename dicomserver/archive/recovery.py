@@ -45,7 +45,7 @@ class Found:
 
 def examine_intake(directory: DataDirectory, tombstones: Tombstones,
                    has_row: Callable[[int], bool] = lambda slot: False) -> Iterator[Found]:
-    """Every file in intake/ of earlier starts, verified by reading it; the WHOLE ones are durable when yielded.
+    """Every file in intake/ of earlier starts, verified by reading it; WHOLE ones are durable when yielded.
 
     A slot without a complete header is removed, unless `has_row` says that the index knows the slot: then it
     is damaged. Damaged and foreign files stay for the caller to set aside. Slots that a tombstone names are

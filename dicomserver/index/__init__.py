@@ -12,6 +12,7 @@ from dicomserver.index.index import Index
 from dicomserver.index.opening import open_index, rebuild_index
 
 __all__ = [
-    "FLAG_INFLATION_CAPPED", "FLAG_PIXEL_DATA_SHORT", "Counts", "Index", "IndexDamaged", "IndexFault", "IndexFull",
-    "IndexTooNew", "IndexUnavailable", "Instance", "Stored", "UnknownEngine", "open_index", "rebuild_index",
+    "FLAG_INFLATION_CAPPED", "FLAG_PIXEL_DATA_SHORT", "Counts", "Index", "IndexDamaged", "IndexFault",
+    "IndexFull", "IndexTooNew", "IndexUnavailable", "Instance", "Stored", "UnknownEngine", "open_index",
+    "rebuild_index",
 ]

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Protocol
 
+
 Value = str | bytes | int | None
 
 

@@ -18,8 +18,8 @@ REMOVAL_ROWS = 500
 class Index:
     """Every method may be called from any thread and raises IndexFault and nothing else of the database's.
 
-    `is_fresh`: the archive may have files that are not in here (it is new, or its first filling was cut short).
-    Whoever has filled it says so with mark_complete().
+    `is_fresh`: the archive may have files that are not in here (it is new, or its first filling was cut
+    short). Whoever has filled it says so with mark_complete().
     """
 
     def __init__(self, engine: Engine, *, keeps_nothing: bool = False):
@@ -38,8 +38,8 @@ class Index:
 
     def add_many(self, instances: Iterable[Instance],
                  on_known: Callable[[Instance, Stored], None] | None = None) -> int:
-        """Adds whatever the iterable gives, BULK_ROWS to a transaction; how many were new. `on_known` hears of
-        each one whose UID was there already. An error ends it; the transactions before it stay."""
+        """Adds whatever the iterable gives, BULK_ROWS to a transaction; how many were new. `on_known` hears
+        of each one whose UID was there already. An error ends it; the transactions before it stay."""
         added = 0
         source = iter(instances)
         while batch := [Ticket(one, instance_number_of(one.instance)) for one in islice(source, BULK_ROWS)]:
@@ -73,8 +73,8 @@ class Index:
                instance: str | None = None) -> Iterator[Stored]:
         """All instances with the given UIDs, series by series in the order in which they came.
 
-        Reads page by page: memory stays flat, nothing is held between pages, what changes meanwhile may or may
-        not be seen."""
+        Reads page by page: memory stays flat, nothing is held between pages, what changes meanwhile may
+        or may not be seen."""
         if instance is not None:
             stored = self.find(instance)
             if stored is not None and study in (None, stored.study_instance_uid) \

@@ -9,7 +9,7 @@ import unicodedata
 from datetime import date
 from functools import lru_cache
 
-from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
+from dicomserver.index.character_sets import ENCODINGS, ESCAPES
 
 TEXT_LIMIT = 1024  # bytes of UTF-8 that a searchable column holds at most
 _NOT_A_LETTER = re.compile(r"[^A-Z0-9]")
@@ -20,7 +20,7 @@ _TIME = re.compile(r"([01]\d|2[0-3]):?(?:([0-5]\d):?(?:([0-5]\d|60)(?:\.(\d{1,6}
 _INTEGER = re.compile(r"[+-]?\d{1,12}(?:\.0*)?", re.ASCII)
 
 # Devices write ISO_IR 100 as ISO-IR 100, ISO IR 100 and so on: only letters and digits tell the terms apart.
-_ENCODINGS = {_NOT_A_LETTER.sub("", term): encoding for term, encoding in python_encoding.items()}
+_ENCODINGS = {_NOT_A_LETTER.sub("", term): encoding for term, encoding in ENCODINGS.items()}
 
 
 @lru_cache(maxsize=256)
@@ -53,7 +53,7 @@ def _decode_fragment(fragment: bytes, first: str) -> str:
     if not fragment.startswith(b"\x1b"):
         return _decode_plain(fragment, first)
     length = 4 if fragment.startswith((b"\x1b$(", b"\x1b$)")) else 3
-    encoding = CODES_TO_ENCODINGS.get(fragment[:length])
+    encoding = ESCAPES.get(fragment[:length])
     if encoding is None:
         return _decode_plain(fragment[1:], first)
     if encoding in ("iso2022_jp", "iso2022_jp_2"):

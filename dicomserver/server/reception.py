@@ -14,7 +14,7 @@ from dicomserver.services.registry import build_handlers
 from dicomserver.services.store import ScanLimits
 from dicomserver.session.acceptor import AssociationAcceptor, Deadlines, MessageLimits
 from dicomserver.session.policy import AcceptorPolicy
-from dicomserver.standard.statuses import is_failure
+from dicomserver.standard.statuses import Category, category
 from dicomserver.wire.commands import C_ECHO_RQ, C_STORE_RQ
 
 SERVICES = {C_ECHO_RQ: "C-ECHO", C_STORE_RQ: "C-STORE"}
@@ -66,7 +66,7 @@ class _Meter:
 
     def answered(self, command_field: int, status: int) -> None:
         received, sent = self.inlet.received, self.inlet.sent
-        self._statistics.answered(SERVICES.get(command_field, "other"), is_failure(status), received - self._received,
+        self._statistics.answered(SERVICES.get(command_field, "other"), category(status) is Category.FAILURE, received - self._received,
                                   sent - self._sent)
         self._received, self._sent = received, sent
 

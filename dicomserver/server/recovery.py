@@ -11,6 +11,7 @@ from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
 from dicomserver.archive.layout import slot_name
 from dicomserver.archive.preamble import LENGTH
+from dicomserver.archive.reading import same_bytes
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.index import Index, Stored
 from dicomserver.server.mover import Mover
@@ -18,7 +19,6 @@ from dicomserver.server.rebuild import Describe, FillReport, Progress, describe_
 from dicomserver.wire.errors import MetaError
 from dicomserver.wire.part10 import decode_file_meta
 
-_COMPARE_AT_ONCE = 1 << 20
 _LONGEST_META = 1 << 16
 
 
@@ -192,16 +192,3 @@ class _Recovery:
 
     def _open(self, found: Found) -> int:
         return os.open(os.path.join(self._archive.path, found.name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-
-
-def same_bytes(fd: int, offset: int, other_fd: int, other_offset: int, length: int) -> bool:
-    """Whether two files have the same `length` bytes from their offsets; both must have them all."""
-    while length > 0:
-        ours = os.pread(fd, min(length, _COMPARE_AT_ONCE), offset)
-        theirs = os.pread(other_fd, len(ours), other_offset)
-        if not ours or ours != theirs:
-            return False
-        offset += len(ours)
-        other_offset += len(ours)
-        length -= len(ours)
-    return True

@@ -1,8 +1,8 @@
 """The two SQLite engines: a file that survives power cuts, and memory. See dicomserver.index.engine.
 
 Commits to the file are not waited for: the writer has synchronous=NORMAL, where a commit is written to the
-log but not synced. sync() commits a marker on a second connection with synchronous=FULL: its one fdatasync of the
-log makes every commit before it durable too.
+log but not synced. sync() commits a marker on a second connection with synchronous=FULL: its one fdatasync of
+the log makes every commit before it durable too.
 """
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ class SqliteFile:
             self._copy_log(apsw.SQLITE_CHECKPOINT_TRUNCATE)
             sync_folder(path.parent)
             self._begin_log()
+            # Each connection's first sync of the log syncs the folder too: now, and not when somebody waits.
+            self.sync()
         except BaseException:
             self._disconnect()
             raise
@@ -89,13 +91,14 @@ class SqliteFile:
             pages, copied = self._copy_log(apsw.SQLITE_CHECKPOINT_NOOP)
             if pages - copied < CHECKPOINT_PAGES and pages * PAGE_SIZE < LOG_LIMIT:
                 return
-            pages, copied = self._copy_log(apsw.SQLITE_CHECKPOINT_PASSIVE)
-            if copied < pages and pages * PAGE_SIZE < LOG_LIMIT:
-                return
+            self._copy_log(apsw.SQLITE_CHECKPOINT_PASSIVE)
             with self.lock:
-                if copied < pages:
-                    self._copy_log(apsw.SQLITE_CHECKPOINT_PASSIVE)
-                self._begin_log()
+                # What the writer has added meanwhile counts: only a log that is all copied can begin anew.
+                pages, copied = self._copy_log(apsw.SQLITE_CHECKPOINT_NOOP)
+                if copied < pages and pages * PAGE_SIZE >= LOG_LIMIT:
+                    pages, copied = self._copy_log(apsw.SQLITE_CHECKPOINT_PASSIVE)
+                if copied == pages:
+                    self._begin_log()
 
     def close(self) -> None:
         """Leaves one file without a log. Waits for the writer and the readers of this moment."""
@@ -148,28 +151,32 @@ class SqliteMemory:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self._closed = False
         self._connection = connect(MEMORY)
         _migrate(self._connection)
         self._session = SqliteSession(self._connection)
 
     def writer(self) -> SqliteSession:
         """See engine.Engine."""
+        if self._closed:
+            raise IndexUnavailable(CLOSED)
         return self._session
 
     @contextmanager
     def transaction(self) -> Iterator[SqliteSession]:
         """See engine.Engine."""
-        with _transaction(self._session, self._connection) as session:
+        with _transaction(self.writer(), self._connection) as session:
             yield session
 
     @contextmanager
     def reading(self) -> Iterator[SqliteSession]:
         """See engine.Engine."""
         with self.lock:
-            yield self._session
+            yield self.writer()
 
     def sync(self) -> None:
         """Memory is gone with the process, as whoever chose it knows."""
+        self.writer()
 
     def checkpoint(self) -> None:
         """There is no log."""
@@ -177,6 +184,7 @@ class SqliteMemory:
     def close(self) -> None:
         """All that was in it is gone."""
         with self.lock:
+            self._closed = True
             self._connection.close()
 
 

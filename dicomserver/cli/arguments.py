@@ -1,0 +1,68 @@
+"""What the subcommands' parsers have in common."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from dicomserver.config import values
+from dicomserver.config.problems import printable
+
+EXIT_SUCCESS = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+class Failed(Exception):
+    """The thing failed; `str()` is the one line that the user reads."""
+
+
+class Usage(Exception):
+    """The command line asks for something that cannot be; `str()` is the one line that the user reads."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process with exit code 2."""
+        print(f"{self.prog}: {printable(message)}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+
+
+def parser(command: str, summary: str, example: str, *, short_help: bool = True) -> Parser:
+    """The parser of one subcommand; without `short_help` -h is free for something else."""
+    made = Parser(prog=f"dicom-server {command}", description=summary, epilog=f"example: {example}",
+                  formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, add_help=False)
+    made.add_argument("--help", *(["-h"] if short_help else []), action="help", help="show this and exit")
+    return made
+
+
+def add_port(made: argparse.ArgumentParser, default: str = "11112") -> None:
+    """--port, -p."""
+    made.add_argument("--port", "-p", type=checked(values.port), default=default, metavar="PORT",
+                      help=f"the DICOM port of the server (default: {default})")
+
+
+def add_control(made: argparse.ArgumentParser) -> None:
+    """The options that find the control socket of a server on this machine; the environment says the defaults."""
+    add_port(made, os.environ.get("DICOM_SERVER_PORT") or "11112")
+    made.add_argument("--control-dir", type=Path, metavar="DIR",
+                      default=os.environ.get("DICOM_SERVER_CONTROL_SOCKET_DIRECTORY") or None,
+                      help="where the control socket is, if the server's controlSocketDirectory says so")
+
+
+def checked(check: Callable[[str], object]) -> Callable[[str], object]:
+    """An argparse type that tells the check's own message."""
+
+    def convert(text: str) -> object:
+        try:
+            return check(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {error}") from None
+
+    return convert

@@ -1,0 +1,54 @@
+"""The options that say how a server is configured, for `start` and what works on its data directory."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from dicomserver.config.load import Flag, load
+from dicomserver.config.schema import Configuration
+
+_STORAGE = (
+    ("data_directory", ("--data-dir",), "DIR", "the files and the SQLite index (default: ./dicom-data)"),
+    ("database_url", ("--database-url",), "URL", "sqlite:///absolute/path or memory:"),
+)
+_NETWORK = (
+    ("ae_title", ("--aet", "-a"), "AET", "our AE title (default: DICOMKIT_SCP)"),
+    ("port", ("--port", "-p"), "PORT", "the DICOM port (default: 11112)"),
+    ("max_concurrent_connections", ("--max-connections",), "N", "concurrent associations (default: 10)"),
+    ("max_pdu_size", ("--max-pdu-size",), "BYTES", "the receive maximum that we announce (default: 16384)"),
+    ("allowed_calling_ae_titles", ("--allowed-ae",), "AET,AET", "who may call (default: everybody)"),
+    ("blocked_calling_ae_titles", ("--blocked-ae",), "AET,AET", "who may not call"),
+)
+_SWITCHES = (
+    ("enable_tls", ("--tls",), "TLS on the DICOM port"),
+    ("verbose", ("--verbose", "-v"), "log more; still no patient data"),
+)
+_SPELLED = {attribute: spellings[0] for attribute, spellings, *_ in (*_STORAGE, *_NETWORK, *_SWITCHES)}
+
+
+def add_storage(made: argparse.ArgumentParser) -> None:
+    """--config and the options that say where the files and the index are."""
+    made.add_argument("--config", metavar="FILE", help="a JSON or YAML file; what is typed here overrides it")
+    made.add_argument("--database", choices=("sqlite", "postgres", "none"),
+                      help="none: an index in memory only, rebuilt from the files at start (default: sqlite)")
+    _add(made, _STORAGE)
+
+
+def add_network(made: argparse.ArgumentParser) -> None:
+    """The options that say who we are and who may call, and the switches."""
+    _add(made, _NETWORK)
+    for attribute, spellings, text in _SWITCHES:
+        made.add_argument(*spellings, dest=attribute, action="store_true", default=None, help=text)
+
+
+def configuration(options: argparse.Namespace) -> Configuration:
+    """Command line > environment > file > defaults. Raises ConfigurationError."""
+    flags = [Flag(attribute, spelled, value) for attribute, spelled in _SPELLED.items()
+             if (value := getattr(options, attribute, None)) is not None]
+    return load(options.config, flags, os.environ, options.database)
+
+
+def _add(made: argparse.ArgumentParser, table: tuple) -> None:
+    for attribute, spellings, metavar, text in table:
+        made.add_argument(*spellings, dest=attribute, metavar=metavar, help=text)

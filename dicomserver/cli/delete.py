@@ -1,0 +1,58 @@
+"""`dicom-server delete`: a study, a series or an instance goes for ever."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from dicomserver.cli import arguments
+from dicomserver.cli.arguments import Failed, Usage
+from dicomserver.cli.control import translated
+from dicomserver.server import control_client
+from dicomserver.standard.uids import is_valid_uid
+
+LEVELS = ("study", "series", "instance")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of `delete`."""
+    made = arguments.parser(
+        "delete",
+        "Delete a study, a series or an instance from the server on this machine, for ever.\n"
+        "Asks first, unless --yes is given; says how many instances are gone.",
+        "dicom-server delete --study 1.2.3.4.5 --yes")
+    uid = arguments.checked(_uid)
+    what = made.add_mutually_exclusive_group(required=True)
+    what.add_argument("--study", type=uid, metavar="UID", help="the Study Instance UID")
+    what.add_argument("--series", type=uid, metavar="UID", help="the Series Instance UID")
+    what.add_argument("--instance", type=uid, metavar="UID", help="the SOP Instance UID")
+    made.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    arguments.add_control(made)
+    return made
+
+
+def run(options: argparse.Namespace) -> int:
+    """Asks and deletes; the exit code. Raises Usage, Failed."""
+    level = next(level for level in LEVELS if getattr(options, level))
+    uid = getattr(options, level)
+    if not options.yes and not _agreed(level, uid):
+        raise Failed("nothing was deleted")
+    with translated():
+        done = control_client.call(options.port, "delete", {level: uid}, folder=options.control_dir)["deleted"]
+    if not done:
+        raise Failed(f"this server has no such {level}")
+    print(f"Deleted {done} instance{'s' if done != 1 else ''}")
+    return arguments.EXIT_SUCCESS
+
+
+def _uid(text: str) -> str:
+    if not is_valid_uid(text):
+        raise ValueError("a UID: digits and single dots, at most 64 characters")
+    return text
+
+
+def _agreed(level: str, uid: str) -> bool:
+    if not sys.stdin.isatty():
+        raise Usage("delete asks before it deletes, and there is nobody to ask: give --yes")
+    print(f"Delete the {level} {uid} for ever? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

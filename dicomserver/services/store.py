@@ -1,0 +1,177 @@
+"""Storage: C-STORE (PS3.4 Annex B, PS3.7 9.1.1).
+
+Success leaves only when the instance would survive a power cut: its slot is synced and its row committed; the mover
+makes the row durable before the slot goes, and until then recovery would index the slot again.
+"""
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dicomserver.archive.archive import Archive
+from dicomserver.archive.errors import ArchiveError, IntakeError
+from dicomserver.archive.filing import Waiting
+from dicomserver.archive.intake import Slot
+from dicomserver.archive.reading import same_bytes
+from dicomserver.archive.writer import DatasetWriter, IdentityMismatch, Received
+from dicomserver.index import Index, IndexFault, Instance, Stored
+from dicomserver.services.describe import describe, received_text, scanner_for
+from dicomserver.session.acceptor import AssociationAcceptor
+from dicomserver.session.negotiation import AcceptedContext
+from dicomserver.standard import statuses
+from dicomserver.standard.uids import is_valid_uid
+from dicomserver.wire.command import CommandSet
+from dicomserver.wire.commands import response_to
+from dicomserver.wire.errors import DatasetError, PduError
+from dicomserver.wire.part10 import encode_file_meta
+from dicomserver.wire.stream import StreamEnded
+
+CONFLICTING_INSTANCE = 0xC001      # ours among Cxxx: the SOP Instance UID is stored with other content
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanLimits:
+    """sequence_depth: nested sequences; deeper ones are refused. inflated: bytes of a deflated dataset looked at."""
+    sequence_depth: int = 64
+    inflated: int = 1 << 26
+
+
+class Refused(Exception):
+    """A C-STORE that fails: its status and the Error Comment (0000,0902), which names no patient."""
+
+    def __init__(self, status: int, comment: str):
+        super().__init__(comment)
+        self.status = status
+
+
+class StoreService:
+    """Answers C-STORE-RQ on any number of associations at once.
+
+    on_stored: told of each new instance in its slot; the mover's door.
+    """
+
+    def __init__(self, archive: Archive, index: Index, on_stored: Callable[[Waiting], None], log: logging.Logger,
+                 limits: ScanLimits = ScanLimits()) -> None:
+        self._archive = archive
+        self._index = index
+        self._on_stored = on_stored
+        self._log = log
+        self._limits = limits
+
+    def store(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> int:
+        """Receives, keeps and indexes one instance; -> the status."""
+        try:
+            self._receive(acceptor, context, request)
+            status, comment = statuses.SUCCESS, None
+        except Refused as refused:
+            status, comment = refused.status, str(refused)
+            self._log.warning("C-STORE of %s refused with %04XH: %s", acceptor.calling_ae_title, status, comment)
+        if acceptor.association.stream.in_dataset:
+            acceptor.association.stream.drain()
+        acceptor.respond(context, response_to(request, status, error_comment=comment and comment[:64]))
+        return status
+
+    def _receive(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> None:
+        self._check(context, request)
+        slot = self._take()
+        try:
+            instance = self._write(acceptor, context, request, slot)
+            there = self._add(instance)
+        except (Refused, StreamEnded, PduError):
+            self._archive.discard(slot)
+            raise
+        if there is None:
+            self._archive.keep(slot, instance.file_length)
+            self._on_stored(Waiting(slot.number, instance.study_instance_uid, instance.series_instance_uid,
+                                    instance.sop_instance_uid, instance.file_length))
+            self._log.debug("stored %s", instance.sop_instance_uid)
+        else:
+            self._resolve_duplicate(slot, instance, there)
+
+    def _check(self, context: AcceptedContext, request: CommandSet) -> None:
+        """What can be said before a byte of the dataset was read."""
+        if not request.has_dataset:
+            raise Refused(statuses.CANNOT_UNDERSTAND, "the request has no dataset")
+        if request.affected_sop_class_uid != context.abstract_syntax:
+            raise Refused(statuses.SOP_CLASS_NOT_SUPPORTED, "SOP Class UID is not that of the presentation context")
+        if not is_valid_uid(request.affected_sop_instance_uid or ""):
+            raise Refused(statuses.INVALID_OBJECT_INSTANCE, "Affected SOP Instance UID is missing or no UID")
+
+    def _take(self) -> Slot:
+        try:
+            return self._archive.take()
+        except IntakeError as error:
+            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from None
+
+    def _write(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet,
+               slot: Slot) -> Instance:
+        writer, scanner = self._tools(acceptor, context)
+        received_at = time.time_ns() // 1000
+        meta = encode_file_meta(context.abstract_syntax, request.affected_sop_instance_uid, context.transfer_syntax,
+                                source_ae=acceptor.calling_ae_title, sending_ae=acceptor.calling_ae_title,
+                                receiving_ae=acceptor.called_ae_title, received_at=received_text(received_at))
+        try:
+            received: Received = writer.receive(
+                acceptor.association.stream, scanner, slot.fd, slot.number, meta,
+                request.affected_sop_class_uid.encode("ascii"), request.affected_sop_instance_uid.encode("ascii"))
+        except IdentityMismatch as error:
+            raise Refused(statuses.DATASET_MISMATCH, str(error)) from None
+        except DatasetError as error:
+            raise Refused(statuses.CANNOT_UNDERSTAND, str(error)) from None
+        except OSError as error:
+            full = error.errno in NO_SPACE
+            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES if full else statuses.PROCESSING_FAILURE,
+                          "no space left" if full else "the disk failed") from None
+        return describe(scanner, transfer_syntax_uid=context.transfer_syntax, slot=slot.number,
+                        file_length=received.file_length, dataset_offset=received.dataset_offset,
+                        checksum=received.checksum, received_at=received_at, source_ae=acceptor.calling_ae_title,
+                        receiving_ae=acceptor.called_ae_title)
+
+    def _tools(self, acceptor: AssociationAcceptor, context: AcceptedContext):
+        """The association's own writer, and its scanner for this context; both are used again and again."""
+        kept = acceptor.per_association
+        writer = kept.get(DatasetWriter)
+        if writer is None:
+            writer = kept[DatasetWriter] = DatasetWriter()
+        scanner = kept.get(context.context_id)
+        if scanner is None:
+            scanner = kept[context.context_id] = scanner_for(
+                context.transfer_syntax, maximum_depth=self._limits.sequence_depth,
+                maximum_inflated=self._limits.inflated)
+        return writer, scanner
+
+    def _add(self, instance: Instance) -> Stored | None:
+        try:
+            return self._index.add(instance)
+        except IndexFault as error:
+            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, f"the index is unavailable: {error}") from None
+
+    def _resolve_duplicate(self, slot: Slot, instance: Instance, there: Stored) -> None:
+        """The same SOP Instance UID again: the same bytes are welcome, others are set aside and refused."""
+        try:
+            if self._is_same(slot, instance, there):
+                self._archive.discard(slot)
+                return
+            name = self._archive.set_aside(slot, "the SOP Instance UID is stored with other content", {
+                "sop_instance_uid": instance.sop_instance_uid, "source_ae": instance.source_ae})
+        except (ArchiveError, OSError) as error:
+            raise Refused(statuses.PROCESSING_FAILURE, "the stored instance could not be compared") from error
+        self._log.error("a SOP Instance UID came again with other content; the newcomer is quarantine/%s", name)
+        raise Refused(CONFLICTING_INSTANCE, "SOP Instance UID is stored with other content")
+
+    def _is_same(self, slot: Slot, instance: Instance, there: Stored) -> bool:
+        length = instance.file_length - instance.dataset_offset
+        if (there.transfer_syntax_uid, there.checksum, there.file_length - there.dataset_offset) != (
+                instance.transfer_syntax_uid, instance.checksum, length):
+            return False
+        stored = self._archive.open_instance(there.slot, there.study_instance_uid, there.series_instance_uid,
+                                             there.sop_instance_uid)
+        try:
+            return same_bytes(slot.fd, instance.dataset_offset, stored, there.dataset_offset, length)
+        finally:
+            os.close(stored)

@@ -1,0 +1,146 @@
+"""The accepting side of an association: negotiate, serve messages until it ends, close."""
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dicomserver.session.association import RECEIVE_BUFFER, Association, AssociationEnded
+from dicomserver.session.machine import StateMachine
+from dicomserver.session.negotiation import AcceptedContext, answer, contexts_of, peer_maximum_length
+from dicomserver.session.policy import AcceptorPolicy
+from dicomserver.session.states import Event
+from dicomserver.session.transport import SocketInlet
+from dicomserver.standard.statuses import UNRECOGNISED_OPERATION
+from dicomserver.wire.command import CommandSet
+from dicomserver.wire.commands import C_CANCEL_RQ, response_to
+from dicomserver.wire.errors import PduError
+from dicomserver.wire.pdu import decode_pdu, encode_pdu
+from dicomserver.wire.pdus import AssociateRJ
+from dicomserver.wire.stream import StreamEnded
+
+RESPONSE = 0x8000       # the bit of Command Field that tells responses, PS3.7 E.1
+
+# Answers one message: reads its dataset, sends its responses, returns the final status.
+Handler = Callable[["AssociationAcceptor", AcceptedContext, CommandSet], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Seconds, and bytes a second inside a message. What each means: dicomserver.session.transport."""
+    idle: float = 60
+    progress: float = 30
+    write: float = 30
+    minimum_rate: float = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageLimits:
+    """Bytes."""
+    command: int = 65536
+    identifier: int = 1 << 20
+    control_pdu: int = 262144
+
+
+class AssociationAcceptor:
+    """One association from its A-ASSOCIATE-RQ to its end, on the thread that calls `run`.
+
+    connection: the connected socket, owned from now on. request: the whole A-ASSOCIATE-RQ PDU; behind: what was
+    received after it. handlers: by Command Field. on_answered: told (Command Field, final status) of each message.
+    """
+
+    def __init__(self, connection, request: bytes, behind: bytes, policy: AcceptorPolicy,
+                 handlers: Mapping[int, Handler], *, deadlines: Deadlines = Deadlines(),
+                 limits: MessageLimits = MessageLimits(), on_answered: Callable[[int, int], None] = lambda c, s: None,
+                 log: logging.Logger) -> None:
+        self.inlet = SocketInlet(RECEIVE_BUFFER, connection, deadlines.idle, deadlines.progress, deadlines.write,
+                                 deadlines.minimum_rate)
+        self.inlet.take(behind)
+        self.policy = policy
+        self.limits = limits
+        self.log = log
+        self.calling_ae_title = ""
+        self.called_ae_title = ""
+        self.peer_host = connection.getpeername()[0] if connection.family else ""
+        self.association = Association(self.inlet, StateMachine(requestor=False), policy.maximum_length,
+                                       limits.command, limits.control_pdu)
+        self.per_association: dict[object, object] = {}     # what handlers keep for this association's time
+        self._request = request
+        self._handlers = handlers
+        self._on_answered = on_answered
+
+    def run(self) -> None:
+        """Serves the association to its end; raises nothing for what a peer does."""
+        try:
+            self._negotiate()
+            while True:
+                self._serve(*self.association.next_command())
+        except AssociationEnded as ended:
+            self.log.log(logging.INFO if ended.orderly else logging.WARNING, "association of %s at %s: %s",
+                         self.calling_ae_title.encode("unicode_escape").decode() or "?", self.peer_host, ended)
+        finally:
+            self.per_association.clear()
+            self.association.close()
+
+    def stop(self, grace_over: bool) -> None:
+        """From another thread: ends at the next message's begin, or now where the grace period is over."""
+        if grace_over:
+            self.inlet.abandon()
+        else:
+            self.inlet.stop()
+
+    def respond(self, context: AcceptedContext, response: CommandSet, dataset: bytes | None = None) -> None:
+        """Sends one response. Raises AssociationEnded."""
+        self.association.send(context.context_id, response, dataset)
+
+    def _negotiate(self) -> None:
+        machine = self.association.machine
+        machine.on(Event.EVT5)
+        try:
+            rq = decode_pdu(self._request)
+        except PduError as error:
+            raise self.association.violated(error) from None
+        machine.on(Event.EVT6)
+        self.calling_ae_title, self.called_ae_title = rq.calling_ae_title, rq.called_ae_title
+        reply = answer(rq, self.policy)
+        if isinstance(reply, AssociateRJ):
+            machine.on(Event.EVT8)
+            self._send(encode_pdu(reply))
+            raise AssociationEnded(f"rejected (result {reply.result}, source {reply.source}, reason {reply.reason})")
+        machine.on(Event.EVT7)
+        self.association.establish(contexts_of(rq, reply), peer_maximum_length(rq.user_information))
+        self._send(encode_pdu(reply))
+
+    def _send(self, pdu: bytes) -> None:
+        try:
+            self.inlet.send(pdu)
+        except OSError:
+            self.association.machine.on(Event.EVT17)
+            raise AssociationEnded("the connection broke during negotiation") from None
+
+    def _serve(self, context: AcceptedContext, command: CommandSet) -> None:
+        """Answers one message, whatever it is; afterwards its dataset is read to its end."""
+        if command.command_field == C_CANCEL_RQ:
+            return      # nothing is under way that it could cancel (PS3.7 9.3.2.3: it has no response)
+        if command.command_field is None or command.command_field & RESPONSE or command.message_id is None:
+            raise self.association.abort("a response that nobody asked for, or a request without an id")
+        association = self.association
+        try:
+            handler = self._handlers.get(command.command_field)
+            if handler is None:
+                status = self._unrecognized(context, command)
+            else:
+                status = handler(self, context, command)
+            if association.stream.in_dataset:
+                association.stream.drain()
+        except StreamEnded as ended:
+            raise association.interrupted(ended.event) from None
+        except PduError as error:
+            raise association.violated(error) from None
+        self._on_answered(command.command_field, status)
+
+    def _unrecognized(self, context: AcceptedContext, command: CommandSet) -> int:
+        if self.association.stream.in_dataset:
+            self.association.stream.drain()
+        self.respond(context, response_to(command, UNRECOGNISED_OPERATION))
+        return UNRECOGNISED_OPERATION

@@ -1,0 +1,35 @@
+"""pydicom's tables of the standard, without the cost of importing pydicom.
+
+`import pydicom` takes 0.1 s and 20 MB; its two tables alone take 5 ms, and a server needs nothing else of it.
+"""
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+
+@cache
+def uid_dictionary() -> dict[str, tuple[str, str, str, str, str]]:
+    """PS3.6 Annex A: uid -> (name, type, information, "Retired" or "", keyword)."""
+    return _table("_uid_dict").UID_dictionary
+
+
+def data_dictionary() -> dict[int, tuple[str, str, str, str, str]]:
+    """PS3.6 6-8: tag 0xGGGGEEEE -> (vr, multiplicity, name, "Retired" or "", keyword).
+
+    Loaded anew by each call and not kept: it is 2 MB, and who wants it wants a few rows once.
+    """
+    return _table("_dicom_dict").DicomDictionary
+
+
+def _table(name: str) -> ModuleType:
+    package = importlib.util.find_spec("pydicom")
+    if package is None or not package.submodule_search_locations:
+        raise ImportError("pydicom is not installed")
+    path = Path(package.submodule_search_locations[0], f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"{__name__}.{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,70 @@
+"""The DIMSE messages (PS3.7 E.1-1) and the responses to them."""
+from __future__ import annotations
+
+from typing import Any
+
+from dicomserver.wire.command import CommandSet
+
+C_STORE_RQ = 0x0001
+C_STORE_RSP = 0x8001
+C_GET_RQ = 0x0010
+C_GET_RSP = 0x8010
+C_FIND_RQ = 0x0020
+C_FIND_RSP = 0x8020
+C_MOVE_RQ = 0x0021
+C_MOVE_RSP = 0x8021
+C_ECHO_RQ = 0x0030
+C_ECHO_RSP = 0x8030
+N_EVENT_REPORT_RQ = 0x0100
+N_EVENT_REPORT_RSP = 0x8100
+N_GET_RQ = 0x0110
+N_GET_RSP = 0x8110
+N_SET_RQ = 0x0120
+N_SET_RSP = 0x8120
+N_ACTION_RQ = 0x0130
+N_ACTION_RSP = 0x8130
+N_CREATE_RQ = 0x0140
+N_CREATE_RSP = 0x8140
+N_DELETE_RQ = 0x0150
+N_DELETE_RSP = 0x8150
+C_CANCEL_RQ = 0x0FFF
+
+RESPONSE = 0x8000                   # the bit that makes a request's command field that of its response
+
+PRIORITY_MEDIUM = 0
+PRIORITY_HIGH = 1
+PRIORITY_LOW = 2
+
+NO_DATA_SET = 0x0101                # (0000,0800); every other value means that a dataset follows
+DATA_SET_FOLLOWS = 0x0001
+
+# The fields of requests to which PS3.7 9.3 and 10.3 know a response; C-CANCEL has none.
+REQUESTS = frozenset({
+    C_STORE_RQ, C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ,
+    N_EVENT_REPORT_RQ, N_GET_RQ, N_SET_RQ, N_ACTION_RQ, N_CREATE_RQ, N_DELETE_RQ,
+})
+
+
+def response_to(request: CommandSet, status: int, **more: Any) -> CommandSet:
+    """The response to `request`: its command field, message id and UIDs, and `status`, without a dataset.
+
+    `more` are further elements by keyword, or others instead of these: a response with a dataset says
+    `command_data_set_type=DATA_SET_FOLLOWS`. Unknown requests are answered in the same way; a response, or
+    C-CANCEL-RQ, has no response: ValueError.
+    """
+    if request.command_field & RESPONSE or request.command_field == C_CANCEL_RQ:
+        raise ValueError(f"no response to a message with command field {request.command_field:04X}H")
+    affected_class, affected_instance = request.affected_sop_class_uid, request.affected_sop_instance_uid
+    response = CommandSet(
+        command_field=request.command_field | RESPONSE,
+        message_id_being_responded_to=request.message_id,
+        command_data_set_type=NO_DATA_SET,
+        status=status,
+        # An N-service names in the request what is requested, in the response what was affected.
+        affected_sop_class_uid=request.requested_sop_class_uid if affected_class is None else affected_class,
+        affected_sop_instance_uid=request.requested_sop_instance_uid if affected_instance is None
+        else affected_instance,
+    )
+    for keyword, value in more.items():
+        setattr(response, keyword, value)
+    return response

@@ -1,0 +1,23 @@
+"""What a dataset declares of its pixels, against what it has (PS3.3 C.7.6.3)."""
+from __future__ import annotations
+
+from dicomserver.wire.scanner import DatasetScanner
+
+
+def pixel_data_short(scanner: DatasetScanner) -> bool:
+    """Whether the scanned dataset has native Pixel Data of fewer bytes than Rows, Columns and the rest declare.
+
+    What cannot be read counts as not declared: a flag is a hint for people, never a reason to refuse.
+    """
+    if not scanner.values.native_pixels:
+        return False
+    samples, photometric, frames, rows, columns, bits = scanner.values.declared_pixels
+    try:
+        number_of_frames = max(int(frames or 1), 1)
+    except ValueError:
+        return False
+    declared = rows * columns * (samples or 1) * number_of_frames * bits
+    shared = {b"_422": (2, 3), b"_420": (1, 2)}.get((photometric or b"").rstrip(b" \0")[-4:])
+    if shared:      # neighbouring pixels share chrominance
+        declared = declared * shared[0] // shared[1]
+    return scanner.values.pixel_length < (declared + 7) // 8

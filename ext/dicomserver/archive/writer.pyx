@@ -1,0 +1,266 @@
+"""The streaming writer: a dataset goes from the receive buffer into a slot as it arrives.
+
+PDV headers are parsed in place, the scanner and the checksum see the fragments, and gathered writes take them to the
+file: the bytes are copied by the kernel alone, an instance of any size costs the same memory, and the GIL is released
+from the first byte to the end of the sync.
+
+The slot becomes a complete Part 10 file (PS3.10 7.1). Its preamble says what recovery needs to know after a power cut
+(dicomserver.archive.preamble has the same layout); it is written last, or together with all the rest.
+"""
+from libc.errno cimport EINTR, errno
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+from posix.types cimport off_t
+
+from dicomserver.wire.kept cimport IDENTITY_GOOD
+from dicomserver.wire.scanner cimport DatasetScanner
+from dicomserver.wire.stream cimport STREAM_ENDED, STREAM_FRAGMENT, STREAM_MORE, Fragment, PduStream
+
+from dicomserver.wire.kept import IDENTITY_PROBLEMS
+
+cdef extern from *:
+    """
+    #define XXH_INLINE_ALL
+    #include <xxhash.h>
+    """
+    ctypedef struct XXH3_state_t:
+        pass
+    XXH3_state_t *XXH3_createState() nogil
+    int XXH3_freeState(XXH3_state_t *) nogil
+    int XXH3_64bits_reset(XXH3_state_t *) nogil
+    int XXH3_64bits_update(XXH3_state_t *, const void *, size_t) nogil
+    uint64_t XXH3_64bits_digest(const XXH3_state_t *) nogil
+    uint64_t XXH3_64bits(const void *, size_t) nogil
+
+cdef extern from "sys/uio.h" nogil:
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    ssize_t pwritev(int, const iovec *, int, off_t)
+
+cdef extern from "unistd.h" nogil:
+    int fdatasync(int)
+    ssize_t pread(int, void *, size_t, off_t)
+
+cdef extern from "fcntl.h" nogil:
+    int sync_file_range(int, off_t, off_t, unsigned int)
+    unsigned int SYNC_FILE_RANGE_WRITE
+
+cdef enum:
+    MOST_VECTORS = 1024         # IOV_MAX of Linux
+    GATHER = 262144             # bytes that are gathered for one write
+    LEAST_ROOM = 65536          # of the buffer: with less, it is written out and compacted before the next fill
+    WRITE_BACK = 8388608        # bytes after which the kernel is told to begin with the disk
+    DATASET_PREFIX = 132        # preamble and "DICM"
+    READ_BLOCK = 1048576
+
+
+class IdentityMismatch(ValueError):
+    """The dataset is not the instance that the command named, or names no study or series (PS3.4 B.2.3: A900).
+    The text says which UID, not its value."""
+
+
+cdef class Received:
+    """A complete, durable Part 10 file in its slot."""
+    cdef readonly uint64_t file_length      # bytes
+    cdef readonly uint32_t dataset_offset   # bytes before the dataset
+    cdef readonly uint64_t checksum         # XXH3-64 of the dataset as received
+
+
+cdef class DatasetWriter:
+    """Writes one dataset after another; belongs to one association and its thread."""
+    cdef XXH3_state_t *hash
+    cdef iovec *vectors             # [0] is kept for the header
+    cdef int count                  # vectors gathered, [0] counted
+    cdef size_t gathered            # bytes of them
+    cdef off_t written              # where the next write goes
+    cdef off_t told                 # up to here the kernel was told to begin with the disk
+    cdef int fd
+    cdef int error                  # errno of the first write or sync that failed
+
+    def __cinit__(self):
+        self.hash = XXH3_createState()
+        self.vectors = <iovec *>malloc(MOST_VECTORS * sizeof(iovec))
+        if self.hash == NULL or self.vectors == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        if self.hash != NULL:
+            XXH3_freeState(self.hash)
+        free(self.vectors)
+
+    def receive(self, PduStream stream not None, DatasetScanner scanner not None, int fd, uint64_t slot,
+                const unsigned char[::1] meta not None, bytes sop_class_uid not None,
+                bytes sop_instance_uid not None) -> Received:
+        """Streams the announced dataset into the empty file fd and makes the file durable.
+
+        meta: the file meta information, group 0002 whole. The two UIDs are those of the command, without padding.
+        Raises PduError or StreamEnded where the peer broke off: the association is at its end or about to be.
+        In the other cases the dataset was read to its end and nothing in the slot may be kept: DatasetError
+        (malformed), IdentityMismatch, OSError (a write or the sync failed; the file descriptor must not be used
+        again).
+        """
+        cdef Received received = Received()
+        cdef size_t header_length = DATASET_PREFIX + meta.shape[0]
+        cdef bytearray header = bytearray(header_length)
+        cdef unsigned char *head = header
+        cdef int found, identity = IDENTITY_GOOD
+        cdef const unsigned char *class_uid = sop_class_uid
+        cdef const unsigned char *instance_uid = sop_instance_uid
+        cdef size_t class_length = len(sop_class_uid), instance_length = len(sop_instance_uid)
+        memcpy(head + 128, b"DICM", 4)
+        memcpy(head + DATASET_PREFIX, &meta[0], meta.shape[0])
+        scanner.clear()
+        self.begin(fd, head, header_length)
+        with nogil:
+            found = self.pump(stream, scanner)
+            if found == STREAM_FRAGMENT and not self.error and scanner.end() == 0:
+                identity = scanner.values.check_identity(class_uid, class_length, instance_uid, instance_length)
+                if identity == IDENTITY_GOOD:
+                    received.checksum = XXH3_64bits_digest(self.hash)
+                    received.file_length = self.written + self.gathered
+                    received.dataset_offset = <uint32_t>header_length
+                    seal(head, header_length, received.file_length, received.checksum, slot)
+                    self.finish(head, header_length)
+        if found != STREAM_FRAGMENT:
+            raise stream.failure(found)
+        scanner.raise_if_bad()
+        if self.error:
+            raise OSError(self.error, "the instance could not be written")
+        if identity != IDENTITY_GOOD:
+            raise IdentityMismatch(IDENTITY_PROBLEMS[identity])
+        return received
+
+    cdef void begin(self, int fd, unsigned char *head, size_t header_length) noexcept:
+        XXH3_64bits_reset(self.hash)
+        self.fd = fd
+        self.written = self.told = header_length
+        self.gathered = self.error = 0
+        self.count = 1
+
+    cdef int pump(self, PduStream stream, DatasetScanner scanner) noexcept nogil:
+        """Takes the dataset to its last fragment, whatever is wrong with it; -> what ended it."""
+        cdef Fragment f
+        cdef int found
+        while True:
+            found = stream.step(&f)
+            if found == STREAM_FRAGMENT:
+                if f.length and not self.error and scanner.scan(f.data, f.length) == 0:
+                    self.gather(&f)
+                if f.last:
+                    return found
+            elif found == STREAM_MORE:
+                if self.gathered >= GATHER or stream.inlet.capacity - stream.inlet.hi < LEAST_ROOM:
+                    self.write_out()
+                    stream.inlet.compact()
+                if stream.fill() == STREAM_ENDED:
+                    return STREAM_ENDED
+            else:
+                return found
+
+    cdef void gather(self, const Fragment *f) noexcept nogil:
+        XXH3_64bits_update(self.hash, f.data, f.length)
+        if self.count == MOST_VECTORS:
+            self.write_out()
+        self.vectors[self.count].iov_base = <void *>f.data
+        self.vectors[self.count].iov_len = f.length
+        self.count += 1
+        self.gathered += f.length
+
+    cdef void write_out(self) noexcept nogil:
+        """Writes what was gathered."""
+        if self.count > 1 and not self.error:
+            self.write_all(&self.vectors[1], self.count - 1, self.written)
+            self.written += self.gathered
+            if self.written - self.told >= WRITE_BACK:
+                # So that the sync at the end does not find everything still to do.
+                sync_file_range(self.fd, self.told, self.written - self.told, SYNC_FILE_RANGE_WRITE)
+                self.told = self.written
+        self.count = 1
+        self.gathered = 0
+
+    cdef void finish(self, unsigned char *head, size_t header_length) noexcept nogil:
+        """Writes the rest and the header, in one write where nothing was written before, and syncs."""
+        if self.written > <off_t>header_length:
+            self.write_out()
+        self.vectors[0].iov_base = head
+        self.vectors[0].iov_len = header_length
+        if not self.error:
+            self.write_all(self.vectors, self.count, 0)
+        if not self.error and fdatasync(self.fd) != 0:
+            self.error = errno
+
+    cdef void write_all(self, iovec *vectors, int count, off_t offset) noexcept nogil:
+        cdef ssize_t n
+        while count:
+            n = pwritev(self.fd, vectors, count, offset)
+            if n < 0:
+                if errno == EINTR:
+                    continue
+                self.error = errno
+                return
+            offset += n
+            while count and <size_t>n >= vectors.iov_len:
+                n -= vectors.iov_len
+                vectors += 1
+                count -= 1
+            if n:
+                vectors.iov_base = <char *>vectors.iov_base + n
+                vectors.iov_len -= n
+
+
+cdef void seal(unsigned char *head, size_t header_length, uint64_t file_length, uint64_t checksum,
+               uint64_t slot) noexcept nogil:
+    """Fills in the preamble; the layout is dicomserver.archive.preamble's. Both our machines are little endian."""
+    cdef uint32_t dataset_offset = <uint32_t>header_length
+    cdef uint64_t header_checksum
+    memset(head, 0, 128)
+    memcpy(head, b"DCMSRV\0\1", 8)
+    memcpy(head + 8, &file_length, 8)
+    memcpy(head + 16, &checksum, 8)
+    memcpy(head + 24, &slot, 8)
+    memcpy(head + 32, &dataset_offset, 4)
+    header_checksum = XXH3_64bits(head, header_length)
+    memcpy(head + 40, &header_checksum, 8)
+
+
+def xxh3_64(const unsigned char[::1] buffer not None) -> int:
+    """The checksum of the bytes, unsigned."""
+    return XXH3_64bits(&buffer[0] if buffer.shape[0] else NULL, buffer.shape[0])
+
+
+def checksum_file(int fd, off_t offset, uint64_t length) -> int:
+    """The checksum of `length` bytes of a file from `offset` on, of fewer where it ends before; the GIL is released.
+
+    Raises OSError where it cannot be read.
+    """
+    cdef unsigned char *block = <unsigned char *>malloc(READ_BLOCK)
+    cdef XXH3_state_t *state = XXH3_createState()
+    cdef uint64_t left = length, checksum = 0
+    cdef ssize_t n = 1
+    cdef int error = 0
+    try:
+        if block == NULL or state == NULL:
+            raise MemoryError
+        with nogil:
+            XXH3_64bits_reset(state)
+            while left and n > 0:
+                n = pread(fd, block, min(left, <uint64_t>READ_BLOCK), offset)
+                if n < 0 and errno == EINTR:
+                    n = 1
+                    continue
+                if n < 0:
+                    error = errno
+                elif n:
+                    XXH3_64bits_update(state, block, n)
+                    offset += n
+                    left -= n
+            checksum = XXH3_64bits_digest(state)
+        if error:
+            raise OSError(error, "the file could not be read")
+        return checksum
+    finally:
+        free(block)
+        if state != NULL:
+            XXH3_freeState(state)

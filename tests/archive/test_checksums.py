@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dicomserver.archive.checksums import checksum_file, xxh3_64
+
+
+@pytest.mark.parametrize(("data", "expected"), [
+    (b"", 0x2D06800538D394C2), (b"a", 0xE6C632B61E964E1F), (b"abc", 0x78AF5F94892F3950),
+])
+def test_published_values(data: bytes, expected: int) -> None:
+    assert xxh3_64(data) == expected
+
+
+def test_a_file_in_parts(tmp_path: Path) -> None:
+    content = os.urandom((2 << 20) + 77)
+    (tmp_path / "x").write_bytes(content)
+    fd = os.open(tmp_path / "x", os.O_RDONLY)
+    assert checksum_file(fd, 0, len(content)) == xxh3_64(content)
+    assert checksum_file(fd, 133, 2 << 20) == xxh3_64(content[133:133 + (2 << 20)])
+    assert checksum_file(fd, 100, 1 << 40) == xxh3_64(content[100:])
+    assert checksum_file(fd, 5, 0) == xxh3_64(b"")
+    os.close(fd)

@@ -1,0 +1,154 @@
+"""The streaming writer: from PDVs in a buffer to a Part 10 file, and what it does with everything else."""
+from __future__ import annotations
+
+import os
+import random
+import resource
+import struct
+from io import BytesIO
+
+import pydicom
+import pytest
+import xxhash
+
+from dicomserver.archive.preamble import read_header
+from dicomserver.archive.writer import DatasetWriter, IdentityMismatch, checksum_file, xxh3_64
+from dicomserver.services.describe import WANTED
+from dicomserver.wire import stream
+from dicomserver.wire.errors import DatasetError, PduError
+from dicomserver.wire.inlet import BytesInlet
+from dicomserver.wire.part10 import encode_file_meta
+from dicomserver.wire.scanner import DatasetScanner
+
+SOP_CLASS, INSTANCE = "1.2.840.10008.5.1.4.1.1.7", "1.2.3.4"
+META = encode_file_meta(SOP_CLASS, INSTANCE, "1.2.840.10008.1.2.1", source_ae="CT1", sending_ae="CT1",
+                        receiving_ae="PACS", received_at="20260102030405.000006+0000")
+
+
+def element(tag: int, vr: bytes, value: bytes) -> bytes:
+    value += b"\0" * (len(value) % 2)
+    return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, len(value)) + value
+
+
+def dataset(pixels: int, instance: str = INSTANCE) -> bytes:
+    return (element(0x00080016, b"UI", SOP_CLASS.encode()) + element(0x00080018, b"UI", instance.encode())
+            + element(0x0020000D, b"UI", b"1.2.3") + element(0x0020000E, b"UI", b"1.2.3.1")
+            + struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OW", 0, pixels) + random.Random(pixels).randbytes(pixels))
+
+
+def message(data: bytes, maximum: int = 16384) -> bytes:
+    """The data in P-DATA-TF PDUs, behind a command set of one byte."""
+    pdus = [struct.pack(">BBIIBB", 4, 0, 7, 3, 1, 3) + b"c"]
+    step = maximum - 6
+    for start in range(0, len(data), step):
+        piece = data[start:start + step]
+        last = 2 if start + step >= len(data) else 0
+        pdus.append(struct.pack(">BBIIBB", 4, 0, len(piece) + 6, len(piece) + 2, 1, last) + piece)
+    return b"".join(pdus)
+
+
+def opened(data: bytes, chunk: int = 1 << 20, capacity: int = 1 << 20) -> stream.PduStream:
+    source = stream.PduStream(BytesInlet(capacity, data, chunk))
+    source.accept([1])
+    assert source.next()[0] == stream.COMMAND
+    source.expect_dataset()
+    return source
+
+
+def receive(source, fd, *, slot=77, sop_class=SOP_CLASS, instance=INSTANCE):
+    return DatasetWriter().receive(source, DatasetScanner(WANTED), fd, slot, META, sop_class.encode(), instance.encode())
+
+
+@pytest.fixture
+def slot(tmp_path):
+    fd = os.open(tmp_path / "slot", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    yield fd
+    os.close(fd)
+
+
+@pytest.mark.parametrize("pixels", [0, 2, 1000, 70_000, 527_000, 3_000_000])
+@pytest.mark.parametrize("maximum, chunk", [(16384, 1 << 20), (64, 977), (1 << 20, 1 << 18), (131072, 65536)])
+def test_the_file_is_what_was_sent(slot, tmp_path, pixels, maximum, chunk):
+    data = dataset(pixels)
+    received = receive(opened(message(data, maximum), chunk), slot)
+    whole = (tmp_path / "slot").read_bytes()
+    assert whole[received.dataset_offset:] == data
+    assert (received.file_length, received.checksum) == (len(whole), xxhash.xxh3_64_intdigest(data))
+    header = read_header(slot)
+    assert (header.preamble.slot, header.preamble.file_length, header.preamble.checksum) == (77, len(whole), received.checksum)
+    read = pydicom.dcmread(BytesIO(whole))
+    assert (read.SOPInstanceUID, read.file_meta.SourceApplicationEntityTitle) == (INSTANCE, "CT1")
+
+
+def test_messages_follow_each_other(tmp_path):
+    data = dataset(500_000)
+    source = opened(message(data) * 3, 50_000)
+    for number in range(3):
+        if number:
+            assert source.next()[0] == stream.COMMAND
+            source.expect_dataset()
+        fd = os.open(tmp_path / f"{number}", os.O_RDWR | os.O_CREAT, 0o600)
+        received = receive(source, fd)
+        assert os.pread(fd, 1 << 20, received.dataset_offset) == data
+        os.close(fd)
+
+
+def has_no_header(fd: int) -> bool:
+    return os.pread(fd, 8, 0) in (b"", b"\0" * 8)
+
+
+@pytest.mark.parametrize("data, error", [
+    (dataset(100_000)[:-1], DatasetError), (dataset(10, "1.2.3.5"), IdentityMismatch),
+    (dataset(2_000_000, "1.2.3.5"), IdentityMismatch), (b"\0" * 3_000_000, DatasetError),
+])
+def test_a_refused_dataset_is_read_to_its_end_and_gets_no_header(slot, data, error):
+    source = opened(message(data) + message(dataset(2)))
+    with pytest.raises(error):
+        receive(source, slot)
+    assert has_no_header(slot)
+    assert not source.in_dataset
+    assert source.next()[0] == stream.COMMAND
+
+
+@pytest.mark.parametrize("cut", [1, 100, 40_000, 1_200_000])
+def test_a_connection_that_ends_leaves_no_header(slot, cut):
+    with pytest.raises(stream.StreamEnded) as ended:
+        receive(opened(message(dataset(1_500_000))[:-cut]), slot)
+    assert ended.value.event == stream.CLOSED
+    assert has_no_header(slot)
+
+
+def test_a_broken_rule_in_the_middle_leaves_no_header(slot):
+    broken = message(dataset(50_000))[:40_000] + b"\4\0\0\0\0\0"
+    broken = message(dataset(16_000) + b"x" * 50_000, 16384)
+    middle = broken.index(struct.pack(">BBI", 4, 0, 16384), 40)
+    with pytest.raises(PduError):
+        receive(opened(broken[:middle] + b"\4\0\0\0\0\0"), slot)
+    assert has_no_header(slot)
+
+
+def test_a_failed_write_is_told_after_the_dataset_was_read(slot):
+    source = opened(message(dataset(3_000_000)) + message(dataset(2)))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    import signal
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limit[1]))
+    try:
+        with pytest.raises(OSError):
+            receive(source, slot)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, former)
+    assert has_no_header(slot)
+    assert source.next()[0] == stream.COMMAND
+
+
+def test_the_checksum_is_xxh3(slot):
+    data = random.Random(1).randbytes(2_500_000)
+    os.pwrite(slot, data, 0)
+    assert xxh3_64(data) == xxhash.xxh3_64_intdigest(data)
+    assert xxh3_64(b"") == xxhash.xxh3_64_intdigest(b"")
+    assert checksum_file(slot, 3, 2_000_000) == xxhash.xxh3_64_intdigest(data[3:2_000_003])
+    assert checksum_file(slot, 0, len(data) + 1) == xxhash.xxh3_64_intdigest(data)
+    with pytest.raises(OSError):
+        checksum_file(-1, 0, 10)

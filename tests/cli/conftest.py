@@ -1,0 +1,70 @@
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DICOM_SERVER = Path(sys.executable).parent / "dicom-server"
+
+
+class Machine:
+    """The installed command in a folder of its own, with nobody else's control sockets and variables."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = _free_port()
+        self.environment = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(folder),
+            "TMPDIR": str(folder),
+            "XDG_RUNTIME_DIR": str(folder / "run"),
+        }
+        (folder / "run").mkdir(mode=0o700)
+
+    def typed(self, *arguments, **environment):
+        """Runs a command to its end."""
+        return subprocess.run(
+            [DICOM_SERVER, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+        )
+
+    @contextlib.contextmanager
+    def server(self, *arguments):
+        """A running server, ready; its log lines so far are in `.lines`."""
+        with subprocess.Popen(
+            [DICOM_SERVER, *map(str, arguments)],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=self.environment,
+        ) as running:
+            running.lines = []
+            try:
+                for line in running.stderr:
+                    running.lines.append(line)
+                    if " ready: " in line:
+                        break
+                yield running
+            finally:
+                if running.poll() is None:
+                    os.kill(running.pid, signal.SIGTERM)
+                    running.communicate(timeout=30)
+
+
+def _free_port():
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        return door.getsockname()[1]
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)

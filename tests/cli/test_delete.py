@@ -1,0 +1,84 @@
+import io
+
+import pytest
+
+from dicomserver.cli.main import main
+from dicomserver.server import control_client
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    asked = []
+
+    def call(port, command, args=None, on_progress=None, timeout=None, folder=None):
+        asked.append((port, command, args))
+        return {"deleted": {"1.2.3": 2, "1.2.4": 1}.get(*args.values(), 0)}
+
+    monkeypatch.setattr(control_client, "call", call)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    return asked
+
+
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_each_level(level, asked, capsys):
+    assert main(["delete", f"--{level}", "1.2.3", "--yes"]) == 0
+    assert asked == [(11112, "delete", {level: "1.2.3"})]
+    assert capsys.readouterr() == ("Deleted 2 instances\n", "")
+
+
+def test_with_nobody_to_ask_it_refuses(asked, capsys):
+    assert main(["delete", "--study", "1.2.3"]) == 2
+    line = "dicom-server: delete asks before it deletes, and there is nobody to ask: give --yes\n"
+    assert (asked, capsys.readouterr()) == ([], ("", line))
+
+
+@pytest.mark.parametrize("answer", ["y\n", "YES\n", " yes \n"])
+def test_agreed(answer, asked, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    assert main(["delete", "--instance", "1.2.4", "-p", "104"]) == 0
+    assert asked == [(104, "delete", {"instance": "1.2.4"})]
+    assert capsys.readouterr() == ("Deleted 1 instance\n", "Delete the instance 1.2.4 for ever? [y/N] ")
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "n\n", "yes please\n"])
+def test_not_agreed(answer, asked, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    assert main(["delete", "--study", "1.2.3"]) == 1
+    assert asked == []
+    assert capsys.readouterr().err.endswith("dicom-server: nothing was deleted\n")
+
+
+def test_what_is_not_there(asked, capsys):
+    assert main(["delete", "--series", "9.9", "--yes"]) == 1
+    assert capsys.readouterr() == ("", "dicom-server: this server has no such series\n")
+
+
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        ([], "one of the arguments --study --series --instance is required"),
+        (["--study", "1.2", "--series", "1.3"], "argument --series: not allowed with argument --study"),
+        (
+            ["--study", "1..2"],
+            "argument --study: '1..2' is not a UID: digits and single dots, at most 64 characters",
+        ),
+        (
+            ["--study", "*"],
+            "argument --study: '*' is not a UID: digits and single dots, at most 64 characters",
+        ),
+        (
+            ["--study", ""],
+            "argument --study: '' is not a UID: digits and single dots, at most 64 characters",
+        ),
+    ],
+)
+def test_wrong_usage(arguments, line, asked, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["delete", *arguments])
+    assert (ended.value.code, asked) == (2, [])
+    assert capsys.readouterr().err == f"dicom-server delete: {line}; see dicom-server delete --help\n"

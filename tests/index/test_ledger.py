@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+from dicomserver.index import ledger
+from dicomserver.index.ledger import Ledger
+from dicomserver.index.sqlite.engine import SqliteMemory
+from dicomserver.index.tickets import Ticket
+from tests.index.samples import PATIENT_NAME, make
+
+
+@pytest.fixture
+def engine() -> SqliteMemory:
+    return SqliteMemory()
+
+
+def add(engine: SqliteMemory, book: Ledger, **values) -> None:
+    with engine.transaction() as session:
+        assert book.add(session, Ticket(make(**values), 1)) is None
+
+
+def known(book: Ledger, **values) -> bool:
+    return book.known_row(Ticket(make(**values), 1)) is not None
+
+
+def test_remembers_a_series_with_its_patient_and_labels(engine: SqliteMemory) -> None:
+    book = Ledger(engine.statements)
+    assert not known(book)
+    add(engine, book)
+    assert known(book, number=2)
+    assert not known(book, number=2, patient={PATIENT_NAME: b"ELSE"})
+    assert not known(book, number=2, character_set=b"ISO_IR 192")
+    assert not known(book, number=2, source_ae="ANOTHER")
+    assert not known(book, number=2, series="9.9")
+    book.forget()
+    assert not known(book, number=2)
+
+
+def test_a_remembered_row_is_one_statement(engine: SqliteMemory) -> None:
+    book = Ledger(engine.statements)
+    add(engine, book)
+    statements: list[str] = []
+    engine._connection.set_exec_trace(lambda _cursor, sql, _values: statements.append(sql) or True)
+    row = book.known_row(Ticket(make(2), 2))
+    assert book.add_known(engine.writer(), row) is None
+    assert statements == [engine.statements.ADD_INSTANCE]
+
+
+def test_remembers_a_bounded_number(engine: SqliteMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "SERIES_REMEMBERED", 2)
+    monkeypatch.setattr(ledger, "LABELS_REMEMBERED", 5)
+    book = Ledger(engine.statements)
+    for study in ("1.1", "1.2"):
+        add(engine, book, study=study)
+    assert known(book, number=2, study="1.1")  # and so it is the last used
+    add(engine, book, study="1.3")
+    assert [known(book, number=2, study=study) for study in ("1.1", "1.2", "1.3")] == [True, False, True]
+    for number in range(20):
+        add(engine, book, number=number + 10, source_ae=f"AE{number}")
+        assert len(book._labels) <= 5
+    labels = engine.writer().rows("SELECT text FROM labels")
+    assert len(labels) == len(set(labels)) == 24
+
+
+def test_an_instance_that_is_there_makes_and_flags_nothing(engine: SqliteMemory) -> None:
+    book = Ledger(engine.statements)
+    add(engine, book)
+    with engine.transaction() as session:
+        again = make(study="8.8", series="1.2.3.1", patient={PATIENT_NAME: b"E"})
+        stored = book.add(session, Ticket(again, 1))
+        assert stored.study_instance_uid == "1.2.3"
+        assert session.one("SELECT count(*), max(patient_differs) FROM studies") == (1, 0)

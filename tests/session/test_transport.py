@@ -1,0 +1,158 @@
+"""The connection of an association: deadlines, stalled sends, stops from another thread. Over real sockets."""
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from dicomserver.session.transport import SocketInlet
+from dicomserver.wire import stream
+
+RELEASE_RQ = b"\x05\0\0\0\0\4\0\0\0\0"
+COMMAND = b"\4\0\0\0\0\7\0\0\0\3\1\3c"
+
+
+@pytest.fixture
+def pair():
+    """An inlet's socket and the peer's, over TCP: shutdown of one direction works as it does in the field."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        peer = socket.create_connection(listening.getsockname())
+        ours, _ = listening.accept()
+    yield ours, peer
+    ours.close()
+    peer.close()
+
+
+def opened(ours, **deadlines) -> tuple[SocketInlet, stream.PduStream]:
+    inlet = SocketInlet(1 << 19, ours, **deadlines)
+    source = stream.PduStream(inlet)
+    source.accept([1])
+    return inlet, source
+
+
+def test_bytes_received_before_come_first(pair):
+    ours, peer = pair
+    inlet, source = opened(ours)
+    inlet.take(COMMAND[:5])
+    peer.sendall(COMMAND[5:] + RELEASE_RQ)
+    assert source.next() == (stream.COMMAND, b"c")
+    assert source.next() == (stream.PDU, RELEASE_RQ)
+    assert inlet.received == len(COMMAND) + len(RELEASE_RQ)
+
+
+def test_more_bytes_than_the_buffer_holds_are_refused(pair):
+    with pytest.raises(ValueError):
+        SocketInlet(64, pair[0]).take(b"x" * 65)
+
+
+def test_a_silent_peer_is_idle_between_messages_and_stuck_inside_one(pair):
+    ours, peer = pair
+    _, source = opened(ours, idle=0.05, progress=60)
+    assert source.next() == (stream.TIMEOUT, None)
+    _, source = opened(ours, idle=60, progress=0.05)
+    peer.sendall(COMMAND[:-1])
+    assert source.next() == (stream.TIMEOUT, None)
+
+
+def test_a_peer_that_trickles_is_too_slow(pair):
+    ours, peer = pair
+    _, source = opened(ours, idle=60, progress=0.2, minimum_rate=1000)
+    peer.sendall(struct.pack(">BBIIBB", 4, 0, 5000, 4996, 1, 1))
+    ended = threading.Event()
+
+    def trickle():
+        while not ended.wait(0.02):     # a byte now and then: each is progress, all together are too few
+            peer.sendall(b"x")
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    try:
+        assert source.next() == (stream.TIMEOUT, None)
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_closed_and_a_broken_connection_are_told_apart(pair):
+    ours, peer = pair
+    inlet, source = opened(ours)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    peer.close()
+    assert source.next() == (stream.FAILED, None)
+    assert inlet.failure != 0
+
+
+def test_sending_stops_at_the_write_deadline(pair):
+    ours, peer = pair
+    inlet, _ = opened(ours, write=0.1)
+    with pytest.raises(TimeoutError):
+        inlet.send(b"x" * (64 << 20))
+    assert 0 < inlet.sent < 64 << 20
+
+
+def test_sending_on_a_broken_connection_is_an_error(pair):
+    ours, peer = pair
+    inlet, _ = opened(ours)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    peer.close()
+    with pytest.raises(OSError):
+        for _ in range(3):
+            inlet.send(b"x" * 100_000)
+
+
+def waiting(source) -> tuple[threading.Thread, list]:
+    got: list = []
+    thread = threading.Thread(target=lambda: got.append(source.next()))
+    thread.start()
+    return thread, got
+
+
+def test_stop_wakes_an_idle_association_and_sending_still_works(pair):
+    ours, peer = pair
+    inlet, source = opened(ours)
+    thread, got = waiting(source)
+    inlet.stop()
+    thread.join(10)
+    assert got == [(stream.STOPPED, None)]
+    inlet.send(b"abort")
+    assert peer.recv(10) == b"abort"
+
+
+def test_stop_lets_a_message_come_to_its_end(pair):
+    ours, peer = pair
+    inlet, source = opened(ours)
+    peer.sendall(COMMAND[:-1])
+    thread, got = waiting(source)
+    while not inlet.busy:
+        time.sleep(0.001)
+    inlet.stop()
+    peer.sendall(COMMAND[-1:])
+    thread.join(10)
+    assert got == [(stream.COMMAND, b"c")]
+    assert source.next() == (stream.STOPPED, None)
+
+
+def test_abandon_does_not_wait_for_the_message(pair):
+    ours, peer = pair
+    inlet, source = opened(ours)
+    peer.sendall(COMMAND[:-1])
+    thread, got = waiting(source)
+    while not inlet.busy:
+        time.sleep(0.001)
+    inlet.abandon()
+    thread.join(10)
+    assert got == [(stream.STOPPED, None)]
+
+
+def test_waiting_for_the_peer_to_close_ends_either_way(pair):
+    ours, peer = pair
+    inlet, _ = opened(ours)
+    peer.sendall(b"what nobody reads")
+    inlet.wait_for_close(0.05)
+    peer.close()
+    inlet.wait_for_close(30)
+    inlet.close()
+    assert ours.fileno() == -1
