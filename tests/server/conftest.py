@@ -13,8 +13,8 @@ import pytest
 
 from dicomserver.archive import preamble
 from dicomserver.archive.archive import Archive
-from dicomserver.archive.checksums import xxh3_64
 from dicomserver.archive.filing import Waiting
+from dicomserver.archive.writer import xxh3_64
 from dicomserver.index import Index, Instance, open_index
 from dicomserver.server import doors
 from dicomserver.server.lobby import Lobby, Request
@@ -23,7 +23,8 @@ from dicomserver.server.settings import LobbySettings, MoverSettings
 from dicomserver.server.statistics import Statistics
 from dicomserver.standard.uids import EXPLICIT_VR_LE
 from dicomserver.wire.errors import DatasetError
-from dicomserver.wire.part10 import FileMeta, encode_file_meta
+from dicomserver.wire.meta import FileMeta
+from dicomserver.wire.part10 import encode_file_meta
 
 
 def associate_rq(length: int = 200) -> bytes:
@@ -117,8 +118,8 @@ def describe(fd: int, meta: FileMeta, *, slot: int, file_length: int, checksum: 
     if dataset[0] == b"malformed":
         raise DatasetError("an element", 0)
     return Instance(dataset[0].decode(), dataset[1].decode(), meta.sop_instance_uid, meta.sop_class_uid,
-                    meta.transfer_syntax_uid, slot, file_length, meta.dataset_offset, checksum, 1, "SENDER", "US", b"", b"",
-                    b"", b"", b"")
+                    meta.transfer_syntax_uid, slot, file_length, meta.dataset_offset, checksum, 1, "SENDER", "US",
+                    b"", b"", b"", b"", b"")
 
 
 class Store:
@@ -159,7 +160,7 @@ class Store:
         os.pwrite(slot.fd, header + dataset, 0)
         os.fdatasync(slot.fd)
         if row:
-            meta_read = FileMeta(SOP_CLASS, uid, EXPLICIT_VR_LE, dataset_offset=offset)
+            meta_read = FileMeta(SOP_CLASS, uid, EXPLICIT_VR_LE, "", "", "", "", offset)
             instance = describe(slot.fd, meta_read, slot=slot.number, file_length=offset + len(dataset),
                                 checksum=xxh3_64(dataset))
             assert self.index.add(instance) is None

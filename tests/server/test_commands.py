@@ -42,8 +42,8 @@ def test_delete_passes_uids_on_and_reports():
 
 
 @pytest.mark.parametrize("args, says", [
-    ({}, "which"), ({"study": None}, "which"), ({"study": "1.2", "patient": "X"}, "which"), ({"study": "../x"}, "not a UID"),
-    ({"study": 5}, "not a UID"), ({"series": ["1.2"]}, "not a UID"), ({"study": "1.2.9"}, "7 instances"),
+    ({}, "which"), ({"study": None}, "which"), ({"study": "1.2", "patient": "X"}, "which"),
+    ({"study": "../x"}, "not a UID"), ({"study": 5}, "not a UID"), ({"series": ["1.2"]}, "not a UID"), ({"study": "1.2.9"}, "7 instances"),
 ])
 def test_delete_that_will_not_do(args, says):
     with pytest.raises(CommandFailed, match=says):
@@ -76,8 +76,8 @@ def test_figures_of_the_running_server(store, monkeypatch):
     commands.watch(statistics, store.archive, store.index, store.mover, WaitingRoom, Pool)
     figures = statistics.snapshot()
     assert figures["diskFreeBytes"] > 0 and figures["waitingBytes"] > 100
-    expected = {"associationsActive": 2, "connectionsActive": 5, "waitingInstances": 1, "moverFails": False, "quarantined": 1,
-                "patients": 1, "studies": 1, "series": 1, "instances": 1}
+    expected = {"associationsActive": 2, "connectionsActive": 5, "waitingInstances": 1, "moverFails": False,
+                "quarantined": 1, "patients": 1, "studies": 1, "series": 1, "instances": 1}
     assert {name: figures[name] for name in expected} == expected
 
     def unavailable():

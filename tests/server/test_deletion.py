@@ -1,5 +1,4 @@
 import errno
-import os
 import threading
 
 import pytest
@@ -47,7 +46,7 @@ def test_what_is_asked_for_goes_and_nothing_else(store, deleter, filed, uids, nu
     assert files(store) == stays
     assert store.archive.waiting == (0, 0)
     assert list((store.path / "tombstones").iterdir()) == []
-    assert not [name for name in os.listdir(store.path / "intake") if (store.path / "intake" / name).stat().st_size]
+    assert not [slot for slot in (store.path / "intake").iterdir() if slot.stat().st_size]
 
 
 def test_nothing_deleted_comes_back(store, deleter):
@@ -107,7 +106,8 @@ def test_a_deletion_that_the_index_stopped_is_finished_at_the_next_start(store, 
     with pytest.raises(DeletionStopped):
         deleter.delete(study="1.2.1")
     store.reopen()
-    assert recover(store.archive, store.index, store.mover, store.describe, lambda *step: None, store.log).deletions == 1
+    report = recover(store.archive, store.index, store.mover, store.describe, lambda *step: None, store.log)
+    assert report.deletions == 1
     assert left(store) == {"1.2.2.1.1"}
 
 
@@ -122,7 +122,8 @@ def test_everything_at_once_is_not_to_be_had(deleter):
 
 
 def test_one_deletion_at_a_time(store, deleter):
-    threads = [threading.Thread(target=deleter.delete, kwargs={"study": study}) for study in ("1.2.1", "1.2.2", "1.2.1")]
+    threads = [threading.Thread(target=deleter.delete, kwargs={"study": study})
+               for study in ("1.2.1", "1.2.2", "1.2.1")]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -202,7 +202,8 @@ def test_a_fresh_index_is_filled_from_the_files_and_the_intake(store, tmp_path):
 
 
 @pytest.mark.parametrize("ours, theirs, length, same", [
-    (b"xabc", b"yyabc", 3, True), (b"xabc", b"yyabd", 3, False), (b"xab", b"yyab", 3, False), (b"x", b"yy", 0, True),
+    (b"xabc", b"yyabc", 3, True), (b"xabc", b"yyabd", 3, False), (b"xab", b"yyab", 3, False),
+    (b"x", b"yy", 0, True),
 ])
 def test_same_bytes(tmp_path, ours, theirs, length, same):
     (tmp_path / "a").write_bytes(ours)

@@ -94,8 +94,10 @@ def build(place, store):
     servers = []
 
     def make(read_settings=None, **settings) -> Server:
-        settings = {"port": 0, "bind_address": "127.0.0.1", "data_directory": place / "pacs", "grace_seconds": 0.2} | settings
-        server = Server(ServerSettings(**settings), Rooms(store.describe), logging.getLogger("test.server"), read_settings)
+        settings = {"port": 0, "bind_address": "127.0.0.1", "data_directory": place / "pacs",
+                    "grace_seconds": 0.2} | settings
+        server = Server(ServerSettings(**settings), Rooms(store.describe), logging.getLogger("test.server"),
+                        read_settings)
         servers.append(server)
         return server
 
@@ -282,7 +284,8 @@ logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 rooms = Rooms(None)
 rooms.busy = True
 reloads = []
-settings = ServerSettings(port=0, bind_address="127.0.0.1", data_directory=Path({place!r}) / "pacs", grace_seconds=60)
+settings = ServerSettings(port=0, bind_address="127.0.0.1", data_directory=Path({place!r}) / "pacs",
+                          grace_seconds=60)
 server = Server(settings, rooms, logging.getLogger(), lambda: reloads.append(1) or settings)
 code = server.run()
 print(len(reloads), "reloads")
@@ -297,8 +300,9 @@ def process(place):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(place / "notify"))
         manager.settimeout(10)
-        server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                  env=os.environ | {"NOTIFY_SOCKET": str(place / "notify"), "WATCHDOG_USEC": "200000"})
+        told = {"NOTIFY_SOCKET": str(place / "notify"), "WATCHDOG_USEC": "200000"}
+        server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  text=True, env=os.environ | told)
         server.manager = manager
         while "ready: " not in (line := server.stderr.readline()):
             assert line
@@ -314,7 +318,7 @@ def heard(server, state: str) -> bool:
     return True
 
 
-def test_signals_and_the_service_manager(process, tools):
+def test_signals_and_the_systemd(process, tools):
     assert heard(process, "READY=1") and heard(process, "WATCHDOG=1")
     peer = talk(process, tools)
     assert peer.recv(5) == b"hello"

@@ -6,7 +6,8 @@ from dicomserver.server.settings import ServerSettings
 
 
 @pytest.mark.parametrize("url, says", [
-    ("", "sqlite:///data/dicom-server.db"), ("memory:", "memory:"), ("sqlite:///var/lib/x.db", "sqlite:///var/lib/x.db")])
+    ("", "sqlite:///data/dicom-server.db"), ("memory:", "memory:"),
+    ("sqlite:///var/lib/x.db", "sqlite:///var/lib/x.db")])
 def test_where_the_index_is(url, says):
     assert ServerSettings(data_directory=Path("/data"), database_url=url).index_url() == says
 
