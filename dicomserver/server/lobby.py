@@ -1,7 +1,7 @@
 """Where connections wait that have not yet asked for an association (PS3.8 9.2, Sta2).
 
-One thread for all of them, so that mute peers take no association's place. A connection leaves the lobby with its
-complete A-ASSOCIATE-RQ, or with an A-ASSOCIATE-RJ or A-ABORT, or silently when ARTIM expires.
+One thread for all of them, so that mute peers take no association's place. A connection leaves the lobby with
+its complete A-ASSOCIATE-RQ, or with an A-ASSOCIATE-RJ or A-ABORT, or silently when ARTIM expires.
 """
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _DRAIN_LIMIT = 1 << 20          # a refused peer that sends more than this is no
 class Request:
     """A connection that asked.
 
-    socket: connected, without a timeout of its own. pdu: the complete A-ASSOCIATE-RQ; its type and length were
-    checked, nothing else. rest: what arrived behind it. peer: host and port.
+    socket: connected, without a timeout of its own. pdu: the complete A-ASSOCIATE-RQ; its type and length
+    were checked, nothing else. rest: what arrived behind it. peer: host and port.
     """
 
     socket: socket.socket
@@ -47,12 +47,12 @@ class Request:
 class Lobby:
     """The listener.
 
-    doors: bound, non-blocking sockets (dicomserver.server.doors); the lobby closes them. hand_over: takes a request,
-    or says False when no association is free; called on the lobby's thread, must not block.
+    doors: bound, non-blocking sockets (dicomserver.server.doors); the lobby closes them. hand_over: takes a
+    request, or says False when no association is free; called on the lobby's thread, must not block.
     """
 
-    def __init__(self, doors: list[socket.socket], hand_over: Callable[[Request], bool], settings: LobbySettings,
-                 statistics: Statistics, log: logging.Logger) -> None:
+    def __init__(self, doors: list[socket.socket], hand_over: Callable[[Request], bool],
+                 settings: LobbySettings, statistics: Statistics, log: logging.Logger) -> None:
         self._doors = {door.fileno(): door for door in doors}
         self._hand_over = hand_over
         self._settings = settings
@@ -153,12 +153,13 @@ class Lobby:
                 return
             except OSError as error:
                 if error.errno in _OUT_OF_DESCRIPTORS:
-                    # It comes before the kernel looks whether anyone stands there; the first time, someone does.
+                    # It comes before the kernel looks whether anyone stands there; the first time, someone
+                    # does.
                     if not accepted:
                         self._descriptors_ran_out()
                     return
                 # accept(2): errors of the new connection, not of the door, come out here too.
-                self._log.debug("a connection was gone before it was accepted: %s", errno.errorcode.get(error.errno or 0))
+                self._log.debug("a connection was gone before it was accepted: %s", failure_text(error))
                 continue
             self._out_of_descriptors = False
             self._welcome(Guest(connection, address, time.monotonic()))
@@ -167,9 +168,9 @@ class Lobby:
         self._statistics.connection()
         of_host = self._hosts.setdefault(guest.host, {})
         if len(of_host) >= self._settings.capacity_per_host:
-            self._evict(next(iter(of_host.values())))
+            self._evict(_oldest(of_host))
         elif len(self._waiting) >= self._settings.capacity:
-            self._evict(next(iter(self._waiting.values())))
+            self._evict(_oldest(self._waiting))
         self._waiting[guest.fd] = of_host[guest.fd] = guest
         self._hosts[guest.host] = of_host   # an eviction may have dropped it with its last guest
         # The request is often here already: then the epoll never hears of this connection.
@@ -223,11 +224,12 @@ class Lobby:
     # Ways out
 
     def _evict(self, guest: Guest) -> None:
-        self._log.warning("too many connections wait without asking; the oldest, of %s, is refused", guest.host)
+        self._log.warning("too many connections do not ask; the oldest, of %s, is refused", guest.host)
         self._send_off(guest, LOCAL_LIMIT_EXCEEDED)
 
     def _send_off(self, guest: Guest, last_words: bytes) -> None:
-        """Answers and gives the peer time to read it: closing with its bytes unread would reset the connection."""
+        """Answers and gives the peer time to read it: closing with its bytes unread would reset the
+        connection."""
         self._statistics.rejected()
         self._forget(guest)
         try:
@@ -237,7 +239,7 @@ class Lobby:
             guest.socket.close()
             return
         if len(self._leaving) >= self._settings.capacity:
-            self._close(next(iter(self._leaving.values())))
+            self._close(_oldest(self._leaving))
         guest.deadline = time.monotonic() + self._settings.linger_seconds
         self._leaving[guest.fd] = guest
         self._watch(guest)
@@ -276,23 +278,24 @@ class Lobby:
     # Time
 
     def _seconds_to_next_deadline(self) -> float | None:
-        deadlines = [next(iter(guests.values())).deadline for guests in (self._asking, self._leaving) if guests]
+        deadlines = [_oldest(guests).deadline for guests in (self._asking, self._leaving) if guests]
         if self._waiting:
-            deadlines.append(next(iter(self._waiting.values())).since + self._settings.artim_seconds)
+            deadlines.append(_oldest(self._waiting).since + self._settings.artim_seconds)
         if self._doors_open_at is not None:
             deadlines.append(self._doors_open_at)
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _expire(self, now: float) -> None:
-        while self._waiting and (guest := next(iter(self._waiting.values()))).since + self._settings.artim_seconds <= now:
+        artim = self._settings.artim_seconds
+        while self._waiting and (guest := _oldest(self._waiting)).since + artim <= now:
             self._log.info("%s did not ask for an association in time", guest.host)
             self._statistics.rejected()
             self._close(guest)
-        while self._asking and (guest := next(iter(self._asking.values()))).deadline <= now:
+        while self._asking and (guest := _oldest(self._asking)).deadline <= now:
             del self._asking[guest.fd]
             self._log.warning("the association of %s is refused: as many as allowed are busy", guest.host)
             self._send_off(guest, LOCAL_LIMIT_EXCEEDED)
-        while self._leaving and (guest := next(iter(self._leaving.values()))).deadline <= now:
+        while self._leaving and (guest := _oldest(self._leaving)).deadline <= now:
             self._close(guest)
         if self._doors_open_at is not None and self._doors_open_at <= now:
             self._open_doors()
@@ -300,9 +303,9 @@ class Lobby:
     def _descriptors_ran_out(self) -> None:
         # The connection stays in the door's queue and would wake us again at once.
         if self._leaving:
-            self._close(next(iter(self._leaving.values())))
+            self._close(_oldest(self._leaving))
         elif self._waiting:
-            self._evict(next(iter(self._waiting.values())))
+            self._evict(_oldest(self._waiting))
         elif self._doors_open_at is None:
             if not self._out_of_descriptors:
                 self._log.error("no descriptors left for new connections")
@@ -324,3 +327,7 @@ class Lobby:
                 guest.socket.close()
             guests.clear()
         self._epoll.close()
+
+
+def _oldest(guests: dict[int, Guest]) -> Guest:
+    return next(iter(guests.values()))

@@ -1,4 +1,4 @@
-"""The threads that serve associations: started before they are needed, because starting one costs as much as an echo."""
+"""The threads that serve associations, made before they are needed: starting one costs as much as an echo."""
 from __future__ import annotations
 
 import logging
@@ -135,7 +135,8 @@ class AssociationPool:
             try:
                 self._run(request)
             except Exception as error:
-                # The association answers for what peers do; what comes here is a fault of ours, and costs one association.
+                # The association answers for what peers do; what comes here is a fault of ours, and costs
+                # one association.
                 self._log.error("an association failed: %s", failure_text(error))
                 request.socket.close()
             finally:

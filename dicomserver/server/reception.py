@@ -23,8 +23,8 @@ SERVICES = {C_ECHO_RQ: "C-ECHO", C_STORE_RQ: "C-STORE"}
 class Reception:
     """Thread-safe; a changed configuration holds for associations that begin afterwards."""
 
-    def __init__(self, settings: ServerSettings, archive: Archive, index: Index, on_stored: Callable[[Waiting], None],
-                 statistics: Statistics, log: logging.Logger) -> None:
+    def __init__(self, settings: ServerSettings, archive: Archive, index: Index,
+                 on_stored: Callable[[Waiting], None], statistics: Statistics, log: logging.Logger) -> None:
         self._archive = archive
         self._index = index
         self._on_stored = on_stored
@@ -33,6 +33,7 @@ class Reception:
         self.configure(settings)
 
     def configure(self, settings: ServerSettings) -> None:
+        """Takes over who may call, and the deadlines and limits."""
         association = settings.association
         limits = ScanLimits(sequence_depth=association.max_sequence_depth, inflated=association.max_inflated)
         handlers: Mapping = build_handlers(self._archive, self._index, self._on_stored, self._log, limits)
@@ -45,10 +46,12 @@ class Reception:
                           control_pdu=settings.lobby.max_request_length))
 
     def serve(self, request: Request) -> AssociationAcceptor:
+        """The association of a request; it owns the connection."""
         policy, handlers, deadlines, limits = self._configuration
         meter = _Meter(self._statistics)
-        acceptor = AssociationAcceptor(request.socket, request.pdu, request.rest, policy, handlers, deadlines=deadlines,
-                                       limits=limits, on_answered=meter.answered, log=self._log)
+        acceptor = AssociationAcceptor(request.socket, request.pdu, request.rest, policy, handlers,
+                                       deadlines=deadlines, limits=limits, on_answered=meter.answered,
+                                       log=self._log)
         meter.inlet = acceptor.inlet
         return acceptor
 
@@ -66,7 +69,8 @@ class _Meter:
 
     def answered(self, command_field: int, status: int) -> None:
         received, sent = self.inlet.received, self.inlet.sent
-        self._statistics.answered(SERVICES.get(command_field, "other"), category(status) is Category.FAILURE, received - self._received,
+        failed = category(status) is Category.FAILURE
+        self._statistics.answered(SERVICES.get(command_field, "other"), failed, received - self._received,
                                   sent - self._sent)
         self._received, self._sent = received, sent
 
