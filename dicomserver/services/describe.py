@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import time
 from datetime import datetime, timezone
+from functools import lru_cache
 
 from dicomserver.index import FLAG_INFLATION_CAPPED, FLAG_PIXEL_DATA_SHORT, Instance
 from dicomserver.standard.attributes import INDEXED, Level
@@ -26,7 +28,7 @@ def scanner_for(transfer_syntax_uid: str, *, maximum_depth: int = 64, maximum_in
 def describe(scanner: DatasetScanner, *, transfer_syntax_uid: str, slot: int, file_length: int, dataset_offset: int,
              checksum: int, received_at: int, source_ae: str, receiving_ae: str) -> Instance:
     """The index entry of the dataset that `scanner` has seen to its end. received_at: microseconds since the epoch."""
-    sop_class, sop_instance, study, series = (uid.rstrip(b"\0 ").decode("ascii") for uid in scanner.values.identity)
+    sop_class, sop_instance, study, series = scanner.values.uids
     flags = FLAG_INFLATION_CAPPED if scanner.inflation_capped else 0
     if pixel_data_short(scanner):
         flags |= FLAG_PIXEL_DATA_SHORT
@@ -61,8 +63,14 @@ def _dicom_time(seconds: float) -> str:
 
 def received_text(microseconds: int) -> str:
     """Microseconds since the epoch as a DT in UTC (PS3.5 6.2), the form in which file meta information keeps it."""
-    when = datetime.fromtimestamp(microseconds // 1_000_000, timezone.utc)
-    return f"{when:%Y%m%d%H%M%S}.{microseconds % 1_000_000:06d}+0000"
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    return f"{_second(seconds)}.{fraction:06d}+0000"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    # Thousands of instances arrive in one second, and formatting it costs more than parsing their commands.
+    return time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds))
 
 
 def _microseconds(text: str) -> int:

@@ -100,6 +100,12 @@ cdef class KeptValues:
         return self.note(0), self.note(1), self.note(2), self.note(3)
 
     @property
+    def uids(self) -> tuple[str, str, str, str]:
+        """The same four without padding; to be asked for when the identity was found good."""
+        cdef int i
+        return tuple([self.notes[i].value[:uid_length(&self.notes[i])].decode("ascii") for i in range(4)])
+
+    @property
     def character_set(self) -> bytes:
         """(0008,0005), likewise; empty where it is absent."""
         return self.note(NOTE_CHARACTER_SET) or b""
