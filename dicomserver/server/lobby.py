@@ -82,11 +82,6 @@ class Lobby:
         """Connections that have not completed their request."""
         return len(self._waiting)
 
-    @property
-    def alive(self) -> bool:
-        """Whether a thread looks after it."""
-        return self._attended.locked()
-
     def next_request(self) -> Request | None:
         """From any thread, the doors listening: waits for its turn, then for a request that has a place.
 

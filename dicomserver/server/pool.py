@@ -57,6 +57,11 @@ class AssociationPool:
         """How many there may be."""
         return self._limit
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is a thread for the lobby beside those that associations have."""
+        return sum(thread.is_alive() for thread in self._threads.copy().values()) > self._active
+
     def start(self, requests: Requests) -> None:
         """Begins to serve what `requests` gives."""
         with self._changed:

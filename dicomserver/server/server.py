@@ -244,7 +244,7 @@ class Server:
     @property
     def healthy(self) -> bool:
         """Whether the threads that everything depends on are alive."""
-        return self._lobby.alive and self._mover.alive
+        return self._pool.alive and self._mover.alive
 
     def reload(self) -> bool:
         """Takes over what can change while running; -> whether something else changed, which needs a restart.
