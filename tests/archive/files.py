@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from dicomserver.archive.archive import Archive
-from dicomserver.archive.checksums import xxh3_64
+from dicomserver.archive.writer import xxh3_64
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
 from dicomserver.archive.preamble import LENGTH, Preamble, pack

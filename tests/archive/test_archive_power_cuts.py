@@ -10,7 +10,7 @@ import pytest
 
 from dicomserver.archive import intake
 from dicomserver.archive.archive import Archive
-from dicomserver.archive.checksums import xxh3_64
+from dicomserver.archive.writer import xxh3_64
 from dicomserver.archive.filing import Result, Waiting
 from dicomserver.archive.recovery import Verdict
 from dicomserver.archive.tombstones import Tombstone

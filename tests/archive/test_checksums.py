@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomserver.archive.checksums import checksum_file, xxh3_64
+from dicomserver.archive.writer import checksum_file, xxh3_64
 
 
 @pytest.mark.parametrize(("data", "expected"), [
