@@ -42,6 +42,8 @@ PREFERENCE: tuple[str, ...] = (
     "1.2.840.10008.1.2.4.70",                 # JPEG lossless, first-order prediction
     "1.2.840.10008.1.2.4.57",                 # JPEG lossless
     "1.2.840.10008.1.2.5",                    # RLE lossless
+    "1.2.840.10008.1.2.4.110",                # JPEG XL lossless: few can read it yet
+    "1.2.840.10008.1.2.8.1",                  # deflated image frames
     "1.2.840.10008.1.2.1.98",                 # encapsulated uncompressed
     DEFLATED_EXPLICIT_VR_LE,
     IMPLICIT_VR_LE,
