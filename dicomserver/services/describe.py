@@ -18,7 +18,8 @@ from dicomserver.wire.wanted import Wanted
 WANTED = Wanted(INDEXED)
 
 
-def scanner_for(transfer_syntax_uid: str, *, maximum_depth: int = 64, maximum_inflated: int = 1 << 26) -> DatasetScanner:
+def scanner_for(transfer_syntax_uid: str, *, maximum_depth: int = 64,
+                maximum_inflated: int = 1 << 26) -> DatasetScanner:
     """A scanner for datasets in a transfer syntax."""
     how = encoding(transfer_syntax_uid)
     return DatasetScanner(WANTED, how.explicit, how.big_endian, how.deflated, maximum_depth=maximum_depth,
@@ -28,7 +29,8 @@ def scanner_for(transfer_syntax_uid: str, *, maximum_depth: int = 64, maximum_in
 def describe(scanner: DatasetScanner, *, transfer_syntax_uid: str, slot: int, file_length: int, dataset_offset: int,
              checksum: int, received_at: int, source_ae: str, receiving_ae: str) -> Instance:
     """The index entry of the dataset that `scanner` has seen to its end. received_at: microseconds since the epoch."""
-    sop_class, sop_instance, study, series = scanner.values.uids
+    values = scanner.values
+    sop_class, sop_instance, study, series = values.uids
     flags = FLAG_INFLATION_CAPPED if scanner.inflation_capped else 0
     if pixel_data_short(scanner):
         flags |= FLAG_PIXEL_DATA_SHORT
@@ -36,8 +38,8 @@ def describe(scanner: DatasetScanner, *, transfer_syntax_uid: str, slot: int, fi
         study_instance_uid=study, series_instance_uid=series, sop_instance_uid=sop_instance, sop_class_uid=sop_class,
         transfer_syntax_uid=transfer_syntax_uid, slot=slot, file_length=file_length, dataset_offset=dataset_offset,
         checksum=checksum, received_at=received_at, source_ae=source_ae, receiving_ae=receiving_ae,
-        character_set=scanner.values.character_set, patient=scanner.values.packed(Level.PATIENT), study=scanner.values.packed(Level.STUDY),
-        series=scanner.values.packed(Level.SERIES), instance=scanner.values.packed(Level.INSTANCE), flags=flags)
+        character_set=values.character_set, patient=values.packed(Level.PATIENT), study=values.packed(Level.STUDY),
+        series=values.packed(Level.SERIES), instance=values.packed(Level.INSTANCE), flags=flags)
 
 
 def describe_file(fd: int, meta: FileMeta, *, slot: int, file_length: int, checksum: int) -> Instance:

@@ -60,8 +60,8 @@ _SERIES = """
     AnatomicRegionSequence > CodeValue CodingSchemeDesignator CodeMeaning
 """
 _INSTANCE = """
-    SOPClassUID SOPInstanceUID InstanceNumber InstanceCreationDate InstanceCreationTime
-    AcquisitionNumber AcquisitionDateTime ContentDate ContentTime ImageType
+    SOPClassUID SOPInstanceUID SpecificCharacterSet AvailableTransferSyntaxUID InstanceNumber
+    InstanceCreationDate InstanceCreationTime AcquisitionNumber AcquisitionDateTime ContentDate ContentTime ImageType
     ImageComments ContentLabel ContentDescription ContentCreatorName DocumentTitle
     Rows Columns NumberOfFrames BitsAllocated SamplesPerPixel PhotometricInterpretation LossyImageCompression
     ImagePositionPatient ImageOrientationPatient SliceLocation TemporalPositionIdentifier
