@@ -15,9 +15,7 @@ from dicomserver.services.store import ScanLimits
 from dicomserver.session.acceptor import AssociationAcceptor, Deadlines, MessageLimits
 from dicomserver.session.policy import AcceptorPolicy
 from dicomserver.standard.statuses import Category, category
-from dicomserver.wire.commands import C_ECHO_RQ, C_STORE_RQ
-
-SERVICES = {C_ECHO_RQ: "C-ECHO", C_STORE_RQ: "C-STORE"}
+from dicomserver.wire.commands import SERVICES
 
 
 class Reception:
@@ -51,7 +49,7 @@ class Reception:
         counted = Counted(self._statistics, len(request.pdu))
         counted.acceptor = AssociationAcceptor(
             request.socket, request.pdu, request.rest, policy, handlers, deadlines=deadlines, limits=limits,
-            on_answered=counted.answered, log=self._log)
+            on_answered=counted.answered, peer=request.peer[0], log=self._log)
         return counted
 
 
