@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.installed import Installed
-
-DATABASES = ("sqlite", "none")
+from tests.interop.installed import DATABASES, Installed
 
 
 @pytest.fixture

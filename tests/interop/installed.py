@@ -16,6 +16,7 @@ from pathlib import Path
 from dicomserver.server import control_client
 
 DICOM_SERVER = Path(sys.executable).parent / "dicom-server"
+DATABASES = ("sqlite", "none")
 PATIENCE = 60       # seconds; nothing is measured by it
 
 
@@ -50,6 +51,11 @@ class Installed:
         return {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "TMPDIR": str(self.folder),
                 "XDG_RUNTIME_DIR": str(self.folder / "run")}
 
+    @property
+    def where(self) -> tuple[str, ...]:
+        """The options of the commands that talk to the running server."""
+        return "--port", str(self.port), "--control-dir", str(self.folder / "run")
+
     def configure(self, **settings: object) -> None:
         """Writes the configuration file; SIGHUP or the next start reads it."""
         database = {"databaseURL": "memory:"} if self.database == "none" else {}
@@ -73,7 +79,7 @@ class Installed:
 
     def stop(self) -> list[str]:
         """`dicom-server stop`; -> what the server said in its life."""
-        stopped = self.run("stop", "--port", str(self.port), "--control-dir", str(self.folder / "run"))
+        stopped = self.run("stop", *self.where)
         assert stopped.returncode == 0, stopped.stderr
         assert self.process.wait(PATIENCE) == 0
         return self._ended()
