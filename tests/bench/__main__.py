@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench import peers, shares, table
-from tests.bench.loads import LOADS, Load, Measurement, rounds
+from tests.bench.loads import FILLED, LOADS, Load, Measurement, rounds
 from tests.bench.sender import LoadFailed
 from tests.bench.servers import ORTHANC, OURS, STORESCP
 
@@ -68,24 +68,23 @@ def compare(options: argparse.Namespace, measurement: Measurement) -> int:
     print(peers.versions(servers))
     print(_where(measurement), end="\n\n")
     print(table.heading())
-    ours = {}
+    code = 0
     for load in (LOADS[name] for name in options.loads):
         results = _results(measurement, load, servers, 1 if options.quick else options.rounds)
         for row in table.rows(load, results):
             print(row, flush=True)
-        ours[load.name] = results[OURS]
-    if not any(isinstance(result, LoadFailed) for result in ours.values()):
-        if {"empty", "filled"} <= ours.keys():
-            print("\n" + table.comparison(ours["empty"], ours["filled"], measurement.fill))
-        return 0
-    return 1
+        if FILLED in results:
+            print(table.comparison(results, measurement.fill))
+        if isinstance(results[OURS], LoadFailed) or isinstance(results.get(FILLED), LoadFailed):
+            code = 1
+    return code
 
 
 def _results(measurement: Measurement, load: Load, servers: list[str], times: int) -> table.Results:
     def say(text: str) -> None:
         if sys.stderr.isatty():
             print(f"\r\033[K{text}" if text else "\r\033[K", end="", file=sys.stderr, flush=True)
-    measured = dict(rounds(measurement, load, [OURS] if load.only_ours else servers, times, say))
+    measured = dict(rounds(measurement, load, load.contestants or servers, times, say))
     say("")
     return measured
 

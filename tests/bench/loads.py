@@ -13,6 +13,7 @@ from tests.bench.sender import Job, LoadFailed, Timing, run, settle
 from tests.bench.servers import OURS, Server
 from tests.bench.syncs import SlowSync
 
+FILLED = "filled"   # our server with --fill instances in its index beforehand
 QUIET = 2.0         # seconds from the start until idle memory is looked at
 
 
@@ -20,7 +21,7 @@ QUIET = 2.0         # seconds from the start until idle memory is looked at
 class Load:
     """count: instances on each association, quick: with --quick; megabytes: the rate is told in MB/s.
 
-    only_ours: it means nothing for the peers. fill: instances in the index beforehand; 0: as many as --fill says.
+    contestants: who takes part, where it is not our server and all the peers.
     """
 
     name: str
@@ -30,8 +31,7 @@ class Load:
     quick: int
     associations: int = 1
     megabytes: bool = False
-    only_ours: bool = False
-    fill: int | None = None
+    contestants: tuple[str, ...] = ()
 
 
 LOADS = {load.name: load for load in (
@@ -42,10 +42,9 @@ LOADS = {load.name: load for load in (
     Load("multiframe", "200 MB multi-frame objects", "multiframe", 5, 1, megabytes=True),
     Load("large", "2.2 GB object", "large", 1, 1, megabytes=True),
     Load("echo", "associate + echo + release", "echo", 1000, 50),
-    Load("idle", "idle", "", 0, 0),
-    Load("syncs", "small objects, syncs counted", "small", 1000, 100, only_ours=True),
-    Load("empty", "small objects, empty index", "small", 2000, 100, only_ours=True),
-    Load("filled", "small objects, filled index", "small", 2000, 100, only_ours=True, fill=0),
+    Load("idle", "start to 1st echo; idle memory", "", 0, 0),
+    Load("syncs", "small objects, syncs counted", "small", 1000, 100, contestants=(OURS,)),
+    Load("filled", "small objects, index filled", "small", 2000, 100, contestants=(OURS, FILLED)),
 )}
 
 
@@ -75,14 +74,15 @@ class Measurement:
     on_server: Callable[[Server, Timing | None], None] = lambda server, timing: None    # before it is stopped
     runs: int = 0
 
-    def measure(self, load: Load, server_name: str) -> Figures:
+    def measure(self, load: Load, contestant: str) -> Figures:
         """Starts the server, lets the load run, stops it. Raises LoadFailed."""
         shim = None
         if self.sync_ms is not None or load.name == "syncs":
             shim = SlowSync(self.folder, self.sync_ms or 0)
         settle()
-        with Server(server_name, self.folder, environment=shim.environment() if shim else {},
-                    prepare=lambda folder: self._fill(load, folder)) as server:
+        with Server(OURS if contestant == FILLED else contestant, self.folder,
+                    environment=shim.environment() if shim else {},
+                    prepare=self._fill if contestant == FILLED else lambda folder: None) as server:
             if not load.kind:
                 time.sleep(QUIET)
                 self.on_server(server, None)
@@ -93,15 +93,14 @@ class Measurement:
                 timing = run(Job(load.kind, server.port, self.runs, load.associations,
                                  load.quick if self.quick else load.count))
             syncs = None
-            if shim and timing.sent and server_name == OURS:
+            if shim and timing.sent and server.name == OURS:
                 counted = shim.counts().since(before)
                 syncs = counted.of_slots / timing.sent, (counted.all - counted.of_slots) / timing.sent
             self.on_server(server, timing)
             return figures(load, timing, memory.peak, server.start_seconds, syncs)
 
-    def _fill(self, load: Load, folder: Path) -> None:
-        if load.fill is not None:
-            filled.put_index(self.folder, folder / "data", load.fill or self.fill)
+    def _fill(self, folder: Path) -> None:
+        filled.put_index(self.folder, folder / "data", self.fill)
 
 
 def figures(load: Load, timing: Timing, memory: int, start_seconds: float,
@@ -126,22 +125,22 @@ def median(several: Sequence[Figures]) -> Figures:
     return Figures(*(middle(name) for name in Figures.__dataclass_fields__))
 
 
-def rounds(measurement: Measurement, load: Load, servers: Sequence[str], times: int,
+def rounds(measurement: Measurement, load: Load, contestants: Sequence[str], times: int,
            say: Callable[[str], None]) -> Iterator[tuple[str, Figures | LoadFailed]]:
-    """Every server in turn, `times` times, each time beginning with another; then the medians, in `servers`' order.
+    """Every server in turn, `times` times, each time beginning with another; then the medians, in their order.
 
     One failure is that server's result, whatever its other rounds gave.
     """
-    several: dict[str, list[Figures]] = {server: [] for server in servers}
+    several: dict[str, list[Figures]] = {server: [] for server in contestants}
     failed: dict[str, LoadFailed] = {}
     for turn in range(times):
-        start = turn % len(servers)
-        for server in [*servers[start:], *servers[:start]]:
+        start = turn % len(contestants)
+        for server in [*contestants[start:], *contestants[:start]]:
             if server not in failed:
                 say(f"{load.name}: round {turn + 1} of {times}, {server}")
                 try:
                     several[server].append(measurement.measure(load, server))
                 except LoadFailed as failure:
                     failed[server] = failure
-    for server in servers:
+    for server in contestants:
         yield server, failed.get(server) or median(several[server])

@@ -34,7 +34,7 @@ def install(peers: Iterable[str]) -> None:
         raise say
     print("Installing Debian packages:", *missing)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    with _services_off(root):
+    with _ServicesOff(root):
         for step in (["update"], ["install", "--no-install-recommends", *missing]):
             if subprocess.run([*root, "apt-get", "-qy", *step], env=environment, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL).returncode:
@@ -49,7 +49,7 @@ def _as_root() -> list[str] | None:
     return sudo if allowed else None
 
 
-class _services_off:
+class _ServicesOff:
     """While packages are installed nothing is started: policy-rc.d says so to invoke-rc.d (Debian Policy 9.3.3.1)."""
 
     POLICY = Path("/usr/sbin/policy-rc.d")

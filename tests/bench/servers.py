@@ -43,30 +43,22 @@ class Server:
         try:
             self.start_seconds = wait_for_echo(self.port, self.is_alive, PATIENCE) - begun
         except BaseException as error:
-            self._end()
+            self.stop()
             if isinstance(error, LoadFailed):
                 raise LoadFailed(f"{self.name} {error}; its log ends with: {self._last_words()}") from None
             raise
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._end()
+        self.stop()
         shutil.rmtree(self.folder)
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
         return self.process.poll() is None
 
-    def stored(self) -> int:
-        """How many files of instances are below the folder, filed or not; of our server and storescp."""
-        if self.name == ORTHANC:
-            raise ValueError("Orthanc's files are not one for each instance")
-        data = self.folder / "data"
-        waiting = [slot for slot in (data / "intake").glob("*") if slot.stat().st_size]
-        return len(waiting) + sum(1 for path in data.rglob("*") if path.name.startswith("2.25.") or ".2.25." in path.name
-                                  if path.is_file())
-
-    def _end(self) -> None:
+    def stop(self) -> None:
+        """Stops it in its orderly way; its folder stays until the block ends."""
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(PATIENCE)

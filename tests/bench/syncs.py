@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SOURCE = Path(__file__).with_name("slow_sync.c")
+COUNTS = "SLOW_SYNC_COUNTS"     # the environment variable that names the file of the counts
 LAYOUT = struct.Struct("=QQQ")
 
 
@@ -37,8 +38,13 @@ class SlowSync:
     def environment(self) -> dict[str, str]:
         """What a server needs in its environment to get the shim."""
         return {"LD_PRELOAD": str(self._library), "SLOW_SYNC_MS": str(self._milliseconds),
-                "SLOW_SYNC_COUNTS": str(self._counts)}
+                COUNTS: str(self._counts)}
 
     def counts(self) -> Counts:
         """Of all servers that had the shim, from the beginning."""
-        return Counts(*LAYOUT.unpack(self._counts.read_bytes()))
+        return read_counts(self._counts)
+
+
+def read_counts(path: Path) -> Counts:
+    """What the file of the counts says."""
+    return Counts(*LAYOUT.unpack(path.read_bytes()))
