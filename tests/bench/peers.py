@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 from tests.bench.servers import ORTHANC, OURS, STORESCP
 
+POLICY = Path("/usr/sbin/policy-rc.d")
 PACKAGES = {ORTHANC: "orthanc", STORESCP: "dcmtk"}
 
 
@@ -34,11 +36,13 @@ def install(peers: Iterable[str]) -> None:
         raise say
     print("Installing Debian packages:", *missing)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    with _ServicesOff(root):
+    with _no_services(root):
         for step in (["update"], ["install", "--no-install-recommends", *missing]):
             if subprocess.run([*root, "apt-get", "-qy", *step], env=environment, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL).returncode:
                 raise say
+    if PACKAGES[ORTHANC] in missing:        # what was not started now would be at the next boot
+        subprocess.run([*root, "systemctl", "disable", "--quiet", "orthanc"], capture_output=True)
 
 
 def _as_root() -> list[str] | None:
@@ -49,27 +53,20 @@ def _as_root() -> list[str] | None:
     return sudo if allowed else None
 
 
-class _ServicesOff:
+@contextmanager
+def _no_services(root: list[str]) -> Iterator[None]:
     """While packages are installed nothing is started: policy-rc.d says so to invoke-rc.d (Debian Policy 9.3.3.1)."""
-
-    POLICY = Path("/usr/sbin/policy-rc.d")
-
-    def __init__(self, root: list[str]) -> None:
-        self._root = root
-        self._ours = not self.POLICY.exists()
-
-    def __enter__(self) -> None:
-        if self._ours:
-            with tempfile.NamedTemporaryFile("w", suffix=".sh") as policy:
-                policy.write("#!/bin/sh\nexit 101\n")
-                policy.flush()
-                subprocess.run([*self._root, "install", "-m", "0755", policy.name, self.POLICY], check=True)
-
-    def __exit__(self, *error: object) -> None:
-        if self._ours:
-            subprocess.run([*self._root, "rm", "-f", self.POLICY], check=True)
-            # A package that was not started now would be at the next boot.
-            subprocess.run([*self._root, "systemctl", "disable", "--quiet", "orthanc"], capture_output=True)
+    if POLICY.exists():
+        yield
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as policy:
+        policy.write("#!/bin/sh\nexit 101\n")
+        policy.flush()
+        subprocess.run([*root, "install", "-m", "0755", policy.name, POLICY], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*root, "rm", "-f", POLICY], check=True)
 
 
 def versions(servers: Iterable[str]) -> str:

@@ -30,7 +30,9 @@ class Server:
         self.name = name
         self.port = free_port()
         self.folder = parent / f"{name}-{self.port}"
-        self._environment = os.environ | environment
+        # As it ships: what this shell sets for a server of its own does not count.
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("DICOM_SERVER_")}
+        self._environment = inherited | environment
         self._prepare = prepare
 
     def __enter__(self) -> Server:

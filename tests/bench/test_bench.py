@@ -178,6 +178,15 @@ def test_the_command_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixt
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_missing_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+                                             tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("ORTHANC", raising=False)
+    assert bench.main(["--quick", "--loads", "idle", "--folder", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "Please install these packages first: apt install orthanc dcmtk\n")
+
+
 def test_the_profile_accounts_for_all_of_the_time(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "tests.bench", "--profile", "--quick", "--folder", str(tmp_path)],
                           capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=120)
