@@ -12,6 +12,7 @@ from dicomserver.index.tickets import Ticket
 
 SERIES_REMEMBERED = 2048
 LABELS_REMEMBERED = 4096
+PATIENT_REMEMBERED = 4096  # bytes; so the memory is bounded whatever devices send
 SIGN = 1 << 63
 
 
@@ -80,6 +81,8 @@ class Ledger:
         return None if row is None else stored_of(row)
 
     def _remember(self, instance: Instance, series: int) -> None:
+        if len(instance.patient) > PATIENT_REMEMBERED:
+            return
         key = (instance.study_instance_uid, instance.series_instance_uid)
         self._series[key] = _Known(series, instance.patient, instance.character_set)
         self._series.move_to_end(key)

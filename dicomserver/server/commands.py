@@ -25,8 +25,10 @@ class ReloadFailed(Exception):
 
 
 def table(statistics: Statistics, deleter: Deleter, reload: Callable[[], bool]) -> dict[str, Command]:
-    """stats {} -> the figures. delete {"study": UID, "series": UID, "instance": UID} (any of them) -> {"deleted": n}, with
-    progress of the same form. reload {} -> {"restartNeeded": bool}."""
+    """stats {} -> the figures. reload {} -> {"restartNeeded": bool}.
+
+    delete {"study": UID, "series": UID, "instance": UID} (any of them) -> {"deleted": n}, progress likewise.
+    """
 
     def stats(args: dict, progress: Progress) -> dict:
         return statistics.snapshot()
@@ -91,4 +93,5 @@ def keep_fixed(running: ServerSettings, new: ServerSettings) -> ServerSettings:
     """`new`, but for what only a restart changes."""
     return dataclasses.replace(new, port=running.port, bind_address=running.bind_address,
                                data_directory=running.data_directory, database_url=running.database_url,
-                               control_directory=running.control_directory, storage=running.storage, mover=running.mover)
+                               control_directory=running.control_directory, storage=running.storage,
+                               mover=running.mover)

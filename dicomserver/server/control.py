@@ -15,7 +15,7 @@ from dicomserver.server.logs import failure_text
 
 Progress = Callable[[dict], None]
 Command = Callable[[dict, Progress], dict]
-"""args, progress -> result. Runs on a thread of its own; `progress` raises CommandFailed when the server stops."""
+"""args, progress -> result. On a thread of its own; `progress` raises CommandFailed when the server stops."""
 
 PEERS_AT_ONCE = 8
 REQUEST_SECONDS = 5.0       # for the request line, however it trickles in; and for each write
@@ -61,12 +61,16 @@ class Control:
             path = control_socket.make_folder(self._folder) / control_socket.socket_name(self._port)
             self._door = _open_door(path)
         except OSError as error:
-            raise ControlUnavailable(f"the control socket cannot be made: {error.strerror or error}") from error
+            why = error.strerror or error
+            raise ControlUnavailable(f"the control socket cannot be made: {why}") from error
         self._path = path
         self._thread.start()
 
     def close(self) -> None:
-        """No more commands; those under way end first, long ones at their next progress. Then the socket's name is free."""
+        """No more commands; those under way end first, long ones at their next progress.
+
+        Then the socket's name is free.
+        """
         if self._path is None:
             return
         with self._changed:
@@ -82,7 +86,10 @@ class Control:
             self._changed.wait_for(lambda: not self._running)
 
     def finish(self) -> None:
-        """Tells those who asked for it that the server has stopped. The last thing that a stopping server does."""
+        """Tells those who asked for it that the server has stopped.
+
+        The last thing that a stopping server does.
+        """
         self._gone.set()
         with self._changed:
             threads = [thread for thread, _ in self._peers.values()]

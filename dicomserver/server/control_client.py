@@ -29,14 +29,18 @@ def call(port: int, command: str, args: dict | None = None, on_progress: Callabl
          timeout: float | None = None, folder: Path | None = None) -> dict:
     """The result of a command of the server on `port` of this machine.
 
-    timeout: seconds to the next line of its answer. folder: where its socket is, if configured. Raises NotRunning, NotAllowed, CommandFailed.
+    timeout: seconds to the next line of its answer. folder: where its socket is, if configured.
+    Raises NotRunning, NotAllowed, CommandFailed.
     """
     with _connect(port, folder) as connection:
         return _converse(connection, {"command": command, "args": args or {}}, on_progress, timeout)
 
 
 def stop(port: int, timeout: float | None = None, folder: Path | None = None) -> None:
-    """Returns when the server and its process are gone. Raises as `call` does; CommandFailed if it takes longer."""
+    """Returns when the server and its process are gone.
+
+    Raises as `call` does; CommandFailed if it takes longer.
+    """
     end = None if timeout is None else time.monotonic() + timeout
     with _connect(port, folder) as connection:
         process = _process(control_socket.peer(connection)[0])
@@ -66,7 +70,8 @@ def _connect(port: int, chosen: Path | None) -> socket.socket:
             refused = True
         except OSError as error:
             connection.close()
-            raise NotRunning(f"the server on port {port} does not answer: {error.strerror or error}") from error
+            why = error.strerror or error
+            raise NotRunning(f"the server on port {port} does not answer: {why}") from error
         else:
             return connection
     if refused:

@@ -1,7 +1,7 @@
 """Where the control socket of a port is, who may talk on it, and the lines that both sides exchange.
 
-A request is one line of JSON, {"command": name, "args": {…}}. The answer is any number of {"progress": {…}} lines, then one
-{"result": {…}} or {"error": text}.
+A request is one line of JSON, {"command": name, "args": {…}}. The answer is any number of lines
+{"progress": {…}}, then one {"result": {…}} or {"error": text}.
 """
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class LineError(Exception):
 
 
 def folders(chosen: Path | None = None) -> list[Path]:
-    """The folders in which this user's control sockets can be, the preferred one first; or just the one chosen."""
+    """The folders in which this user's control sockets can be, the preferred one first; or just the one
+    chosen."""
     if chosen is not None:
         return [chosen]
     found = [RUN_FOLDER]
@@ -33,6 +34,7 @@ def folders(chosen: Path | None = None) -> list[Path]:
 
 
 def socket_name(port: int) -> str:
+    """The name in its folder."""
     return f"{port}.sock"
 
 
@@ -64,7 +66,8 @@ def is_private(folder: Path) -> bool:
 
 
 def is_trusted(folder: Path, chosen: Path | None = None) -> bool:
-    """Whether a client believes what it finds in `folder`: what the administrator made or named, or what is private."""
+    """Whether a client believes what it finds in `folder`: what the administrator made or named, or what is
+    private."""
     return _is_folder(folder) if folder in (RUN_FOLDER, chosen) else is_private(folder)
 
 
@@ -96,7 +99,10 @@ class Lines:
         self._received = bytearray()
 
     def next(self, seconds: float | None) -> dict:
-        """The next line, complete within `seconds` however it trickles in (None: for ever). Raises LineError."""
+        """The next line, complete within `seconds` however it trickles in (None: for ever).
+
+        Raises LineError.
+        """
         end = None if seconds is None else time.monotonic() + seconds
         while (newline := self._received.find(b"\n")) < 0:
             if len(self._received) > self._limit:

@@ -16,10 +16,10 @@ class PortInUse(BindError):
 
 
 def bind(address: str, port: int) -> list[socket.socket]:
-    """Non-blocking sockets, bound but not listening: nobody gets in before `listen()`, nobody else gets the port.
+    """Non-blocking sockets, bound but not listening: nobody gets in before `listen`, the port is ours already.
 
     address: a name or an address; "" = every address of this machine, IPv4 and IPv6. Port 0 takes a free one,
-    the same for all. Accepted sockets inherit TCP_NODELAY and keepalive (tcp(7)), so no connection pays for them.
+    the same for all. Accepted sockets inherit TCP_NODELAY and keepalive (tcp(7)): no connection pays for them.
     Raises PortInUse, BindError.
     """
     doors: list[socket.socket] = []
@@ -37,7 +37,9 @@ def bind(address: str, port: int) -> list[socket.socket]:
 
 def _addresses(address: str, port: int) -> list[tuple[int, tuple]]:
     if not address:
-        return [(socket.AF_INET6, ("::", port))] if socket.has_dualstack_ipv6() else [(socket.AF_INET, ("0.0.0.0", port))]
+        if socket.has_dualstack_ipv6():
+            return [(socket.AF_INET6, ("::", port))]
+        return [(socket.AF_INET, ("0.0.0.0", port))]
     found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
 

@@ -12,6 +12,8 @@ _UNRECOGNIZED_PDU, _UNEXPECTED_PDU = 1, 2
 
 
 class Verdict(enum.Enum):
+    """What is to become of a connection after what it sent."""
+
     INCOMPLETE = enum.auto()
     COMPLETE = enum.auto()
     ABORTED = enum.auto()       # the peer sent A-ABORT
@@ -19,10 +21,13 @@ class Verdict(enum.Enum):
 
 
 class Guest:
-    """socket: connected, blocking as far as Python knows; the lobby reads it with MSG_DONTWAIT. since: monotonic."""
+    """socket: connected, blocking as far as Python knows; the lobby reads it with MSG_DONTWAIT.
 
-    __slots__ = ("socket", "fd", "host", "port", "since", "deadline", "watched", "drained", "reason", "complaint",
-                 "_received", "_end")
+    since: monotonic.
+    """
+
+    __slots__ = ("socket", "fd", "host", "port", "since", "deadline", "watched", "drained", "reason",
+                 "complaint", "_received", "_end")
 
     def __init__(self, connection: socket.socket, address: tuple, since: float) -> None:
         host: str = address[0]

@@ -1,4 +1,4 @@
-"""Where log lines go, and what never gets into one: control characters and what an exception quotes from its input."""
+"""Where log lines go, and what never gets into one: control characters, and what an exception quotes."""
 from __future__ import annotations
 
 import errno

@@ -1,7 +1,7 @@
-"""The mover: takes instances from the intake to their folders, many at a time, behind the back of those who send.
+"""The mover: takes instances from the intake to their folders, many at a time, while nobody waits for it.
 
-The order is the promise (nothing acknowledged is ever lost): the index is made durable up to here, then the archive links,
-syncs and only then gives the slots back.
+The order is the promise (nothing acknowledged is ever lost): the index is made durable up to here, then the
+archive links, syncs and only then gives the slots back.
 """
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Files(Protocol):
 
 
 class Mover:
-    """While it cannot move, the archive refuses what is new, so that what waits stays bounded; it tries again by itself."""
+    """While it cannot move, the archive refuses what is new, so that what waits stays bounded; it tries
+    again by itself."""
 
     def __init__(self, index: Rows, archive: Files, settings: MoverSettings, log: logging.Logger) -> None:
         self._index = index
@@ -74,7 +75,10 @@ class Mover:
         self._thread.start()
 
     def add(self, waiting: Waiting) -> None:
-        """An instance that is in its slot, durably, and in the index. Takes a microsecond: its sender waits."""
+        """An instance that is in its slot, durably, and in the index.
+
+        Takes a microsecond: its sender waits.
+        """
         with self._changed:
             if not self._waiting:
                 self._oldest_since = time.monotonic()
@@ -96,7 +100,10 @@ class Mover:
             return not self._failures
 
     def forget(self, slots: Collection[int]) -> list[Waiting]:
-        """What of these slots still waits; it is the caller's from now on. Waits for a pass that has some of them."""
+        """What of these slots still waits; it is the caller's from now on.
+
+        Waits for a pass that has some of them.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._moving.isdisjoint(slots))
             taken = [self._waiting.pop(slot) for slot in slots if slot in self._waiting]
@@ -104,7 +111,10 @@ class Mover:
             return taken
 
     def stop(self) -> bool:
-        """Moves all that waits, once; -> whether that worked. What stays in the intake is found at the next start."""
+        """Moves all that waits, once; -> whether that worked.
+
+        What stays in the intake is found at the next start.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -142,7 +152,8 @@ class Mover:
         return 0.0 if self._is_full() else self._oldest_since + self._settings.interval_seconds
 
     def _is_full(self) -> bool:
-        return len(self._waiting) >= self._settings.batch or self._waiting_octets >= self._settings.batch_octets
+        settings = self._settings
+        return len(self._waiting) >= settings.batch or self._waiting_octets >= settings.batch_octets
 
     def _pass(self, batch: list[Waiting]) -> bool:
         try:
@@ -162,11 +173,12 @@ class Mover:
         return True
 
     def _refuse(self, error: Exception) -> None:
-        # The archive's and the index's own errors speak for themselves, without UIDs; others may quote anything.
+        # The archive's and the index's own errors speak for themselves, without UIDs; others may quote
+        # anything.
         text = str(error) if isinstance(error, StorageFailed) else failure_text(error)
         self._archive.refuse(text)
         if not self._failures:
-            self._log.error("instances cannot be filed, so new ones are refused until that works again: %s", text)
+            self._log.error("instances cannot be filed; new ones are refused until that works: %s", text)
 
     def _end_pass(self, batch: list[Waiting], worked: bool) -> None:
         settings = self._settings
@@ -190,5 +202,5 @@ class Mover:
             self._log.error("%d instances were gone from the intake before they were filed", missing)
         for outcome in outcomes:
             if outcome.set_aside is not None:
-                self._log.error("a file that no row knows had an instance's name and was set aside as quarantine/%s",
+                self._log.error("a file that no row knows had an instance's name; it is quarantine/%s now",
                                 outcome.set_aside)

@@ -13,7 +13,7 @@ from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.index import Index, Instance, Stored, rebuild_index
 from dicomserver.server.logs import failure_text
 from dicomserver.wire.errors import WireError
-from dicomserver.wire.part10 import FileMeta
+from dicomserver.wire.meta import FileMeta
 
 Progress = Callable[[int, int], None]
 """How many files were looked at, and how many there are; may raise to end the work."""
@@ -22,7 +22,8 @@ Progress = Callable[[int, int], None]
 class Describe(Protocol):
     """dicomserver.services.describe.describe_file; raises a WireError where the dataset cannot be indexed."""
 
-    def __call__(self, fd: int, meta: FileMeta, *, slot: int, file_length: int, checksum: int) -> Instance: ...
+    def __call__(self, fd: int, meta: FileMeta, *, slot: int, file_length: int,
+                 checksum: int) -> Instance: ...
 
 
 @dataclass(slots=True)
@@ -50,7 +51,8 @@ def describe_found(archive: Archive, found: Found, describe: Describe) -> Instan
         os.close(fd)
 
 
-def fill(index: Index, archive: Archive, describe: Describe, progress: Progress, log: logging.Logger) -> FillReport:
+def fill(index: Index, archive: Archive, describe: Describe, progress: Progress,
+         log: logging.Logger) -> FillReport:
     """Adds every filed instance to `index`. Damaged files are reported and left where they are.
 
     Raises IndexFault, ArchiveError, OSError, and what `progress` raises.
@@ -90,19 +92,22 @@ def rebuild(archive: Archive, database_url: str, describe: Describe, progress: P
             log: logging.Logger) -> FillReport:
     """Builds a new index beside the one at `database_url` and puts it into its place when it is complete.
 
-    archive: open, so that no server runs on it. What waits in the intake is indexed at the server's next start.
+    archive: open, so that no server runs on it. What waits in the intake is indexed at the next start.
     Raises as `fill` does; the old index is then untouched.
     """
     with rebuild_index(database_url) as index:
         report = fill(index, archive, describe, progress, log)
-    log.info("index rebuilt: %d instances, %d damaged files, %d foreign files", report.indexed, report.damaged,
-             report.foreign)
+    log.info("index rebuilt: %d instances, %d damaged files, %d foreign files", report.indexed,
+             report.damaged, report.foreign)
     return report
 
 
 def fill_fresh(index: Index, archive: Archive, describe: Describe, progress: Progress,
                log: logging.Logger) -> FillReport | None:
-    """At start: an index that does not know all files yet is filled from them. None: there was nothing to do."""
+    """At start: an index that does not know all files yet is filled from them.
+
+    None: there was nothing to do.
+    """
     if not index.is_fresh:
         return None
     try:

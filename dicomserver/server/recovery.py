@@ -13,7 +13,7 @@ from dicomserver.archive.layout import slot_name
 from dicomserver.archive.preamble import LENGTH
 from dicomserver.archive.reading import same_bytes
 from dicomserver.archive.recovery import Found, Verdict
-from dicomserver.index import Index, Stored
+from dicomserver.index import Index, Instance, Stored
 from dicomserver.server.mover import Mover
 from dicomserver.server.rebuild import Describe, FillReport, Progress, describe_found, fill_fresh
 from dicomserver.wire.errors import MetaError
@@ -36,14 +36,17 @@ class RecoveryReport:
     foreign: int = 0        # not ours; left alone
 
     def text(self) -> str:
-        return (f"{self.waiting + self.indexed} instances waited in the intake, {self.indexed} of them not in the "
-                f"index; {self.removed} unfinished ones removed, {self.dropped} doubles dropped, {self.quarantined} set "
-                f"aside, {self.foreign} foreign files; {self.deletions} deletions finished")
+        """One line for the log."""
+        return (f"{self.waiting + self.indexed} instances waited in the intake, {self.indexed} of them not "
+                f"indexed; {self.removed} unfinished ones removed, {self.dropped} doubles dropped, "
+                f"{self.quarantined} set aside, {self.foreign} foreign files; "
+                f"{self.deletions} deletions finished")
 
 
 def recover(archive: Archive, index: Index, mover: Mover, describe: Describe, progress: Progress,
             log: logging.Logger) -> RecoveryReport:
-    """Deletions first (nothing deleted comes back), then the filed instances if the index lacks them, then the intake.
+    """Deletions first (nothing deleted comes back), then the filed instances if the index is fresh, then the
+    intake.
 
     A crash in the middle changes nothing of it. Nobody else uses the archive meanwhile. Raises ArchiveError,
     IndexFault, OSError, and what `progress` raises.
@@ -65,7 +68,8 @@ class _Recovery:
     def run(self) -> RecoveryReport:
         report = self._report
         for deletion in self._archive.interrupted_deletions():
-            self._index.remove([file.sop_instance_uid for file in deletion.files], [file.slot for file in deletion.files])
+            files = deletion.files
+            self._index.remove([file.sop_instance_uid for file in files], [file.slot for file in files])
             deletion.finish()
             report.deletions += 1
         report.filled = fill_fresh(self._index, self._archive, self._describe, self._progress, self._log)
@@ -99,23 +103,23 @@ class _Recovery:
                 return
             self._index.add(instance)
             self._report.indexed += 1
-            self._file(found, Waiting(instance.slot, instance.study_instance_uid, instance.series_instance_uid,
-                                      instance.sop_instance_uid, instance.file_length))
+            self._file(found, instance)
         elif stored.slot == found.slot:
             self._report.waiting += 1
-            self._file(found, Waiting(stored.slot, stored.study_instance_uid, stored.series_instance_uid,
-                                      stored.sop_instance_uid, stored.file_length))
+            self._file(found, stored)
         else:
             self._settle_double(found, stored)
 
-    def _file(self, found: Found, waiting: Waiting) -> None:
+    def _file(self, found: Found, row: Instance | Stored) -> None:
         self._archive.adopt(found)
-        self._mover.add(waiting)
+        self._mover.add(Waiting(row.slot, row.study_instance_uid, row.series_instance_uid,
+                                row.sop_instance_uid, row.file_length))
 
     def _settle_double(self, found: Found, stored: Stored) -> None:
-        """It was being compared, or set aside, when the process ended: its sender has no success for this slot."""
+        """It was being compared, or set aside, when the process ended: its sender has no success for this
+        slot."""
         if self._same(found, stored):
-            self._archive.discard(Slot(found.slot, self._open(found)))
+            self._archive.discard(Slot(found.slot, self._open(found.name)))
             self._report.dropped += 1
         else:
             self._set_aside(found, "the SOP Instance UID is stored with other content")
@@ -127,12 +131,12 @@ class _Recovery:
                 meta.transfer_syntax_uid, preamble.checksum, preamble.file_length - preamble.dataset_offset):
             return False
         try:
-            theirs = self._archive.open_instance(stored.slot, stored.study_instance_uid, stored.series_instance_uid,
-                                                 stored.sop_instance_uid)
+            theirs = self._archive.open_instance(stored.slot, stored.study_instance_uid,
+                                                 stored.series_instance_uid, stored.sop_instance_uid)
         except ArchiveError:
             return False    # what is stored cannot be read: then this one may be all that is left
         try:
-            ours = self._open(found)
+            ours = self._open(found.name)
             try:
                 return same_bytes(ours, preamble.dataset_offset, theirs, stored.dataset_offset, length)
             finally:
@@ -141,7 +145,8 @@ class _Recovery:
             os.close(theirs)
 
     def _settle_damaged(self, found: Found, reason: str) -> None:
-        # Its row goes first, so that no query promises what cannot be served and the instance can be sent again.
+        # Its row goes first, so that no query promises what cannot be served and the instance can be sent
+        # again.
         # After a crash in between, the slot is found damaged once more.
         stored = self._row_of(found)
         if stored is not None:
@@ -164,7 +169,8 @@ class _Recovery:
             self._log.warning("%s was set aside as quarantine/%s: %s", found.name, name, reason)
 
     def _row_of(self, found: Found) -> Stored | None:
-        uid = found.header.meta.sop_instance_uid if found.header is not None else self._uid_without_preamble(found.slot)
+        header = found.header
+        uid = header.meta.sop_instance_uid if header is not None else self._uid_without_preamble(found.slot)
         stored = self._index.find(uid) if uid else None
         return stored if stored is not None and stored.slot == found.slot else None
 
@@ -174,11 +180,12 @@ class _Recovery:
         return stored is not None and stored.slot == slot
 
     def _uid_without_preamble(self, slot: int | None) -> str | None:
-        """Whose slot it was, if the meta header outlived the preamble: a row means that both were synced once."""
+        """Whose slot it was, if the meta header outlived the preamble: a row means that both were synced
+        once."""
         if slot is None:
             return None
         try:
-            fd = os.open(os.path.join(self._archive.path, "intake", slot_name(slot)), os.O_RDONLY | os.O_CLOEXEC)
+            fd = self._open(f"intake/{slot_name(slot)}")
         except FileNotFoundError:
             return None
         try:
@@ -190,5 +197,6 @@ class _Recovery:
         except MetaError:
             return None
 
-    def _open(self, found: Found) -> int:
-        return os.open(os.path.join(self._archive.path, found.name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    def _open(self, name: str) -> int:
+        path = os.path.join(self._archive.path, name)
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -1,8 +1,8 @@
 """The server's life: what starts after what, what stops before what, and what happens in between.
 
-Start: doors bound (the port is ours) -> archive (lock, format) -> index -> recovery -> mover -> pool -> control -> doors
-open. Stop, in the opposite direction: no new commands -> doors closed -> associations end -> mover flushes -> index ->
-archive (lock given back) -> whoever asked for the stop is told.
+Start: doors bound (the port is ours) -> archive (lock, format) -> index -> recovery -> mover -> pool -> control ->
+doors open. Stop, in the opposite direction: no new commands -> doors closed -> associations end -> mover flushes ->
+index -> archive (lock given back) -> whoever asked for the stop is told.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Protocol
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index
-from dicomserver.server import commands, doors, service_manager
+from dicomserver.server import commands, doors, logs, systemd
 from dicomserver.server.control import Control
 from dicomserver.server.deletion import Deleter
 from dicomserver.server.lobby import Lobby, Request
@@ -25,7 +25,7 @@ from dicomserver.server.mover import Mover
 from dicomserver.server.pool import Association, AssociationPool
 from dicomserver.server.rebuild import Describe
 from dicomserver.server.recovery import RecoveryReport, recover
-from dicomserver.server.settings import ServerSettings
+from dicomserver.server.settings import LogSettings, ServerSettings
 from dicomserver.server.statistics import Statistics
 
 _STOP, _HASTEN, _RELOAD, _STOPPED = "stop", "hasten", "reload", "stopped"
@@ -52,12 +52,13 @@ class Rooms(Protocol):
 
     def open_index(self, settings: ServerSettings) -> Index: ...
 
-    def open_reception(self, settings: ServerSettings, archive: Archive, index: Index, on_stored: Callable[[Waiting], None],
-                       statistics: Statistics, log: logging.Logger) -> Reception: ...
+    def open_reception(self, settings: ServerSettings, archive: Archive, index: Index,
+                       on_stored: Callable[[Waiting], None], statistics: Statistics,
+                       log: logging.Logger) -> Reception: ...
 
 
 class Server:
-    """read_settings: reads the settings anew, and sets up the log; raises commands.ReloadFailed with one clear line."""
+    """read_settings: reads the settings anew, for a reload; raises commands.ReloadFailed with one clear line."""
 
     def __init__(self, settings: ServerSettings, rooms: Rooms, log: logging.Logger,
                  read_settings: Callable[[], ServerSettings] | None = None) -> None:
@@ -69,7 +70,7 @@ class Server:
         self._read_settings = read_settings
         self._events: queue.SimpleQueue[str] = queue.SimpleQueue()   # put() is safe in a signal handler
         self._stop_wanted = False
-        self._steps: list[tuple[str, Callable[[], object]]] = []    # how to undo what was started, the latest last
+        self._steps: list[tuple[str, Callable[[], object]]] = []    # how to undo what started, the latest last
         self._pool: AssociationPool | None = None
         self._control: Control | None = None
         self._clean = True
@@ -81,7 +82,7 @@ class Server:
     def run(self) -> int:
         """Starts, serves until somebody wants it to stop, stops. -> 0, or 1 if it did not stop cleanly.
 
-        Raises what `start` raises. SIGTERM and SIGINT stop, the second one ends the grace period; SIGHUP reloads.
+        Raises what `start` raises. SIGTERM and SIGINT stop, the second ends the grace period; SIGHUP reloads.
         """
         former = {number: signal.signal(number, self._on_signal)
                   for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
@@ -105,14 +106,14 @@ class Server:
             self._events.put(_STOP)
 
     def _watch(self) -> None:
-        interval = service_manager.watchdog_seconds()
+        interval = systemd.watchdog_seconds()
         stopper: threading.Thread | None = None
         while True:
             try:
                 event = self._events.get(timeout=interval)
             except queue.Empty:
                 if stopper is not None or self.healthy:
-                    service_manager.notify("WATCHDOG=1")
+                    systemd.notify("WATCHDOG=1")
                 continue
             if event == _STOPPED:
                 break
@@ -142,8 +143,8 @@ class Server:
     def start(self) -> RecoveryReport:
         """When it returns, the server serves. When it raises, nothing is left of it.
 
-        Raises PortInUse, BindError, ArchiveUnusable and its kinds, other ArchiveError, IndexFault, ControlUnavailable,
-        StartInterrupted, OSError.
+        Raises PortInUse, BindError, ArchiveUnusable and its kinds, other ArchiveError, IndexFault,
+        ControlUnavailable, StartInterrupted, OSError.
         """
         try:
             return self._start()
@@ -163,7 +164,8 @@ class Server:
         report = recover(archive, index, mover, self._rooms.describe, self._progress, log)
         self._steps.append(("the mover", mover.stop))
         mover.start()
-        self._reception = self._rooms.open_reception(settings, archive, index, mover.add, self.statistics, log)
+        self._reception = self._rooms.open_reception(settings, archive, index, mover.add, self.statistics,
+                                                     log)
         self._mover = mover
         self._serve(entrance, Deleter(archive, index, mover, log))
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
@@ -176,33 +178,29 @@ class Server:
 
     def _serve(self, entrance: list, deleter: Deleter) -> None:
         settings, log = self.settings, self._log
-        self._pool = AssociationPool(settings.max_concurrent_connections, self._reception.serve, self._association_free,
-                                     log)
+        self._pool = AssociationPool(settings.max_concurrent_connections, self._reception.serve, log)
         self._steps.append(("the associations", lambda: self._pool.stop(self.settings.grace_seconds)))
-        self._pool.start()
-        self._control = Control(self.port, commands.table(self.statistics, deleter, self.reload), self.stop_soon, log,
-                                settings.control_directory)
-        self._lobby = Lobby(entrance, self._pool.offer, settings.lobby, self.statistics, log)
+        self._control = Control(self.port, commands.table(self.statistics, deleter, self.reload),
+                                self.stop_soon, log, settings.control_directory)
+        self._lobby = Lobby(entrance, self._pool.admit, settings.lobby, self.statistics, log)
         self._steps.append(("the listener", self._lobby.stop))
         self._steps.append(("the control socket", self._control.close))
         self._control.start()
         doors.listen(entrance)
-        self._lobby.start()
-
-    def _association_free(self) -> None:
-        self._lobby.association_free()
+        self._pool.start(self._lobby)
 
     def _progress(self, done: int, total: int) -> None:
         if self._stop_wanted:
             raise StartInterrupted
-        service_manager.notify(f"STATUS=starting: {done} of {total} files\nEXTEND_TIMEOUT_USEC=60000000")
+        systemd.notify(f"STATUS=starting: {done} of {total} files\nEXTEND_TIMEOUT_USEC=60000000")
 
     def _say_ready(self, index: Index) -> None:
         settings = self.settings
         engine = "in memory" if settings.index_url() == "memory:" else settings.index_url().partition(":")[0]
-        self._log.info("ready: AE title %s, port %d, data directory %s, database %s, %d studies", settings.ae_title,
-                       self.port, settings.data_directory.absolute(), engine, index.counts().studies)
-        service_manager.notify("READY=1\nSTATUS=serving")
+        self._log.info("ready: AE title %s, port %d, data directory %s, database %s, %d studies",
+                       settings.ae_title, self.port, settings.data_directory.absolute(), engine,
+                       index.counts().studies)
+        systemd.notify("READY=1\nSTATUS=serving")
 
     def stop_soon(self) -> None:
         """From any thread, when `run` runs: stop."""
@@ -217,7 +215,7 @@ class Server:
     def stop(self) -> bool:
         """Stops in order; -> whether every part did. Returns when all threads have ended; safe twice."""
         with self._stopping:
-            service_manager.notify("STOPPING=1")
+            systemd.notify("STOPPING=1")
             if self._steps:
                 self._log.info("stopping")
             clean = self._unwind()
@@ -246,7 +244,7 @@ class Server:
     @property
     def healthy(self) -> bool:
         """Whether the threads that everything depends on are alive."""
-        return self._lobby.alive and self._mover.alive
+        return self._pool.alive and self._mover.alive
 
     def reload(self) -> bool:
         """Takes over what can change while running; -> whether something else changed, which needs a restart.
@@ -258,6 +256,8 @@ class Server:
         with self._reloading:
             new = self._read_settings()
             kept = commands.keep_fixed(self.settings, new)
+            if kept.log != self.settings.log:
+                _set_up_log(kept.log)
             self._reception.configure(kept)
             self._pool.configure(kept.max_concurrent_connections)
             self._lobby.configure(kept.lobby)
@@ -265,3 +265,10 @@ class Server:
         later = new.fixed() != kept.fixed()
         self._log.info("settings reloaded%s", "; some changes need a restart" if later else "")
         return later
+
+
+def _set_up_log(settings: LogSettings) -> None:
+    try:
+        logs.set_up(settings)
+    except OSError as error:
+        raise commands.ReloadFailed(f"the log file cannot be opened: {error.strerror}") from error

@@ -30,6 +30,8 @@ class MoverSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
+    """Where log lines go, and how many."""
+
     verbose: bool = False
     file: Path | None = None            # None: standard error
     max_bytes: int = 10 << 20           # the file is rotated when it would grow beyond; 0: never
@@ -67,8 +69,8 @@ class StorageSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Everything but the port, the addresses, the data directory, the database, the control socket's folder, the
-    storage and the mover can change while the server runs."""
+    """Everything but the port, the addresses, the data directory, the database, the control socket's folder,
+    the storage and the mover can change while the server runs."""
 
     ae_title: str = "DICOMKIT_SCP"
     port: int = 11112

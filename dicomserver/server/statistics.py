@@ -9,12 +9,17 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class ServiceCount:
+    """Of one DIMSE service."""
+
     requests: int = 0
     failures: int = 0
 
 
 class Statistics:
-    """Counters that any thread bumps. One lock for all of them: taking it free costs less than a system call."""
+    """Counters that any thread bumps.
+
+    One lock for all of them: taking it free costs less than a system call.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,7 +38,8 @@ class Statistics:
             self._connections += 1
 
     def rejected(self) -> None:
-        """A connection was answered with A-ASSOCIATE-RJ or A-ABORT, or closed, before it became an association."""
+        """A connection was answered with A-ASSOCIATE-RJ or A-ABORT, or closed, before it became an
+        association."""
         with self._lock:
             self._rejected += 1
 
@@ -43,13 +49,22 @@ class Statistics:
             self._associations += 1
 
     def answered(self, service: str, failed: bool, received: int = 0, sent: int = 0) -> None:
-        """A request was answered; `service` is the name of its DIMSE service, such as C-STORE. received, sent: bytes."""
+        """A request was answered; `service` is the name of its DIMSE service, such as C-STORE.
+
+        received, sent: bytes.
+        """
         with self._lock:
             count = self._services.get(service)
             if count is None:
                 count = self._services[service] = ServiceCount()
             count.requests += 1
             count.failures += failed
+            self._bytes_in += received
+            self._bytes_out += sent
+
+    def traffic(self, received: int, sent: int) -> None:
+        """Bytes that belong to no answered request."""
+        with self._lock:
             self._bytes_in += received
             self._bytes_out += sent
 

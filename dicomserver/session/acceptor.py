@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,13 +14,11 @@ from dicomserver.session.states import Event
 from dicomserver.session.transport import SocketInlet
 from dicomserver.standard.statuses import UNRECOGNISED_OPERATION
 from dicomserver.wire.command import CommandSet
-from dicomserver.wire.commands import C_CANCEL_RQ, response_to
+from dicomserver.wire.commands import C_CANCEL_RQ, C_STORE_RQ, RESPONSE, SERVICES, response_to
 from dicomserver.wire.errors import PduError
 from dicomserver.wire.pdu import decode_pdu, encode_pdu
 from dicomserver.wire.pdus import AssociateRJ
 from dicomserver.wire.stream import StreamEnded
-
-RESPONSE = 0x8000       # the bit of Command Field that tells responses, PS3.7 E.1
 
 # Answers one message: reads its dataset, sends its responses, returns the final status.
 Handler = Callable[["AssociationAcceptor", AcceptedContext, CommandSet], int]
@@ -45,14 +44,14 @@ class MessageLimits:
 class AssociationAcceptor:
     """One association from its A-ASSOCIATE-RQ to its end, on the thread that calls `run`.
 
-    connection: the connected socket, owned from now on. request: the whole A-ASSOCIATE-RQ PDU; behind: what was
+    peer: its host, for the log. connection: the connected socket, owned from now on. request: the whole A-ASSOCIATE-RQ PDU; behind: what was
     received after it. handlers: by Command Field. on_answered: told (Command Field, final status) of each message.
     """
 
     def __init__(self, connection, request: bytes, behind: bytes, policy: AcceptorPolicy,
                  handlers: Mapping[int, Handler], *, deadlines: Deadlines = Deadlines(),
                  limits: MessageLimits = MessageLimits(), on_answered: Callable[[int, int], None] = lambda c, s: None,
-                 log: logging.Logger) -> None:
+                 peer: str = "", log: logging.Logger) -> None:
         self.inlet = SocketInlet(RECEIVE_BUFFER, connection, deadlines.idle, deadlines.progress, deadlines.write,
                                  deadlines.minimum_rate)
         self.inlet.take(behind)
@@ -61,7 +60,8 @@ class AssociationAcceptor:
         self.log = log
         self.calling_ae_title = ""
         self.called_ae_title = ""
-        self.peer_host = connection.getpeername()[0] if connection.family else ""
+        self._peer = peer
+        self._answered: Counter[int] = Counter()
         self.association = Association(self.inlet, StateMachine(requestor=False), policy.maximum_length,
                                        limits.command, limits.control_pdu)
         self.per_association: dict[object, object] = {}     # what handlers keep for this association's time
@@ -76,8 +76,7 @@ class AssociationAcceptor:
             while True:
                 self._serve(*self.association.next_command())
         except AssociationEnded as ended:
-            self.log.log(logging.INFO if ended.orderly else logging.WARNING, "association of %s at %s: %s",
-                         self.calling_ae_title.encode("unicode_escape").decode() or "?", self.peer_host, ended)
+            self._tell(ended)
         finally:
             self.per_association.clear()
             self.association.close()
@@ -92,6 +91,15 @@ class AssociationAcceptor:
     def respond(self, context: AcceptedContext, response: CommandSet, dataset: bytes | None = None) -> None:
         """Sends one response. Raises AssociationEnded."""
         self.association.send(context.context_id, response, dataset)
+
+    def _tell(self, ended: AssociationEnded) -> None:
+        """One line for each association, but for those that only knocked and left: monitors do, every minute."""
+        level = logging.WARNING if not ended.orderly else logging.INFO if C_STORE_RQ in self._answered else logging.DEBUG
+        if self.log.isEnabledFor(level):
+            self.log.log(level, "association of %s at %s: %s%s",
+                         self.calling_ae_title.encode("unicode_escape").decode("ascii") or "?", self._peer,
+                         "".join(f"{number} {SERVICES.get(field, 'unknown request')}, "
+                                 for field, number in self._answered.items()), ended)
 
     def _negotiate(self) -> None:
         machine = self.association.machine
@@ -137,6 +145,7 @@ class AssociationAcceptor:
             raise association.interrupted(ended.event) from None
         except PduError as error:
             raise association.violated(error) from None
+        self._answered[command.command_field] += 1
         self._on_answered(command.command_field, status)
 
     def _unrecognized(self, context: AcceptedContext, command: CommandSet) -> int:

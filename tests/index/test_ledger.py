@@ -62,6 +62,17 @@ def test_remembers_a_bounded_number(engine: SqliteMemory, monkeypatch: pytest.Mo
     assert len(labels) == len(set(labels)) == 24
 
 
+def test_patients_too_large_to_remember_are_looked_up(engine: SqliteMemory) -> None:
+    book = Ledger(engine.statements)
+    large = {PATIENT_NAME: b"X" * ledger.PATIENT_REMEMBERED}
+    for number in (1, 2):
+        add(engine, book, number=number, patient=large)
+    assert not known(book, number=3, patient=large)
+    add(engine, book, number=3)
+    assert known(book, number=4)
+    assert engine.writer().rows("SELECT patient_differs FROM studies") == [(1,)]
+
+
 def test_an_instance_that_is_there_makes_and_flags_nothing(engine: SqliteMemory) -> None:
     book = Ledger(engine.statements)
     add(engine, book)

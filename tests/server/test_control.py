@@ -78,7 +78,8 @@ def test_a_command_that_fails_says_why_and_a_fault_does_not_quote(desk, caplog):
     assert "KeyError at test_control.py" in str(failure.value) and "DOE" not in str(failure.value) + caplog.text
 
 
-@pytest.mark.parametrize("line", [b'{"command":"rm"}', b'{"command":5}', b'{}', b'{"command":"stats","args":[]}', b"GET /"])
+@pytest.mark.parametrize("line", [
+    b'{"command":"rm"}', b'{"command":5}', b'{}', b'{"command":"stats","args":[]}', b"GET /"])
 def test_what_is_no_command_gets_an_error(desk, line):
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(str(desk.control.path))
@@ -181,12 +182,13 @@ with socket.socket(socket.AF_UNIX) as peer:
 
 
 def ask_as_another_user(path, monkeypatch) -> str:
-    """What another user reads or fails with. Only root can become one; for anybody else the server takes itself for one."""
+    """What another user reads or fails with. Only root can become one; else the server takes itself for one."""
     if os.geteuid() == 0:
         for folder in path.parents:
             if folder.owner() == "root" and "pytest" in str(folder):
                 folder.chmod(0o755)
-        done = subprocess.run([sys.executable, "-c", AS_NOBODY, str(path)], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", AS_NOBODY, str(path)], capture_output=True, text=True,
+                              timeout=60)
         return done.stdout + done.stderr
     monkeypatch.setattr(control.os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(control_client.CommandFailed) as refusal:

@@ -63,8 +63,8 @@ def test_lines_come_whole_however_they_are_cut():
 
 
 @pytest.mark.parametrize("sent, why", [
-    (b"x" * 200, "too long"), (b"\xff\n", "not JSON"), (b"[" * 90 + b"\n", "not JSON"), (b"[1]\n", "not a JSON object"),
-    (b'{"a"', "too slow"),
+    (b"x" * 200, "too long"), (b"\xff\n", "not JSON"), (b"[" * 90 + b"\n", "not JSON"),
+    (b"[1]\n", "not a JSON object"), (b'{"a"', "too slow"),
 ])
 def test_lines_that_are_none(sent, why):
     ours, theirs = socket.socketpair()

@@ -52,7 +52,8 @@ def test_a_busy_port_is_told_in_one_line(address):
         port = other.getsockname()[1]
         with pytest.raises(doors.PortInUse) as refusal:
             doors.bind(address, port)
-    assert f"port {port}" in str(refusal.value) and "in use" in str(refusal.value) and "\n" not in str(refusal.value)
+    text = str(refusal.value)
+    assert f"port {port}" in text and "in use" in text and "\n" not in text
 
 
 def test_a_port_that_another_took_between_bind_and_listen():
@@ -65,7 +66,8 @@ def test_a_port_that_another_took_between_bind_and_listen():
 
 
 @pytest.mark.parametrize("number, says", [
-    (errno.EACCES, "without privileges"), (errno.EADDRNOTAVAIL, "not an address of this machine"), (errno.EIO, "cannot be opened")])
+    (errno.EACCES, "without privileges"), (errno.EADDRNOTAVAIL, "not an address of this machine"),
+    (errno.EIO, "cannot be opened")])
 def test_other_reasons_are_told_too(monkeypatch, number, says):
     def refuse(*_):
         raise OSError(number, "text of the system")

@@ -17,7 +17,7 @@ from dicomserver.index.errors import IndexUnavailable
 from dicomserver.index.sqlite import statements
 from dicomserver.index.sqlite.connection import FULL, LOG_LIMIT, MEMORY, PAGE_SIZE, SqliteSession, connect
 from dicomserver.index.sqlite.errors import SyncFailed, translated
-from dicomserver.index.sqlite.files import create, sync_folder
+from dicomserver.index.sqlite.files import create
 from dicomserver.index.sqlite.schema import migrate
 from dicomserver.index.sqlite.readers import Readers
 
@@ -51,9 +51,8 @@ class SqliteFile:
             # A log that a killed process left may be in the page cache alone, whatever later syncs of it say;
             # copying it into the file and syncing that ends the doubt.
             self._copy_log(apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            sync_folder(path.parent)
-            self._begin_log()
-            # Each connection's first sync of the log syncs the folder too: now, and not when somebody waits.
+            # Writes the new log's header, and makes the names of log and file durable: SQLite syncs the folder
+            # with each connection's first sync of the log. Better now than while somebody waits.
             self.sync()
         except BaseException:
             self._disconnect()
@@ -87,11 +86,12 @@ class SqliteFile:
         """Copies the log into the file while the writer goes on. Then, if that caught up with the writer or
         the log is past LOG_LIMIT, keeps the writer waiting for the moment that a new log takes."""
         with self._checkpointing:
-            self.writer()
-            pages, copied = self._copy_log(apsw.SQLITE_CHECKPOINT_NOOP)
+            with self.lock:
+                self.writer()
+                pages, copied = self._copy_log(apsw.SQLITE_CHECKPOINT_NOOP)
             if pages - copied < CHECKPOINT_PAGES and pages * PAGE_SIZE < LOG_LIMIT:
                 return
-            self._copy_log(apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._copy_log(apsw.SQLITE_CHECKPOINT_PASSIVE, beside_writer=True)
             with self.lock:
                 # What the writer has added meanwhile counts: only a log that is all copied can begin anew.
                 pages, copied = self._copy_log(apsw.SQLITE_CHECKPOINT_NOOP)
@@ -105,9 +105,13 @@ class SqliteFile:
         with self._checkpointing, self.lock:
             if self._out_of_use == CLOSED:
                 return
-            self._out_of_use = CLOSED
-            self._readers.close()
-            self._disconnect()
+            try:
+                if not self._out_of_use:
+                    self.sync()  # SQLite copies the log when it closes, but keeps it in silence if it can't
+            finally:
+                self._out_of_use = CLOSED
+                self._readers.close()
+                self._disconnect()
 
     def _connect(self, name: str, **settings: int) -> apsw.Connection:
         connection = connect(name, **settings)
@@ -127,12 +131,14 @@ class SqliteFile:
         with self._noticing_failed_syncs():
             self._writer.run(statements.MARK)
 
-    def _copy_log(self, mode: int) -> tuple[int, int]:
+    def _copy_log(self, mode: int, *, beside_writer: bool = False) -> tuple[int, int]:
         """Pages in the log, and how many of them are in the file by now."""
         with self._noticing_failed_syncs():
             try:
                 return self._logging.wal_checkpoint(mode=mode)
             except apsw.Error as error:
+                if beside_writer and isinstance(error, apsw.BusyError):
+                    return 0, 0  # it came upon the moment in which a commit changes the log's header
                 raise translated(error) from error
 
     @contextmanager

@@ -20,7 +20,8 @@ def path(tmp_path: Path) -> Path:
 
 def log_state(engine: SqliteFile) -> tuple[int, int]:
     """Pages in the log, and how many of them are in the file."""
-    return engine._copy_log(apsw.SQLITE_CHECKPOINT_NOOP)
+    with engine.lock:
+        return engine._copy_log(apsw.SQLITE_CHECKPOINT_NOOP)
 
 
 def test_a_transaction_is_all_or_nothing(path: Path) -> None:
@@ -146,6 +147,22 @@ def test_checkpoints_go_on_beside_adding(path: Path, monkeypatch: pytest.MonkeyP
     assert 0 < longest[0] < 4000  # of the nearly 10 000 pages that were written
     index.close()
     assert apsw.Connection(str(path)).execute("PRAGMA integrity_check").get == "ok"
+
+
+def test_a_checkpoint_that_meets_a_commit_goes_on_later(path: Path) -> None:
+    """SQLite says SQLITE_BUSY, even for a passive one, while the log's header is being written."""
+    engine = SqliteFile(path)
+
+    class Busy:
+        def wal_checkpoint(self, mode: int) -> tuple[int, int]:
+            raise apsw.BusyError("database is locked")
+
+    logging, engine._logging = engine._logging, Busy()
+    assert engine._copy_log(apsw.SQLITE_CHECKPOINT_PASSIVE, beside_writer=True) == (0, 0)
+    with pytest.raises(IndexUnavailable):
+        engine._copy_log(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    engine._logging = logging
+    engine.close()
 
 
 def test_closing_leaves_one_file(path: Path) -> None:

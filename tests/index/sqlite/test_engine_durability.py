@@ -66,9 +66,10 @@ def test_making_durable_is_one_sync_of_the_log(trace: dict[str, list[str]], sect
     assert set(trace[section][:-1]) == {"pwrite index.db-wal"}
 
 
-def test_removing_is_one_sync_of_the_log_at_its_end(trace: dict[str, list[str]]) -> None:
-    assert syncs(trace["remove"]) == ["sync index.db-wal"]
-    assert trace["remove"][-1] == "sync index.db-wal"
+@pytest.mark.parametrize("section", ["remove", "complete"])
+def test_what_is_durable_at_once_syncs_at_its_end(trace: dict[str, list[str]], section: str) -> None:
+    assert syncs(trace[section]) == ["sync index.db-wal"]
+    assert trace[section][-1] == "sync index.db-wal"
 
 
 def test_a_checkpoint_syncs_log_then_file_then_the_new_logs_header(trace: dict[str, list[str]]) -> None:
@@ -91,6 +92,7 @@ def test_a_new_index_is_durable_before_it_is_used(trace: dict[str, list[str]]) -
 
 def test_closing_leaves_the_file_synced(trace: dict[str, list[str]]) -> None:
     calls = trace["close"]
+    assert calls[:3] == ["pwrite index.db-wal", "pwrite index.db-wal", "sync index.db-wal"]
     last_write = max(at for at, call in enumerate(calls) if call == "pwrite index.db")
     assert "sync index.db" in calls[last_write:]
     assert calls[-1] == "unlink index.db-wal"

@@ -9,7 +9,7 @@ from dicomserver.index.sqlite import engine
 from tests.index.samples import make
 
 SECTIONS = ("open", "first", "adds", "durable", "adds again", "checkpoint", "adds after checkpoint",
-            "durable after checkpoint", "remove", "close", "rebuild", "end")
+            "durable after checkpoint", "remove", "complete", "close", "rebuild", "end")
 
 
 def begin(section: str) -> None:
@@ -40,6 +40,8 @@ def run(url: str) -> None:
     index.make_durable()
     begin("remove")
     index.remove(["1.2.3.1.21", "1.2.3.1.1"], [21, 1])
+    begin("complete")
+    index.mark_complete()
     begin("close")
     index.close()
     begin("rebuild")

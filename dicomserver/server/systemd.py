@@ -18,7 +18,10 @@ def notify(state: str) -> None:
 
 
 def watchdog_seconds() -> float | None:
-    """How often the manager wants to hear WATCHDOG=1: twice in each interval that it allows. None: it does not."""
+    """How often the manager wants to hear WATCHDOG=1: twice in each interval that it allows.
+
+    None: it does not.
+    """
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     try:

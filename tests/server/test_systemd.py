@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from dicomserver.server import service_manager
+from dicomserver.server import systemd
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -12,7 +12,7 @@ def test_the_manager_hears(tmp_path, monkeypatch, abstract):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind("\0" + name[1:] if abstract else name)
         monkeypatch.setenv("NOTIFY_SOCKET", name)
-        service_manager.notify("READY=1")
+        systemd.notify("READY=1")
         assert manager.recv(100) == b"READY=1"
 
 
@@ -21,7 +21,7 @@ def test_nobody_to_tell_is_no_error(monkeypatch, address):
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     if address is not None:
         monkeypatch.setenv("NOTIFY_SOCKET", address)
-    assert service_manager.notify("READY=1") is None
+    assert systemd.notify("READY=1") is None
 
 
 @pytest.mark.parametrize("usec, pid, seconds", [
@@ -33,4 +33,4 @@ def test_how_often_the_watchdog_wants_to_hear(monkeypatch, usec, pid, seconds):
         monkeypatch.delenv(name, raising=False)
         if value is not None:
             monkeypatch.setenv(name, value)
-    assert service_manager.watchdog_seconds() == seconds
+    assert systemd.watchdog_seconds() == seconds

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from dicomserver.archive.durable import Folder, open_or_make, read_file, replace_file, unlink_if_there
+from tests.archive.files import names
+from tests.archive.power import watch
+
+
+def test_replacing_a_file_syncs_it_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = watch(monkeypatch, tmp_path)
+    with Folder(str(tmp_path)) as folder:
+        disk.calls.clear()
+        replace_file(folder, "x", b"new")
+        assert disk.calls == [("open", "x.new"), ("write", "x.new"), ("fsync", "x.new"), ("rename", "x"),
+                              ("fsync", ".")]
+        assert read_file(folder, "x", 100) == b"new"
+        assert read_file(folder, "x", 2) == b"ne"
+    assert names(tmp_path) == ["x"]
+
+
+def test_a_failed_sync_ends_the_use_of_that_open_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Folder(str(tmp_path)) as folder:
+        before = os.fstat(folder.fd)
+        os.lseek(folder.fd, 3, os.SEEK_SET)     # belongs to the open file: a fresh one begins at 0
+        with monkeypatch.context() as patch:
+            def fail(fd: int) -> None:
+                raise OSError(errno.EIO, "")
+            patch.setattr(os, "fsync", fail)
+            with pytest.raises(OSError):
+                folder.sync()
+        assert os.path.samestat(before, os.fstat(folder.fd))
+        assert os.lseek(folder.fd, 0, os.SEEK_CUR) == 0
+        assert not os.get_inheritable(folder.fd)
+        folder.sync()
+
+
+def test_a_symbolic_link_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with Folder(str(tmp_path)) as root:
+        with pytest.raises(OSError):
+            Folder("link", root.fd)
+        with pytest.raises(OSError):
+            open_or_make("link", root.fd)
+        with Folder("link", root.fd, follow=True) as followed:
+            assert os.path.samestat(os.fstat(followed.fd), (tmp_path / "real").stat())
+
+
+def test_open_or_make_says_whether_it_made(tmp_path: Path) -> None:
+    with Folder(str(tmp_path)) as root:
+        for expected in (True, False):
+            folder, made = open_or_make("x", root.fd)
+            folder.close()
+            assert made is expected
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o700
+
+
+def test_unlinking_what_is_gone_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    with Folder(str(tmp_path)) as folder:
+        assert unlink_if_there("x", folder)
+        assert not unlink_if_there("x", folder)

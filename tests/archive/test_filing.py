@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dicomserver.archive.archive import Archive
+from dicomserver.archive.errors import FilingFailed, InvalidUid
+from dicomserver.archive.filing import Result, Waiting
+from dicomserver.archive.folders import MOST_OPEN
+from tests.archive.files import SERIES, STUDY, instance_bytes, intake_of, names, store, stored
+from tests.archive.power import watch
+
+
+def final(archive: Archive, sop: str, series: str = SERIES, study: str = STUDY) -> Path:
+    return Path(archive.path, study, series, sop + ".dcm")
+
+
+def file_one(archive: Archive, waiting: Waiting) -> Result:
+    outcome, = archive.file_batch([waiting])
+    assert outcome.waiting == waiting
+    return outcome.result
+
+
+def test_a_batch(archive: Archive) -> None:
+    batch = [store(archive, f"1.{number}", b"%d" % number, series=f"2.{number % 3}") for number in range(9)]
+    outcomes = archive.file_batch(batch)
+    assert {outcome.waiting for outcome in outcomes} == set(batch)
+    assert {outcome.result for outcome in outcomes} == {Result.FILED}
+    assert intake_of(archive) == []
+    for number, waiting in enumerate(batch):
+        path = final(archive, f"1.{number}", f"2.{number % 3}")
+        assert path.read_bytes() == instance_bytes(waiting.slot, f"1.{number}", b"%d" % number)
+        assert path.stat().st_mode & 0o7777 == 0o600
+        assert path.stat().st_nlink == 1
+        assert path.parent.stat().st_mode & 0o7777 == path.parent.parent.stat().st_mode & 0o7777 == 0o700
+    assert archive.waiting == (0, 0)
+    assert archive.file_batch([]) == []
+
+
+def test_link_then_sync_then_unlink(archive: Archive, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = store(archive, "1.1"), store(archive, "1.2", series="7")
+    disk = watch(monkeypatch, data)
+    archive.file_batch([one, two])
+    calls = [call for call in disk.calls if call[0] != "open"]
+    assert calls == [
+        ("mkdir", STUDY), ("mkdir", f"{STUDY}/{SERIES}"), ("link", f"{STUDY}/{SERIES}/1.1.dcm"),
+        ("mkdir", f"{STUDY}/7"), ("link", f"{STUDY}/7/1.2.dcm"),
+        ("fsync", f"{STUDY}/{SERIES}"), ("fsync", f"{STUDY}/7"), ("fsync", STUDY), ("fsync", "."),
+        ("unlink", f"intake/{one.slot:016x}"), ("unlink", f"intake/{two.slot:016x}"),
+    ]
+
+
+def test_a_large_batch_of_one_series_is_cheap(archive: Archive, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file_one(archive, store(archive, "1.1"))
+    batch = [store(archive, f"2.{number}") for number in range(256)]
+    disk = watch(monkeypatch, data)
+    archive.file_batch(batch)
+    calls = [call for call, _ in disk.calls]
+    assert {call: calls.count(call) for call in calls} == {"link": 256, "fsync": 1, "unlink": 256}
+
+
+def test_more_series_than_may_be_open(archive: Archive, data: Path) -> None:
+    batch = [store(archive, f"1.{number}", series=f"2.{number}") for number in range(MOST_OPEN * 2 + 3)]
+    archive.file_batch(batch)
+    assert len(names(data / STUDY)) == len(batch)
+    assert intake_of(archive) == []
+
+
+def test_the_same_batch_again(archive: Archive) -> None:
+    waiting = store(archive, "1.1")
+    assert file_one(archive, waiting) is Result.FILED
+    assert file_one(archive, waiting) is Result.ALREADY
+
+
+def test_a_link_that_a_crash_left(archive: Archive) -> None:
+    waiting = store(archive, "1.1")
+    path = final(archive, "1.1")
+    path.parent.mkdir(parents=True)
+    os.link(Path(archive.path, "intake", f"{waiting.slot:016x}"), path)
+    assert file_one(archive, waiting) is Result.ALREADY
+    assert path.stat().st_nlink == 1
+
+
+def test_the_same_bytes_under_the_name_are_synced_first(archive: Archive, data: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = store(archive, "1.1")
+    path = final(archive, "1.1")
+    path.parent.mkdir(parents=True)
+    shutil.copy(Path(archive.path, "intake", f"{waiting.slot:016x}"), path)
+    disk = watch(monkeypatch, data)
+    assert file_one(archive, waiting) is Result.ALREADY
+    place = str(path.relative_to(data))
+    assert disk.calls.index(("fdatasync", place)) < disk.calls.index(("unlink", f"intake/{waiting.slot:016x}"))
+    assert names(data / "quarantine") == []
+
+
+@pytest.mark.parametrize("stray", [b"", b"something else", None])
+def test_a_stray_is_set_aside(archive: Archive, data: Path, stray: bytes | None) -> None:
+    waiting = store(archive, "1.1")
+    path = final(archive, "1.1")
+    path.parent.mkdir(parents=True)
+    stray = instance_bytes(77, "1.1", b"of another slot") if stray is None else stray
+    path.write_bytes(stray)
+    outcome, = archive.file_batch([waiting])
+    assert outcome.result is Result.REPLACED
+    assert path.read_bytes() == instance_bytes(waiting.slot, "1.1", b"pixels")
+    assert (data / "quarantine" / f"{outcome.set_aside}.dcm").read_bytes() == stray
+    assert intake_of(archive) == []
+
+
+def test_a_symbolic_link_under_the_name_is_set_aside_and_not_followed(archive: Archive, data: Path,
+                                                                      tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    path = final(archive, "1.1")
+    path.parent.mkdir(parents=True)
+    path.symlink_to(tmp_path / "victim")
+    assert file_one(archive, store(archive, "1.1")) is Result.REPLACED
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert not path.is_symlink()
+
+
+@pytest.mark.parametrize("level", ["study", "series"])
+def test_a_symbolic_link_in_the_place_of_a_folder(archive: Archive, data: Path, tmp_path: Path, level: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if level == "study":
+        (data / STUDY).symlink_to(elsewhere)
+    else:
+        (data / STUDY).mkdir()
+        (data / STUDY / SERIES).symlink_to(elsewhere)
+    waiting = store(archive, "1.1")
+    with pytest.raises(FilingFailed):
+        archive.file_batch([waiting])
+    assert names(elsewhere) == []
+    assert intake_of(archive) == [f"{waiting.slot:016x}"]
+    assert archive.waiting == (1, waiting.file_length)
+
+
+@pytest.mark.parametrize("field", ["study_instance_uid", "series_instance_uid", "sop_instance_uid"])
+def test_a_path_in_a_uid(archive: Archive, field: str, data: Path) -> None:
+    slot = archive.take()
+    uids = {"study_instance_uid": "1", "series_instance_uid": "1", "sop_instance_uid": "1", field: "../1"}
+    with pytest.raises(InvalidUid):
+        archive.file_batch([Waiting(slot.number, file_length=1, **uids)])
+    archive.discard(slot)
+    assert not any(name.endswith(".dcm") for _, _, files in os.walk(data.parent) for name in files)
+
+
+def test_a_deleted_slot(archive: Archive) -> None:
+    waiting = store(archive, "1.1")
+    archive.discard(waiting.slot)
+    assert file_one(archive, waiting) is Result.MISSING
+    assert archive.waiting == (0, 0)
+
+
+def test_a_folder_removed_under_the_descriptor(archive: Archive, data: Path) -> None:
+    file_one(archive, store(archive, "1.1"))
+    shutil.rmtree(data / STUDY)
+    assert file_one(archive, store(archive, "1.2")) is Result.FILED
+    assert final(archive, "1.2").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("name", ["link", "fsync", "mkdir", "unlink"])
+def test_a_failed_call_leaves_all_slots_and_may_be_repeated(archive: Archive, name: str, number: int,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = [store(archive, f"1.{count}", series=f"2.{count % 2}") for count in range(4)]
+    real = getattr(os, name)
+    calls = iter(range(1000))
+
+    def failing(*arguments: object, **keywords: object) -> object:
+        if next(calls) == 1:
+            raise OSError(number, os.strerror(number))
+        return real(*arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, failing)
+        with pytest.raises(FilingFailed) as caught:
+            archive.file_batch(batch)
+    assert caught.value.errno == number
+    assert caught.value.full == (number == errno.ENOSPC)
+    assert len(intake_of(archive)) >= 3
+    assert archive.waiting[0] == 4
+    outcomes = archive.file_batch(batch)
+    assert {outcome.result for outcome in outcomes} <= {Result.FILED, Result.ALREADY}
+    assert intake_of(archive) == []
+    assert all(final(archive, f"1.{count}", f"2.{count % 2}").exists() for count in range(4))
+
+
+def test_after_a_failed_sync_names_are_linked_anew(archive: Archive, data: Path,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = store(archive, "1.1")
+    with monkeypatch.context() as patch:
+        def fail(fd: int) -> None:
+            raise OSError(errno.EIO, "")
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(FilingFailed):
+            archive.file_batch([waiting])
+    disk = watch(monkeypatch, data)
+    assert file_one(archive, waiting) is Result.ALREADY
+    place = f"{STUDY}/{SERIES}/1.1.dcm"
+    calls = [call for call in disk.calls if call[0] != "open"]
+    assert calls[1:4] == [("unlink", place), ("link", place), ("fsync", f"{STUDY}/{SERIES}")]
+    assert [call for call in calls if call[0] == "fsync"][1:] == [("fsync", STUDY), ("fsync", ".")]
+
+
+def test_a_file_whose_deletion_is_under_way_makes_room(archive: Archive, data: Path) -> None:
+    old = store(archive, "1.1")
+    file_one(archive, old)
+    deletion = archive.begin_delete([stored(old)])
+    new = store(archive, "1.1")
+    assert file_one(archive, new) is Result.FILED
+    assert names(data / "quarantine") == []
+    deletion.finish()
+    assert final(archive, "1.1").read_bytes() == instance_bytes(new.slot, "1.1", b"pixels")

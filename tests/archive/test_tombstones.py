@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicomserver.archive.durable import Folder
+from dicomserver.archive.errors import ArchiveDamaged
+from dicomserver.archive.tombstones import Tombstone, Tombstones
+from tests.archive.files import names
+from tests.archive.power import watch
+
+STONE = Tombstone(5, 2**64 - 1, "1", "1.1", "1.1.1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    with Folder(str(tmp_path)) as opened:
+        yield opened
+
+
+def test_a_record_is_durable_when_written(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = watch(monkeypatch, tmp_path)
+    name = Tombstones(folder).write([STONE])
+    assert [call for call, _ in disk.calls] == ["open", "write", "fsync", "rename", "fsync"]
+    again = Tombstones(folder)
+    assert again.left_behind == {name: [STONE]}
+    assert again.cover(5, 2**64 - 1) and again.cover_slot(5)
+
+
+def test_it_names_the_file_and_not_the_instance(folder: Folder) -> None:
+    stones = Tombstones(folder)
+    stones.write([STONE])
+    assert not stones.cover(6, STONE.checksum) and not stones.cover_slot(6)
+    assert not stones.cover(5, 0)
+
+
+def test_dropping(folder: Folder, tmp_path: Path) -> None:
+    stones = Tombstones(folder)
+    name = stones.write([STONE])
+    stones.drop(name, [STONE])
+    assert not stones.cover_slot(5)
+    assert names(tmp_path) == []
+    stones.drop(name, [STONE])
+
+
+def test_names_do_not_come_twice(folder: Folder) -> None:
+    first = Tombstones(folder).write([STONE])
+    second = Tombstones(folder).write([STONE])
+    assert first < second
+
+
+def test_what_could_not_be_made_durable_deletes_nothing(folder: Folder, tmp_path: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    stones = Tombstones(folder)
+    real = os.fsync
+    for failing in (0, 1):
+        calls = iter(range(9))
+
+        def fsync(fd: int, failing: int = failing, calls: Iterator[int] = calls) -> None:
+            if next(calls) == failing:
+                raise OSError(5, "")
+            real(fd)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fsync)
+            with pytest.raises(OSError):
+                stones.write([STONE])
+        assert names(tmp_path) == []
+        assert not stones.cover_slot(5)
+
+
+def test_an_unfinished_record_is_removed(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "0000000000000001.json.new").write_text("[{")
+    (tmp_path / "notes.txt").write_text("")
+    assert Tombstones(folder).left_behind == {}
+    assert names(tmp_path) == ["notes.txt"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '[{"slot": 1}]', '[{"slot": 1, "what": 2}]'])
+def test_a_record_that_cannot_be_understood(folder: Folder, tmp_path: Path, text: str) -> None:
+    (tmp_path / "0000000000000001.json").write_text(text)
+    with pytest.raises(ArchiveDamaged, match="tombstone"):
+        Tombstones(folder)

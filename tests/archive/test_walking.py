@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dicomserver.archive import walking
+from dicomserver.archive.archive import Archive
+from dicomserver.archive.recovery import Verdict
+from tests.archive.files import SERIES, STUDY, store, stored
+
+
+def test_every_instance_with_its_uids(archive: Archive) -> None:
+    batch = [store(archive, f"1.{number}", b"x" * number, study=f"3.{number % 2}", series=f"2.{number % 3}")
+             for number in range(12)]
+    archive.file_batch(batch)
+    found = {(f.slot, f.study_instance_uid, f.series_instance_uid, f.sop_instance_uid, f.file_length)
+             for f in archive.walk_instances()}
+    assert found == {(w.slot, w.study_instance_uid, w.series_instance_uid, w.sop_instance_uid, w.file_length)
+                     for w in batch}
+    assert archive.count_instances() == 12
+
+
+def test_what_waits_in_the_intake_is_not_walked(archive: Archive) -> None:
+    store(archive, "1.1")
+    assert list(archive.walk_instances()) == []
+    assert archive.count_instances() == 0
+
+
+def test_foreign_files_are_reported_and_nothing_else_of_the_data_directory(archive: Archive, data: Path,
+                                                                           tmp_path: Path) -> None:
+    archive.file_batch([store(archive, "1.1")])
+    for name in ("index.sqlite", "lost+found/x", "my study/x", f"{STUDY}/x.txt", f"{STUDY}/my series/x",
+                 f"{STUDY}/{SERIES}/1.3.txt", f"{STUDY}/{SERIES}/..1.dcm"):
+        (data / name).parent.mkdir(exist_ok=True)
+        (data / name).write_text("x")
+    (data / STUDY / SERIES / "1.2.dcm").write_text("no header of ours")
+    (data / STUDY / SERIES / "1.4.dcm").mkdir()
+    (data / STUDY / SERIES / "1.5.dcm").symlink_to(data / STUDY / SERIES / "1.1.dcm")
+    (data / "9.9").symlink_to(tmp_path)
+    (data / STUDY / "9.9").symlink_to(tmp_path)
+    found = {f.name: f.verdict for f in archive.walk_instances()}
+    assert found.pop(f"{STUDY}/{SERIES}/1.1.dcm") is Verdict.WHOLE
+    assert set(found) == {"my study", "9.9", f"{STUDY}/9.9", f"{STUDY}/x.txt", f"{STUDY}/my series",
+                          *(f"{STUDY}/{SERIES}/{name}" for name in ("1.2.dcm", "1.3.txt", "1.4.dcm", "1.5.dcm",
+                                                                    "..1.dcm"))}
+    assert set(found.values()) == {Verdict.FOREIGN}
+
+
+def test_damage(archive: Archive, data: Path) -> None:
+    archive.file_batch([store(archive, f"1.{number}") for number in range(4)])
+    folder = data / STUDY / SERIES
+    for name, position in (("1.0.dcm", 20), ("1.1.dcm", -1)):
+        content = bytearray((folder / name).read_bytes())
+        content[position] ^= 1
+        (folder / name).write_bytes(content)
+    with open(folder / "1.2.dcm", "ab") as file:
+        file.write(b"x")
+    (folder / "1.3.dcm").rename(folder / "1.4.dcm")
+    damaged = {f.sop_instance_uid for f in archive.walk_instances() if f.verdict is Verdict.DAMAGED}
+    assert damaged == {"1.0", "1.2", "1.4"}
+    damaged = {f.sop_instance_uid for f in archive.walk_instances(whole=True) if f.verdict is Verdict.DAMAGED}
+    assert damaged == {"1.0", "1.1", "1.2", "1.4"}
+
+
+def test_tombstones_are_obeyed(archive: Archive) -> None:
+    batch = [store(archive, "1.1"), store(archive, "1.2")]
+    archive.file_batch(batch)
+    archive.begin_delete([stored(batch[0])])
+    assert [f.sop_instance_uid for f in archive.walk_instances()] == ["1.2"]
+
+
+def test_one_entry_at_a_time(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is gathered: the first file comes before the folder is read to its end, and no descriptor is left."""
+    archive.file_batch([store(archive, f"1.{number}") for number in range(50)])
+    seen = []
+    real = walking._entries
+
+    def entries(folder: object):
+        for entry in real(folder):
+            seen.append(entry.name)
+            yield entry
+
+    monkeypatch.setattr(walking, "_entries", entries)
+    before = len(os.listdir("/proc/self/fd"))
+    walk = archive.walk_instances()
+    next(walk)
+    assert sum(name.endswith(".dcm") for name in seen) == 1
+    walk.close()
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,98 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from dicomserver.index import IndexUnavailable
+from dicomserver.server import commands
+from dicomserver.server.control import CommandFailed
+from dicomserver.server.deletion import DeletionStopped
+from dicomserver.server.settings import LobbySettings, ServerSettings
+from dicomserver.server.statistics import Statistics
+
+
+class FakeDeleter:
+    def __init__(self) -> None:
+        self.asked: dict = {}
+
+    def delete(self, progress, **uids):
+        self.asked = uids
+        if uids.get("study") == "1.2.9":
+            raise DeletionStopped("no space; 7 instances were deleted before")
+        progress(5)
+        return 5
+
+
+def run(name, args, deleter=None, reload=lambda: False):
+    seen = []
+    table = commands.table(Statistics(), deleter or FakeDeleter(), reload)
+    return table[name](args, seen.append), seen
+
+
+def test_stats():
+    result, _ = run("stats", {})
+    assert result["connectionsTotal"] == 0
+
+
+def test_delete_passes_uids_on_and_reports():
+    deleter = FakeDeleter()
+    assert run("delete", {"study": "1.2.3", "instance": "1.2.3.4", "series": None}, deleter) == (
+        {"deleted": 5}, [{"deleted": 5}])
+    assert deleter.asked == {"study": "1.2.3", "instance": "1.2.3.4"}
+
+
+@pytest.mark.parametrize("args, says", [
+    ({}, "which"), ({"study": None}, "which"), ({"study": "1.2", "patient": "X"}, "which"),
+    ({"study": "../x"}, "not a UID"), ({"study": 5}, "not a UID"),
+    ({"series": ["1.2"]}, "not a UID"), ({"study": "1.2.9"}, "7 instances"),
+])
+def test_delete_that_will_not_do(args, says):
+    with pytest.raises(CommandFailed, match=says):
+        run("delete", args)
+
+
+def test_reload():
+    assert run("reload", {}, reload=lambda: True)[0] == {"restartNeeded": True}
+
+    def bad():
+        raise commands.ReloadFailed("port: a number from 1 to 65535")
+
+    with pytest.raises(CommandFailed, match="^port: a number"):
+        run("reload", {}, reload=bad)
+
+
+class Pool:
+    active = 2
+
+
+class WaitingRoom:
+    waiting = 3
+
+
+def test_figures_of_the_running_server(store, monkeypatch):
+    store.receive("1.2.3.4.5", b"pixels")
+    (store.path / "quarantine" / "x.dcm").write_bytes(b"")
+    (store.path / "quarantine" / "x.json").write_bytes(b"")
+    statistics = Statistics()
+    commands.watch(statistics, store.archive, store.index, store.mover, WaitingRoom, Pool)
+    figures = statistics.snapshot()
+    assert figures["diskFreeBytes"] > 0 and figures["waitingBytes"] > 100
+    expected = {"associationsActive": 2, "connectionsActive": 5, "waitingInstances": 1, "moverFails": False,
+                "quarantined": 1, "patients": 1, "studies": 1, "series": 1, "instances": 1}
+    assert {name: figures[name] for name in expected} == expected
+
+    def unavailable():
+        raise IndexUnavailable("gone")
+
+    monkeypatch.setattr(store.index, "counts", unavailable)
+    figures = statistics.snapshot()
+    assert figures["instances"] is None and figures["associationsActive"] == 2
+
+
+def test_what_only_a_restart_changes():
+    running = ServerSettings(port=104, data_directory=Path("/a"))
+    new = ServerSettings(port=105, data_directory=Path("/b"), ae_title="NEW", lobby=LobbySettings(capacity=7))
+    kept = commands.keep_fixed(running, new)
+    assert kept.fixed() == running.fixed()
+    assert (kept.ae_title, kept.lobby.capacity) == ("NEW", 7)
+    assert dataclasses.replace(new, port=104, data_directory=Path("/a")) == kept

@@ -1,0 +1,131 @@
+import errno
+import threading
+
+import pytest
+
+from dicomserver.archive.errors import DeletionFailed
+from dicomserver.index import IndexFull, open_index
+from dicomserver.server import deletion
+from dicomserver.server.deletion import Deleter, DeletionStopped
+from dicomserver.server.recovery import recover
+
+
+@pytest.fixture
+def deleter(store):
+    """Two studies: 1.2.1 with series 1.2.1.1 (two instances) and 1.2.1.2 (one), 1.2.2 with 1.2.2.1 (one)."""
+    for study, series, uid in (("1.2.1", "1.2.1.1", "1.2.1.1.1"), ("1.2.1", "1.2.1.1", "1.2.1.1.2"),
+                               ("1.2.1", "1.2.1.2", "1.2.1.2.1"), ("1.2.2", "1.2.2.1", "1.2.2.1.1")):
+        store.receive(uid, b"pixels", study, series)
+    store.index.mark_complete()
+    return Deleter(store.archive, store.index, store.mover, store.log)
+
+
+def left(store) -> set[str]:
+    return {row.sop_instance_uid for row in store.index.select()}
+
+
+def files(store) -> set[str]:
+    return {path.name.removesuffix(".dcm") for path in store.path.glob("*/*/*.dcm")}
+
+
+@pytest.mark.parametrize("filed", [False, True])
+@pytest.mark.parametrize("uids, number, stays", [
+    ({"study": "1.2.1"}, 3, {"1.2.2.1.1"}),
+    ({"series": "1.2.1.1"}, 2, {"1.2.1.2.1", "1.2.2.1.1"}),
+    ({"instance": "1.2.1.1.1"}, 1, {"1.2.1.1.2", "1.2.1.2.1", "1.2.2.1.1"}),
+    ({"study": "1.2.2", "series": "1.2.1.1"}, 0, {"1.2.1.1.1", "1.2.1.1.2", "1.2.1.2.1", "1.2.2.1.1"}),
+    ({"study": "9.9"}, 0, {"1.2.1.1.1", "1.2.1.1.2", "1.2.1.2.1", "1.2.2.1.1"}),
+])
+def test_what_is_asked_for_goes_and_nothing_else(store, deleter, filed, uids, number, stays):
+    store.mover.start()
+    if filed:
+        store.mover.flush()
+    assert deleter.delete(**uids) == number
+    assert left(store) == stays
+    assert store.mover.flush()
+    assert files(store) == stays
+    assert store.archive.waiting == (0, 0)
+    assert list((store.path / "tombstones").iterdir()) == []
+    assert not [slot for slot in (store.path / "intake").iterdir() if slot.stat().st_size]
+
+
+def test_nothing_deleted_comes_back(store, deleter):
+    deleter.delete(study="1.2.1")
+    store.reopen()
+    store.index.close()
+    store.url = "memory:"
+    store.index = open_index("memory:")
+    recover(store.archive, store.index, store.mover, store.describe, lambda done, total: None, store.log)
+    assert left(store) == {"1.2.2.1.1"}
+
+
+def test_the_same_instance_can_be_stored_again(store, deleter):
+    deleter.delete(instance="1.2.2.1.1")
+    store.receive("1.2.2.1.1", b"again", "1.2.2", "1.2.2.1")
+    store.mover.start()
+    assert store.mover.flush()
+    assert store.final_path("1.2.2.1.1", "1.2.2", "1.2.2.1").read_bytes().endswith(b"again")
+
+
+def test_many_go_in_batches_with_progress(store, deleter, monkeypatch):
+    monkeypatch.setattr(deletion, "AT_ONCE", 2)
+    seen = []
+    assert deleter.delete(study="1.2.1", progress=seen.append) == 3
+    assert seen == [2, 3]
+
+
+def test_progress_may_end_it_between_batches(store, deleter, monkeypatch):
+    monkeypatch.setattr(deletion, "AT_ONCE", 2)
+
+    def stop(done):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        deleter.delete(study="1.2.1", progress=stop)
+    assert len(left(store)) == 2
+
+
+def test_a_failure_is_told_and_what_waits_goes_on_to_wait(store, deleter, monkeypatch):
+    def full(files):
+        raise DeletionFailed("beginning a deletion", errno.ENOSPC)
+
+    monkeypatch.setattr(store.archive, "begin_delete", full)
+    with pytest.raises(DeletionStopped, match="No space left on device; 0 instances"):
+        deleter.delete(study="1.2.1")
+    monkeypatch.undo()
+    store.mover.start()
+    assert store.mover.flush()
+    assert files(store) == left(store) == {"1.2.1.1.1", "1.2.1.1.2", "1.2.1.2.1", "1.2.2.1.1"}
+
+
+def test_a_deletion_that_the_index_stopped_is_finished_at_the_next_start(store, deleter, monkeypatch):
+    def full(uids, slots):
+        raise IndexFull("the disk is full")
+
+    monkeypatch.setattr(store.index, "remove", full)
+    with pytest.raises(DeletionStopped):
+        deleter.delete(study="1.2.1")
+    store.reopen()
+    report = recover(store.archive, store.index, store.mover, store.describe, lambda *step: None, store.log)
+    assert report.deletions == 1
+    assert left(store) == {"1.2.2.1.1"}
+
+
+def test_without_a_server_there_is_no_mover(store, deleter):
+    assert Deleter(store.archive, store.index, None, store.log).delete(study="1.2.1") == 3
+    assert left(store) == {"1.2.2.1.1"}
+
+
+def test_everything_at_once_is_not_to_be_had(deleter):
+    with pytest.raises(ValueError):
+        deleter.delete()
+
+
+def test_one_deletion_at_a_time(store, deleter):
+    threads = [threading.Thread(target=deleter.delete, kwargs={"study": study})
+               for study in ("1.2.1", "1.2.2", "1.2.1")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert left(store) == set()

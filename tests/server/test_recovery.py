@@ -1,0 +1,212 @@
+"""The cases of a slot that an earlier process left, one by one."""
+import errno
+import os
+
+import pytest
+
+from dicomserver.archive.errors import QuarantineFailed
+from dicomserver.server.recovery import RecoveryReport, recover, same_bytes
+
+
+def run(store, progress=lambda done, total: None) -> RecoveryReport:
+    report = recover(store.archive, store.index, store.mover, store.describe, progress, store.log)
+    if store.mover._thread.ident is None:
+        store.mover.start()
+    assert store.mover.flush()
+    return report
+
+
+@pytest.fixture(autouse=True)
+def not_fresh(store):
+    """Unless a test says otherwise the index knows all files."""
+    store.index.mark_complete()
+
+
+def intake(store) -> list[str]:
+    """Slots with something in them; the stock of empty ones is made ahead."""
+    return [entry.name for entry in os.scandir(store.path / "intake") if entry.stat().st_size]
+
+
+def test_an_empty_intake(store):
+    store.reopen()
+    assert run(store).text().startswith("0 instances")
+
+
+def test_whole_with_a_row_is_filed(store):
+    store.receive("1.2.3.4.5", b"pixels")
+    store.reopen()
+    report = run(store)
+    assert (report.waiting, report.indexed) == (1, 0)
+    assert store.final_path("1.2.3.4.5").read_bytes().endswith(b"pixels")
+    assert intake(store) == [] and store.archive.waiting == (0, 0)
+
+
+def test_whole_without_a_row_is_indexed_again_and_filed(store):
+    slot = store.receive("1.2.3.4.5", b"pixels", row=False).slot
+    store.reopen()
+    assert run(store).indexed == 1
+    stored = store.index.find("1.2.3.4.5")
+    assert (stored.slot, stored.study_instance_uid) == (slot, "1.2.3")
+    assert store.final_path("1.2.3.4.5").exists()
+
+
+def test_a_crash_during_recovery_changes_nothing(store):
+    store.receive("1.2.3.4.5", row=False)
+    store.receive("1.2.3.4.6", row=False)
+    store.reopen()
+
+    def dies(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recover(store.archive, store.index, store.mover, store.describe, dies, store.log)
+    store.reopen()
+    report = run(store)
+    assert (report.waiting, report.indexed) == (1, 1)
+    assert store.index.counts().instances == 2
+
+
+def test_linked_already_and_not_yet_unlinked(store):
+    waiting = store.receive("1.2.3.4.5", b"pixels")
+    store.mover.start()
+    store.mover.flush()
+    os.link(store.final_path("1.2.3.4.5"), store.slot_path(waiting.slot))
+    store.mover.stop()
+    store.reopen()
+    assert run(store).waiting == 1
+    assert intake(store) == []
+
+
+@pytest.mark.parametrize("filed", [False, True])
+def test_a_double_with_the_same_bytes_is_dropped(store, filed):
+    first = store.receive("1.2.3.4.5", b"pixels")
+    if filed:
+        store.mover.start()
+        store.mover.flush()
+        store.mover.stop()
+    store.receive("1.2.3.4.5", b"pixels", row=False, mover=False)
+    store.reopen()
+    report = run(store)
+    assert (report.dropped, report.quarantined) == (1, 0)
+    assert store.index.find("1.2.3.4.5").slot == first.slot
+    assert intake(store) == [] and store.quarantined() == []
+
+
+def test_a_double_with_other_bytes_is_set_aside_and_the_first_stays(store):
+    store.receive("1.2.3.4.5", b"first")
+    store.receive("1.2.3.4.5", b"other", row=False, mover=False)
+    store.reopen()
+    report = run(store)
+    assert (report.waiting, report.quarantined) == (1, 1)
+    assert store.final_path("1.2.3.4.5").read_bytes().endswith(b"first")
+    assert store.quarantined()[0].endswith(b"other")
+
+
+def test_a_double_of_something_that_cannot_be_read_is_not_thrown_away(store):
+    first = store.receive("1.2.3.4.5", b"pixels")
+    store.receive("1.2.3.4.5", b"pixels", row=False, mover=False)
+    store.reopen()
+    os.unlink(store.slot_path(first.slot))
+    assert run(store).quarantined == 1
+    assert store.quarantined()[0].endswith(b"pixels")
+
+
+def test_a_slot_that_was_never_acknowledged_is_removed(store):
+    slot = store.receive("1.2.3.4.5", b"x" * 5000, row=False, mover=False).slot
+    with open(store.slot_path(slot), "r+b") as file:
+        file.write(bytes(128))      # the preamble is written last
+    store.reopen()
+    assert run(store).removed >= 1
+    assert intake(store) == [] and store.quarantined() == [] and store.index.find("1.2.3.4.5") is None
+
+
+@pytest.mark.parametrize("row", [False, True])
+def test_damaged_bytes_are_set_aside_and_no_row_promises_them(store, row, caplog):
+    slot = store.receive("1.2.3.4.5", b"pixels", row=row).slot
+    with open(store.slot_path(slot), "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"X")
+    store.reopen()
+    assert run(store).quarantined == 1
+    assert store.quarantined()[0].endswith(b"pixelX")
+    assert store.index.find("1.2.3.4.5") is None and store.index.counts().studies == 0
+    assert ("acknowledged instance was damaged" in caplog.text) == row
+
+
+def test_a_lost_preamble_of_something_acknowledged_is_damage_too(store):
+    slot = store.receive("1.2.3.4.5", b"pixels").slot
+    with open(store.slot_path(slot), "r+b") as file:
+        file.write(bytes(128))
+    store.reopen()
+    assert run(store).quarantined == 1
+    assert store.index.find("1.2.3.4.5") is None
+    assert store.quarantined()[0].endswith(b"pixels")
+
+
+def test_a_dataset_that_cannot_be_indexed_is_set_aside(store):
+    store.receive("1.2.3.4.5", b"malformed", row=False)
+    store.reopen()
+    assert run(store).quarantined == 1
+    assert store.quarantined() and store.index.counts().instances == 0
+
+
+def test_what_is_not_ours_is_left_alone(store, caplog):
+    (store.path / "intake" / "README").write_text("hello")
+    store.reopen()
+    assert run(store).foreign == 1
+    assert (store.path / "intake" / "README").exists() and "left alone" in caplog.text
+
+
+def test_what_cannot_be_set_aside_stays_for_the_next_start(store, monkeypatch):
+    slot = store.receive("1.2.3.4.5", b"malformed", row=False).slot
+    store.reopen()
+
+
+    def full(*args):
+        raise QuarantineFailed("setting a file aside", errno.ENOSPC)
+
+    monkeypatch.setattr(store.archive, "set_aside", full)
+    assert run(store).quarantined == 1
+    assert store.slot_path(slot).exists()
+
+
+def test_an_interrupted_deletion_is_finished_first(store):
+    store.receive("1.2.3.4.5", b"pixels")
+    store.receive("1.2.3.4.6", b"pixels")
+    store.archive.begin_delete([store.index.find("1.2.3.4.5")])
+    store.reopen()
+    report = run(store)
+    assert (report.deletions, report.waiting) == (1, 1)
+    assert store.index.find("1.2.3.4.5") is None and not store.final_path("1.2.3.4.5").exists()
+    assert intake(store) == []
+
+
+def test_a_fresh_index_is_filled_from_the_files_and_the_intake(store, tmp_path):
+    for number in range(3):
+        store.receive(f"1.2.3.4.{number}", b"filed")
+    store.mover.start()
+    store.mover.flush()
+    store.mover.stop()
+    store.receive("1.2.3.4.9", b"waiting")
+    store.index.close()
+    store.archive.close()
+    store.url = f"sqlite://{tmp_path / 'new.db'}"
+    store.open()
+    seen = []
+    report = run(store, lambda done, total: seen.append((done, total)))
+    assert (report.filled.indexed, report.indexed) == (3, 1)
+    assert store.index.counts().instances == 4 and not store.index.is_fresh
+    assert (0, 3) in seen and (3, 3) in seen
+    store.reopen()
+    assert run(store).filled is None
+
+
+@pytest.mark.parametrize("ours, theirs, length, same", [
+    (b"xabc", b"yyabc", 3, True), (b"xabc", b"yyabd", 3, False), (b"xab", b"yyab", 3, False),
+    (b"x", b"yy", 0, True),
+])
+def test_same_bytes(tmp_path, ours, theirs, length, same):
+    (tmp_path / "a").write_bytes(ours)
+    (tmp_path / "b").write_bytes(theirs)
+    with open(tmp_path / "a", "rb") as a, open(tmp_path / "b", "rb") as b:
+        assert same_bytes(a.fileno(), 1, b.fileno(), 2, length) is same
