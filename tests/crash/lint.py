@@ -1,0 +1,201 @@
+"""The order in which nothing acknowledged can be lost, as rules over steps. Pure: no rule knows the server.
+
+Each rule gives one line for each step that breaks it.
+"""
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from tests.crash.steps import WAL, Step, is_slot, parent, purpose, series_of
+
+
+class Order:
+    """The steps, and what the rules ask of them."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = sorted(steps, key=lambda step: step.over)
+        self.acks = self.of("ack")
+        self._syncs: dict[int, list[Step]] = defaultdict(list)
+        self._writes: dict[int, list[Step]] = defaultdict(list)
+        for step in self.steps:
+            if step.kind == "sync":
+                self._syncs[step.inode].append(step)
+            elif step.kind in ("write", "truncate"):
+                self._writes[step.inode].append(step)
+        self.made = {step.path: step for step in self.of("create", "mkdir")}   # the latest under each name
+        self.folders = {step.path: step.inode for step in self.of("mkdir")} | {"": 0}
+        self.commits: dict[str, Step] = {}
+        for step in self.of("commit"):
+            self.commits.setdefault(step.uid, step)
+
+    def of(self, *kinds: str) -> list[Step]:
+        """All steps of these kinds, in the order in which they were over."""
+        return [step for step in self.steps if step.kind in kinds]
+
+    def synced(self, inode: int, after: int, before: int) -> bool:
+        """Whether a sync of it began after the one moment and was over before the other."""
+        return any(after < sync.begin and sync.over < before for sync in self._syncs[inode])
+
+    def last_write(self, inode: int, before: int) -> Step | None:
+        """The last one that was over by then."""
+        return next((step for step in reversed(self._writes[inode]) if step.over < before), None)
+
+    def slot_of(self, ack: Step) -> Step | None:
+        """The creation of the slot that its thread wrote to since its answer before."""
+        former = max((step.begin for step in self.of("ack", "nack") if step.thread == ack.thread and step.begin < ack.begin),
+                     default=-1)
+        for step in reversed(self.steps):
+            if step.kind == "write" and step.thread == ack.thread and is_slot(step.path) and former < step.begin < ack.begin:
+                return self.made[step.path]
+        return None
+
+    def slots(self) -> Iterator[tuple[Step, Step]]:
+        """Acknowledged slots and their acknowledgements; not those of duplicates, which are gone before the answer."""
+        gone = {step.path: step.begin for step in self.of("unlink")}
+        for ack in self.acks:
+            slot = self.slot_of(ack)
+            if slot is not None and gone.get(slot.path, ack.begin) >= ack.begin:
+                yield slot, ack
+
+
+def check(steps: Sequence[Step]) -> list[str]:
+    """Every rule that is broken, and where."""
+    order = Order(steps)
+    return [f"{rule.__name__}: {where}" for rule in RULES for where in rule(order)]
+
+
+def bytes_are_durable_before_success(order: Order) -> Iterator[str]:
+    for ack in order.acks:
+        slot = order.slot_of(ack)
+        if slot is None:
+            yield f"message {ack.message} was acknowledged without a slot"
+            continue
+        written = order.last_write(slot.inode, 1 << 61)
+        if not order.synced(slot.inode, written.over, ack.begin):
+            yield f"{slot.path} was not synced when message {ack.message} was acknowledged"
+
+
+def names_are_durable_before_success(order: Order) -> Iterator[str]:
+    for slot, ack in order.slots():
+        if not order.synced(order.folders["intake"], slot.over, ack.begin):
+            yield f"the name {slot.path} was not synced when message {ack.message} was acknowledged"
+
+
+def rows_are_committed_before_success(order: Order) -> Iterator[str]:
+    for ack in order.acks:
+        commit = order.commits.get(ack.uid)
+        if commit is None or commit.over > ack.begin:
+            yield f"message {ack.message} was acknowledged without a row"
+
+
+def rows_are_durable_before_final_names(order: Order) -> Iterator[str]:
+    logs = [step.inode for step in order.of("create") if step.path == WAL]
+    for link in order.of("link", "rename"):
+        if series_of(link.target):
+            commit = order.commits.get(link.target.rpartition("/")[2].removesuffix(".dcm"))
+            if commit is None or not any(order.synced(log, commit.over, link.begin) for log in logs):
+                yield f"{link.path} got its final name while its row was not durable"
+
+
+def slots_are_never_renamed(order: Order) -> Iterator[str]:
+    for step in order.of("rename"):
+        if is_slot(step.path) or is_slot(step.target):
+            yield f"{step.path} was renamed"
+
+
+def final_names_are_durable_before_slots_go(order: Order) -> Iterator[str]:
+    buried = _buried(order)
+    links = {step.inode: step for step in order.of("link", "rename") if series_of(step.target)}
+    gone = {step.path: step for step in order.of("unlink")}
+    for slot, ack in order.slots():
+        unlink = gone.get(slot.path)
+        if unlink is None or buried.get(int(slot.path[-16:], 16), 1 << 61) < unlink.begin:
+            continue
+        link = links.get(slot.inode)
+        if link is None:
+            yield f"{slot.path} went and has no other name"
+            continue
+        folder = parent(link.target)
+        if not order.synced(order.folders[folder], link.over, unlink.begin):
+            yield f"{slot.path} went before the final name was durable"
+        while folder:
+            made = order.made.get(folder)
+            if made is not None and not order.synced(order.folders[parent(folder)], made.over, unlink.begin):
+                yield f"{slot.path} went before the {purpose(folder)}'s folder was durable"
+            folder = parent(folder)
+
+
+def _buried(order: Order) -> dict[int, int]:
+    """Since when slots have a durable tombstone."""
+    since: dict[int, int] = {}
+    for rename in order.of("rename"):
+        if purpose(rename.target) != "tombstone":
+            continue
+        written = order.last_write(rename.inode, rename.begin)
+        if written is None or not order.synced(rename.inode, written.over, rename.begin):
+            continue
+        durable = min((step.over for step in order.of("sync")
+                       if step.inode == order.folders["tombstones"] and step.begin > rename.over), default=1 << 61)
+        for slot in _stones(order, rename):
+            since[slot] = durable
+    return since
+
+
+def _stones(order: Order, rename: Step) -> list[int]:
+    """The slots that a tombstone names."""
+    written = order.last_write(rename.inode, rename.begin)
+    return [stone["slot"] for stone in json.loads(written.data)] if written else []
+
+
+def tombstones_are_durable_before_files_go(order: Order) -> Iterator[str]:
+    buried = _buried(order)
+    slots = {step.inode: int(step.path[-16:], 16) for step in order.of("create") if is_slot(step.path)}
+    for unlink in order.of("unlink"):
+        if series_of(unlink.path) and buried.get(slots.get(unlink.inode), 1 << 61) > unlink.begin:
+            yield f"{unlink.path} went without a durable tombstone"
+
+
+def tombstones_stay_until_all_is_gone_for_good(order: Order) -> Iterator[str]:
+    logs = [step.inode for step in order.of("create") if step.path == WAL]
+    placed = {step.target: step for step in order.of("rename") if purpose(step.target) == "tombstone"}
+    gone = {step.path: step for step in order.of("unlink") if is_slot(step.path)}
+    for drop in order.of("unlink"):
+        rename = placed.get(drop.path)
+        if rename is None:
+            continue
+        mine = [step for step in order.steps if step.thread == drop.thread and rename.over < step.begin < drop.begin]
+        for step in mine:
+            folder = order.folders.get(parent(step.path), 0)
+            if step.kind == "unlink" and not order.synced(folder, step.over, drop.begin):
+                yield f"{drop.path} went before {step.path} was gone for good"
+        for stone in _stones(order, rename):
+            # Filed long ago, maybe; but the mover does not sync that its slot is gone.
+            unlink = gone.get(f"intake/{stone:016x}")
+            if unlink is None or not order.synced(order.folders["intake"], unlink.over, drop.begin):
+                yield f"{drop.path} went before {stone:016x} in intake/ was gone for good"
+        written = max((step.over for step in mine if step.kind == "write" and step.path == WAL), default=rename.over)
+        if not any(order.synced(log, written, drop.begin) for log in logs):
+            yield f"{drop.path} went before its rows were gone for good"
+
+
+def deletions_are_durable_before_the_answer(order: Order) -> Iterator[str]:
+    for ask, answer in zip(order.of("ask"), order.of("answer")):
+        drops = [step for step in order.of("unlink") if ask.over < step.begin and step.over < answer.begin
+                 and step.thread == answer.thread and purpose(step.path) == "tombstone"]
+        if not drops:
+            yield f"a deletion of {ask.uid} was answered and not done"
+
+
+RULES = (bytes_are_durable_before_success, names_are_durable_before_success, rows_are_committed_before_success,
+         rows_are_durable_before_final_names, slots_are_never_renamed, final_names_are_durable_before_slots_go,
+         tombstones_are_durable_before_files_go, tombstones_stay_until_all_is_gone_for_good,
+         deletions_are_durable_before_the_answer)
+
+
+def syncs(steps: Sequence[Step], first: int = 0, last: int = 1 << 62) -> Counter[tuple[str, str]]:
+    """How often somebody ("association", "others") synced what; within some lines of the trace."""
+    associations = {step.thread for step in steps if step.kind in ("ack", "nack")}
+    return Counter(("association" if step.thread in associations else "others", purpose(step.path))
+                   for step in steps if step.kind == "sync" and first <= step.begin and step.over <= last)
