@@ -24,8 +24,9 @@ class Order:
                 self._syncs[step.inode].append(step)
             elif step.kind in ("write", "truncate"):
                 self._writes[step.inode].append(step)
-        self.made = {step.path: step for step in self.of("create", "mkdir")}   # the latest under each name
-        self.folders = {step.path: step.inode for step in self.of("mkdir")} | {"": 0}
+        self._made: dict[str, list[Step]] = defaultdict(list)
+        for step in self.of("create", "mkdir"):
+            self._made[step.path].append(step)
         self.commits: dict[str, Step] = {}
         for step in self.of("commit"):
             self.commits.setdefault(step.uid, step)
@@ -33,6 +34,15 @@ class Order:
     def of(self, *kinds: str) -> list[Step]:
         """All steps of these kinds, in the order in which they were over."""
         return [step for step in self.steps if step.kind in kinds]
+
+    def made(self, path: str, before: int) -> Step | None:
+        """How the file or folder of that name came to be that was there at that moment; None for the root."""
+        return next((step for step in reversed(self._made[path]) if step.over < before), None)
+
+    def folder(self, path: str, before: int) -> int:
+        """The inode of the folder of that name at that moment."""
+        made = self.made(path, before)
+        return made.inode if made else 0
 
     def synced(self, inode: int, after: int, before: int) -> bool:
         """Whether a sync of it began after the one moment and was over before the other."""
@@ -48,7 +58,7 @@ class Order:
                      default=-1)
         for step in reversed(self.steps):
             if step.kind == "write" and step.thread == ack.thread and is_slot(step.path) and former < step.begin < ack.begin:
-                return self.made[step.path]
+                return self.made(step.path, step.begin)
         return None
 
     def slots(self) -> Iterator[tuple[Step, Step]]:
@@ -79,7 +89,7 @@ def bytes_are_durable_before_success(order: Order) -> Iterator[str]:
 
 def names_are_durable_before_success(order: Order) -> Iterator[str]:
     for slot, ack in order.slots():
-        if not order.synced(order.folders["intake"], slot.over, ack.begin):
+        if not order.synced(order.folder("intake", ack.begin), slot.over, ack.begin):
             yield f"the name {slot.path} was not synced when message {ack.message} was acknowledged"
 
 
@@ -118,11 +128,12 @@ def final_names_are_durable_before_slots_go(order: Order) -> Iterator[str]:
             yield f"{slot.path} went and has no other name"
             continue
         folder = parent(link.target)
-        if not order.synced(order.folders[folder], link.over, unlink.begin):
+        if not order.synced(order.folder(folder, link.begin), link.over, unlink.begin):
             yield f"{slot.path} went before the final name was durable"
         while folder:
-            made = order.made.get(folder)
-            if made is not None and not order.synced(order.folders[parent(folder)], made.over, unlink.begin):
+            made = order.made(folder, link.begin)
+            above = order.folder(parent(folder), link.begin)
+            if made is not None and not order.synced(above, made.over, unlink.begin):
                 yield f"{slot.path} went before the {purpose(folder)}'s folder was durable"
             folder = parent(folder)
 
@@ -137,7 +148,7 @@ def _buried(order: Order) -> dict[int, int]:
         if written is None or not order.synced(rename.inode, written.over, rename.begin):
             continue
         durable = min((step.over for step in order.of("sync")
-                       if step.inode == order.folders["tombstones"] and step.begin > rename.over), default=1 << 61)
+                       if step.path == "tombstones" and step.begin > rename.over), default=1 << 61)
         for slot in _stones(order, rename):
             since[slot] = durable
     return since
@@ -159,21 +170,21 @@ def tombstones_are_durable_before_files_go(order: Order) -> Iterator[str]:
 
 def tombstones_stay_until_all_is_gone_for_good(order: Order) -> Iterator[str]:
     logs = [step.inode for step in order.of("create") if step.path == WAL]
-    placed = {step.target: step for step in order.of("rename") if purpose(step.target) == "tombstone"}
     gone = {step.path: step for step in order.of("unlink") if is_slot(step.path)}
     for drop in order.of("unlink"):
-        rename = placed.get(drop.path)
-        if rename is None:
+        rename = next((step for step in reversed(order.of("rename"))
+                       if step.target == drop.path and step.over < drop.begin), None)
+        if rename is None or purpose(drop.path) != "tombstone":
             continue
         mine = [step for step in order.steps if step.thread == drop.thread and rename.over < step.begin < drop.begin]
         for step in mine:
-            folder = order.folders.get(parent(step.path), 0)
+            folder = order.folder(parent(step.path), step.begin)
             if step.kind == "unlink" and not order.synced(folder, step.over, drop.begin):
                 yield f"{drop.path} went before {step.path} was gone for good"
         for stone in _stones(order, rename):
             # Filed long ago, maybe; but the mover does not sync that its slot is gone.
             unlink = gone.get(f"intake/{stone:016x}")
-            if unlink is None or not order.synced(order.folders["intake"], unlink.over, drop.begin):
+            if unlink is None or not order.synced(order.folder("intake", drop.begin), unlink.over, drop.begin):
                 yield f"{drop.path} went before {stone:016x} in intake/ was gone for good"
         written = max((step.over for step in mine if step.kind == "write" and step.path == WAL), default=rename.over)
         if not any(order.synced(log, written, drop.begin) for log in logs):

@@ -17,8 +17,8 @@ OPTIONS = ["-f", "--seccomp-bpf", "-yy", "-xx", "-s", "67108864", "-e",
 _LINE = re.compile(r"(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()(.*)", re.DOTALL)
 _UNFINISHED = "<unfinished ...>"
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
-_FILE = re.compile(r"(AT_FDCWD|\d+)<((?:[^,]|,\"\")*?)>(?=[,)]|$)")
-_RETURN = re.compile(r"\)\s+= (-?\d+|\?)[^()]*(?:\([^()]*\))?$")
+_FILE = re.compile(r"(AT_FDCWD|\d+)<((?:[^,]|,\"\")*?)>(?:\(deleted\))?(?=[,)]|$)")
+_RETURN = re.compile(r"\)\s+= (-?\d+|\?)(?:<.*>)?(?: .*)?$")
 
 
 @dataclass(slots=True)
@@ -68,20 +68,14 @@ def _call(name: str, thread: int, begin: int, end: int | None, rest: str) -> Cal
         return '""'
 
     rest = _STRING.sub(put_away, rest)
-    returned = _RETURN.search(_without_results_path(rest))
+    returned = _RETURN.search(rest)
     result = int(returned[1]) if returned and returned[1] != "?" else -1
     if end is not None and returned is None:
         raise ValueError(f"strace says something unknown of {name} in line {end + 1}")
-    body = rest[:returned.start()] if returned else rest
+    body = (rest[:returned.start()] if returned else rest).rstrip()
     files = list(_files(body))
     return Call(name, thread, begin, end, [number for number, _ in files], strings,
                 [part.strip() for part in body.split(",")], result, files[0][1] if files else "")
-
-
-def _without_results_path(rest: str) -> str:
-    """`openat(…) = 4<path>` without the path."""
-    head, equals, tail = rest.rpartition(") = ")
-    return head + equals + re.sub(r"^(\d+)<.*>$", r"\1", tail)
 
 
 def _files(body: str) -> Iterator[tuple[int | None, str]]:
