@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from dicomserver.server.recovery import RecoveryReport
 from dicomserver.server.rooms import RealRooms
 from dicomserver.server.server import Server
 from dicomserver.server.settings import ServerSettings
+from tests.crash.running import Running
 from tests.crash.steps import parent
 
 _LOG = logging.getLogger("tests.crash")
@@ -41,7 +41,9 @@ class Look:
 
 def recover_twice(data: Path) -> Look:
     """Two starts and stops, in this process; what the first one left must be what the second finds and leaves."""
-    settings = ServerSettings(port=0, bind_address="127.0.0.1", data_directory=data, control_directory=_control(data))
+    control = data.parent / "control"
+    control.mkdir(exist_ok=True, mode=0o700)
+    settings = ServerSettings(port=0, bind_address="127.0.0.1", data_directory=data, control_directory=control)
     first = Server(settings, RealRooms(), _LOG)
     try:
         first.start()
@@ -65,11 +67,11 @@ def recover_twice(data: Path) -> Look:
     return look
 
 
-def _control(data: Path) -> Path:
-    # A path to a socket has 107 octets at most, and a test's folder may be deep.
-    folder = Path("/tmp") / f"crash-{os.getpid()}"
-    folder.mkdir(exist_ok=True, mode=0o700)
-    return folder
+def recover_by_process(data: Path) -> Look:
+    """The first start is that of the installed command."""
+    with Running(data) as server:
+        server.stop()
+    return recover_twice(data)
 
 
 def _look(rooms: _Rooms, look: Look) -> None:
