@@ -8,7 +8,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from tests.crash.steps import WAL, Step, is_slot, parent, purpose, series_of
+from tests.crash.steps import INDEX, WAL, Step, is_slot, parent, purpose, series_of
 
 
 class Order:
@@ -27,6 +27,7 @@ class Order:
         self._made: dict[str, list[Step]] = defaultdict(list)
         for step in self.of("create", "mkdir"):
             self._made[step.path].append(step)
+        self._slots = self._slots_by_answer()
         self.commits: dict[str, Step] = {}
         for step in self.of("commit"):
             self.commits.setdefault(step.uid, step)
@@ -54,12 +55,18 @@ class Order:
 
     def slot_of(self, ack: Step) -> Step | None:
         """The creation of the slot that its thread wrote to since its answer before."""
-        former = max((step.begin for step in self.of("ack", "nack") if step.thread == ack.thread and step.begin < ack.begin),
-                     default=-1)
-        for step in reversed(self.steps):
-            if step.kind == "write" and step.thread == ack.thread and is_slot(step.path) and former < step.begin < ack.begin:
-                return self.made(step.path, step.begin)
-        return None
+        return self._slots.get(id(ack))
+
+    def _slots_by_answer(self) -> dict[int, Step]:
+        found: dict[int, Step] = {}
+        written: dict[int, str] = {}        # by thread
+        for step in sorted(self.steps, key=lambda step: step.begin):
+            if step.kind == "write" and is_slot(step.path):
+                written[step.thread] = step.path
+            elif step.kind in ("ack", "nack") and step.thread in written:
+                path = written.pop(step.thread)
+                found[id(step)] = self.made(path, step.begin)
+        return found
 
     def slots(self) -> Iterator[tuple[Step, Step]]:
         """Acknowledged slots and their acknowledgements; not those of duplicates, which are gone before the answer."""
@@ -199,10 +206,51 @@ def deletions_are_durable_before_the_answer(order: Order) -> Iterator[str]:
             yield f"a deletion of {ask.uid} was answered and not done"
 
 
+def what_is_set_aside_is_durable_before_its_slot_goes(order: Order) -> Iterator[str]:
+    gone = {step.path: step for step in order.of("unlink")}
+    for link in order.of("link"):
+        unlink = gone.get(link.path)
+        if parent(link.target) != "quarantine" or unlink is None:
+            continue
+        written = order.last_write(link.inode, unlink.begin)
+        folder = order.folder("quarantine", link.begin)
+        if not order.synced(link.inode, written.over, unlink.begin) or not order.synced(folder, link.over, unlink.begin):
+            yield f"{link.path} was set aside and is not durable there"
+
+
+def replaced_files_are_whole(order: Order) -> Iterator[str]:
+    for rename in order.of("rename"):
+        written = order.last_write(rename.inode, rename.begin)
+        if written is not None and not order.synced(rename.inode, written.over, rename.begin):
+            yield f"{rename.target} was replaced by a file that is not durable"
+
+
+def pages_are_durable_before_the_log_begins_anew(order: Order) -> Iterator[str]:
+    for step in order.steps:
+        if step.path != WAL or not (step.kind in ("unlink", "truncate") or step.kind == "write" and step.offset == 0):
+            continue
+        index = order.made(INDEX, step.begin)
+        page = order.last_write(index.inode, step.begin) if index else None
+        if page is not None and not order.synced(index.inode, page.over, step.begin):
+            yield f"the log began anew at {step.begin} while its pages were not durable"
+
+
+def found_slots_are_synced_before_final_names(order: Order) -> Iterator[str]:
+    for cut in order.of("cut"):
+        for link in order.of("link"):
+            slot = order.made(link.path, cut.begin)
+            if slot is None or link.begin < cut.begin or not series_of(link.target):
+                continue
+            folder = order.folder("intake", cut.begin)
+            if not (order.synced(link.inode, cut.over, link.begin) and order.synced(folder, cut.over, link.begin)):
+                yield f"{link.path} was left by a killed process and is not synced"
+
+
 RULES = (bytes_are_durable_before_success, names_are_durable_before_success, rows_are_committed_before_success,
          rows_are_durable_before_final_names, slots_are_never_renamed, final_names_are_durable_before_slots_go,
          tombstones_are_durable_before_files_go, tombstones_stay_until_all_is_gone_for_good,
-         deletions_are_durable_before_the_answer)
+         deletions_are_durable_before_the_answer, what_is_set_aside_is_durable_before_its_slot_goes,
+         replaced_files_are_whole, pages_are_durable_before_the_log_begins_anew, found_slots_are_synced_before_final_names)
 
 
 def syncs(steps: Sequence[Step], first: int = 0, last: int = 1 << 62) -> Counter[tuple[str, str]]:

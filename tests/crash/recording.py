@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dicomserver.scu.failures import AssociationFailed
 from tests.crash.interpreting import Interpreter
 from tests.crash.ledger import Ledger
-from tests.crash.running import Running
+from tests.crash.running import Running, compiled_shim
 from tests.crash.steps import Step
 from tests.crash.strace import parse
 from tests.crash.traffic import Sample, Sender, sample
@@ -39,6 +40,15 @@ class Recording:
         with Sender(port) as sender:
             for one in samples:
                 self.statuses.append(sender.store(one, self.ledger.sending(one)))
+
+    def store_in_vain(self, port: int, one: Sample) -> None:
+        """The server dies before it answers."""
+        try:
+            with Sender(port) as sender:
+                status = sender.store(one, self.ledger.sending(one))
+        except AssociationFailed:
+            return
+        raise AssertionError(f"it was answered with {status:04X}H")
 
     def store_side_by_side(self, port: int, *several: list[Sample]) -> None:
         """Over one association each, at once."""
@@ -72,7 +82,9 @@ def record_everything(folder: Path) -> Recording:
     large = sample(6, octets=400_000)
     beside = [[sample(10 * lane + number, 2 + lane % 2, lane + 1, 3000) for number in range(3)] for lane in range(4)]
     last = [sample(100 + number, 4) for number in range(3)]
-    with Running(data, traces[0]) as server:
+    die = folder / "die"
+    dying = {"LD_PRELOAD": str(compiled_shim(folder)), "CRASH_DIE": str(data / "intake/*"), "CRASH_DIE_IF": str(die)}
+    with Running(data, traces[0], dying) as server:
         recording.store(server.port, [*first, large, first[0], sample(1, version=1)])
         recording.store_side_by_side(server.port, *beside)
         _until_filed(data, [*first, large, *sum(beside, [])])
@@ -82,12 +94,26 @@ def record_everything(folder: Path) -> Recording:
         recording.store(server.port, again)
         recording.delete(server, "instance", first[1].uid, [first[1]])
         recording.store(server.port, [sample(1, version=3), beside[0][0], *last])
-        server.kill()
+        die.touch()
+        recording.store_in_vain(server.port, sample(300, 6, octets=20_000))
+        server.wait_until_dead()
     with Running(data, traces[1]) as server:
         recording.store(server.port, [sample(200, 5), last[0]])
         recording.delete(server, "instance", last[1].uid, [last[1]])
         server.stop()
     recording.read(Interpreter(str(data)), *traces)
+    return recording
+
+
+def record_without(folder: Path, pattern: str) -> Recording:
+    """A few instances, stored and filed by a server whose syncs of the files that match do nothing."""
+    recording = _new(folder)
+    samples = [sample(number) for number in range(3)]
+    shim = {"LD_PRELOAD": str(compiled_shim(folder)), "CRASH_SWALLOW": str(recording.data / pattern)}
+    with Running(recording.data, folder / "trace", shim) as server:
+        recording.store(server.port, samples)
+        server.stop()
+    recording.read(Interpreter(str(recording.data)), folder / "trace")
     return recording
 
 

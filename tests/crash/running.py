@@ -51,6 +51,11 @@ class Running:
         self._reap()
         assert self._process.returncode == 0, self.said
 
+    def wait_until_dead(self) -> None:
+        """It kills itself; see shim.c."""
+        self._reap()
+        assert self._process.returncode == -signal.SIGKILL, self.said
+
     def kill(self) -> None:
         """SIGKILL, in the middle of whatever it does."""
         os.kill(self._pid, signal.SIGKILL)
@@ -67,6 +72,14 @@ class Running:
     def __exit__(self, *exception: object) -> None:
         if self._process.poll() is None:
             self.kill()
+
+
+def compiled_shim(folder: Path) -> Path:
+    """shim.c as a library in that folder."""
+    library = folder / "shim.so"
+    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(library),
+                    str(Path(__file__).with_name("shim.c")), "-ldl"], check=True)
+    return library
 
 
 def _free_port() -> int:

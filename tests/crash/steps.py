@@ -4,6 +4,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+INDEX = "dicom-server.db"
 WAL = "dicom-server.db-wal"
 _SLOT = re.compile(r"intake/[0-9a-f]{16}\Z")
 _INSTANCE = re.compile(r"([0-9.]+/[0-9.]+)/[0-9.]+\.dcm\Z")
@@ -76,4 +77,4 @@ def purpose(path: str) -> str:
     if path.startswith("quarantine/"):
         return "quarantined"
     return {"": "root", "intake": "intake", "tombstones": "tombstones", "quarantine": "quarantine", WAL: "log",
-            "dicom-server.db": "index", "starts.new": "starts", "format.new": "format"}.get(path, path)
+            INDEX: "index", "starts.new": "starts", "format.new": "format"}.get(path, path)

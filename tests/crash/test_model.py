@@ -31,8 +31,12 @@ def test_acquits_the_toy_without_a_mistake() -> None:
     assert convictions("") == set()
 
 
-# A row that comes after its success is no loss: recovery brings it back from the slot. The lint convicts it.
-@pytest.mark.parametrize("mistake", sorted({*MISTAKES} - {"row after success"}))
+# No losses, so that only the lint convicts them: recovery brings the row back from the slot; nobody was promised what is
+# set aside; and the toys have no pages.
+NO_LOSS = {"row after success", "set aside without a sync", "log begins anew too early"}
+
+
+@pytest.mark.parametrize("mistake", sorted({*MISTAKES} - NO_LOSS))
 def test_convicts(mistake: str) -> None:
     assert convictions(mistake)
 

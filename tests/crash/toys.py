@@ -9,11 +9,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.crash.steps import WAL, Step, is_slot, series_of
+from tests.crash.steps import INDEX, WAL, Step, is_slot, series_of
 
 MISTAKES = ("slot not synced", "intake not synced", "row after success", "rows not durable before slots go",
             "slots go before folders are synced", "series folder not synced", "parents not synced", "rename for link",
-            "tombstone not synced", "no tombstone", "tombstone goes before its files", "tombstone goes before its slots")
+            "tombstone not synced", "no tombstone", "tombstone goes before its files", "tombstone goes before its slots",
+            "set aside without a sync", "log begins anew too early", "found slots not synced")
 _SERVER, _MOVER = 1, 2
 
 
@@ -48,11 +49,12 @@ class Toy:
             self.does(kind, path, **more)
 
     def run(self) -> list[Step]:
-        for folder in ("intake", "tombstones"):
+        for folder in ("intake", "tombstones", "quarantine"):
             self.does("mkdir", folder)
-        self.does("create", WAL)
+        for name in (WAL, INDEX):
+            self.does("create", name)
         self.does("sync")
-        for slot in (1, 2, 3):
+        for slot in (1, 2, 3, 4, 5):
             self.does("create", _slot(slot))
         self.unless("intake not synced", "sync", "intake")
         self._store(1, "1.1")
@@ -61,6 +63,9 @@ class Toy:
         self._delete(1, "1.1")
         self._store(3, "1.3")
         self._move([(3, "1.3")])
+        self._set_aside(4)
+        self._checkpoint()
+        self._die_and_recover(5, "1.5")
         return self.steps
 
     def _store(self, slot: int, uid: str) -> None:
@@ -89,6 +94,32 @@ class Toy:
         for step in reversed(steps) if self.mistake == "slots go before folders are synced" else steps:
             step()
         self._thread = _SERVER
+
+    def _set_aside(self, slot: int) -> None:
+        self.does("write", _slot(slot), data=b"conflict")
+        self.unless("set aside without a sync", "sync", _slot(slot))
+        self.does("link", _slot(slot), target="quarantine/4.dcm")
+        self.unless("set aside without a sync", "sync", "quarantine")
+        self.does("unlink", _slot(slot))
+
+    def _checkpoint(self) -> None:
+        """Keeps all rows in the log too: what it is about is the order."""
+        self.does("sync", WAL)
+        self.does("write", INDEX, data=b"rows")
+        self.unless("log begins anew too early", "sync", INDEX)
+        length, self._sizes[self._names[WAL]] = self._sizes[self._names[WAL]], 0
+        self.does("write", WAL, data=b"+")      # as there was
+        self._sizes[self._names[WAL]] = length
+
+    def _die_and_recover(self, slot: int, uid: str) -> None:
+        content = _content(uid)
+        self.does("write", _slot(slot), data=b"%08d" % len(content) + content)
+        self.does("cut")
+        self.unless("found slots not synced", "sync", "intake")
+        self.unless("found slots not synced", "sync", _slot(slot))
+        self.does("write", WAL, data=b"+%s %d\n" % (uid.encode(), slot))
+        self.does("commit", WAL, uid=uid)
+        self._move([(slot, uid)])
 
     def _delete(self, slot: int, uid: str) -> None:
         self.does("ask", uid=uid)
@@ -157,4 +188,5 @@ def broken(tree: dict[str, bytes], steps: list[Step], now: int) -> list[str]:
             said[step.uid] = lambda uid=step.uid: found.get(uid, _content(uid)) == _content(uid)
         elif step.kind == "answer" and step.begin < now:
             said[step.uid] = lambda uid=step.uid: uid not in found
-    return [uid for uid, is_kept in said.items() if not is_kept()]
+    hollow = [uid for uid, data in found.items() if data != _content(uid)]
+    return [uid for uid, is_kept in said.items() if not is_kept()] + hollow
