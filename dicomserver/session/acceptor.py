@@ -44,8 +44,9 @@ class MessageLimits:
 class AssociationAcceptor:
     """One association from its A-ASSOCIATE-RQ to its end, on the thread that calls `run`.
 
-    peer: its host, for the log. connection: the connected socket, owned from now on. request: the whole A-ASSOCIATE-RQ PDU; behind: what was
+    connection: the connected socket, owned from now on. request: the whole A-ASSOCIATE-RQ PDU; behind: what was
     received after it. handlers: by Command Field. on_answered: told (Command Field, final status) of each message.
+    peer: its host, for the log.
     """
 
     def __init__(self, connection, request: bytes, behind: bytes, policy: AcceptorPolicy,
@@ -94,7 +95,10 @@ class AssociationAcceptor:
 
     def _tell(self, ended: AssociationEnded) -> None:
         """One line for each association, but for those that only knocked and left: monitors do, every minute."""
-        level = logging.WARNING if not ended.orderly else logging.INFO if C_STORE_RQ in self._answered else logging.DEBUG
+        if not ended.orderly:
+            level = logging.WARNING
+        else:
+            level = logging.INFO if C_STORE_RQ in self._answered else logging.DEBUG
         if self.log.isEnabledFor(level):
             self.log.log(level, "association of %s at %s: %s%s",
                          self.calling_ae_title.encode("unicode_escape").decode("ascii") or "?", self._peer,
