@@ -5,7 +5,6 @@ makes the row durable before the slot goes, and until then recovery would index 
 """
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import time
@@ -30,7 +29,6 @@ from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.part10 import encode_file_meta
 
 CONFLICTING_INSTANCE = 0xC001      # ours among Cxxx: the SOP Instance UID is stored with other content
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +121,7 @@ class StoreService:
         except DatasetError as error:
             raise Refused(statuses.CANNOT_UNDERSTAND, str(error)) from None
         except OSError as error:
-            full = error.errno in NO_SPACE
-            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES if full else statuses.PROCESSING_FAILURE,
-                          "no space left" if full else "the disk failed") from None
+            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, f"writing failed: {os.strerror(error.errno)}") from None
         return describe(scanner, transfer_syntax_uid=context.transfer_syntax, slot=slot.number,
                         file_length=received.file_length, dataset_offset=received.dataset_offset,
                         checksum=received.checksum, received_at=received_at, source_ae=acceptor.calling_ae_title,
@@ -159,7 +155,7 @@ class StoreService:
             name = self._archive.set_aside(slot, "the SOP Instance UID is stored with other content", {
                 "sop_instance_uid": instance.sop_instance_uid, "source_ae": instance.source_ae})
         except (ArchiveError, OSError) as error:
-            raise Refused(statuses.PROCESSING_FAILURE, "the stored instance could not be compared") from error
+            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance cannot be read") from error
         self._log.error("a SOP Instance UID came again with other content; the newcomer is quarantine/%s", name)
         raise Refused(CONFLICTING_INSTANCE, "SOP Instance UID is stored with other content")
 

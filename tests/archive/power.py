@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import weakref
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -43,6 +44,7 @@ class Disk:
         self._names: dict[int, dict[str, int]] = {}     # synced folders: inode -> name -> inode
         self._bytes: dict[int, bytes] = {}              # synced files
         self._held: list[int] = []                      # keeps inodes from being used again
+        self.close = weakref.finalize(self, _close_all, self._held)
         self._replaced: set[str] = set()                # names that a rename put over others
         self._off = False
 
@@ -128,10 +130,10 @@ class Disk:
             if name == "mkdir":
                 self._names.setdefault(inode, {})
 
-    def close(self) -> None:
-        """Lets the inodes go."""
-        for fd in self._held:
-            os.close(fd)
+
+def _close_all(descriptors: list[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
 
 
 def _entries(folder: Path) -> dict[str, int]:

@@ -16,7 +16,8 @@ def test_replacing_a_file_syncs_it_before_it_has_its_name(tmp_path: Path, monkey
     with Folder(str(tmp_path)) as folder:
         disk.calls.clear()
         replace_file(folder, "x", b"new")
-        assert disk.calls == [("open", "x.new"), ("write", "x.new"), ("fsync", "x.new"), ("rename", "x"), ("fsync", ".")]
+        assert disk.calls == [("open", "x.new"), ("write", "x.new"), ("fsync", "x.new"), ("rename", "x"),
+                              ("fsync", ".")]
         assert read_file(folder, "x", 100) == b"new"
         assert read_file(folder, "x", 2) == b"ne"
     assert names(tmp_path) == ["x"]

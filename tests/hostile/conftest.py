@@ -1,0 +1,58 @@
+"""Two servers for the whole session, and the fixtures that look after each case whether one of them took harm."""
+from __future__ import annotations
+
+import pytest
+
+from tests.hostile.cases import LogLines
+from tests.hostile.server import Server
+
+TIGHT = {"artimSeconds": 1, "idleTimeoutSeconds": 1, "progressTimeoutSeconds": 1, "writeTimeoutSeconds": 1,
+         "minimumRateBytesPerSecond": 4000, "maxAssociateRequestBytes": 4096, "maxCommandBytes": 1024,
+         "maxPDUSize": 4096, "maxSequenceDepth": 4, "maxInflatedMegabytes": 1, "maxConcurrentConnections": 3,
+         "maxPendingConnections": 24, "maxPendingConnectionsPerHost": 8, "checkCalledAETitle": True,
+         "allowedCallingAETitles": ["HOSTILE", "BYSTANDER", "BLOCKED"], "blockedCallingAETitles": ["BLOCKED"]}
+
+_cases = 0
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory):
+    """A server with the limits as shipped; verbose."""
+    server = Server(tmp_path_factory.mktemp("roomy"), verbose=True)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def running_tight(tmp_path_factory):
+    """A server with tiny limits and short deadlines; not verbose."""
+    server = Server(tmp_path_factory.mktemp("tight"), **TIGHT)
+    yield server
+    server.stop()
+
+
+def _looked_after(server):
+    global _cases
+    _cases += 1
+    server.begin_case()
+    server.lines = LogLines()
+    yield server
+    server.check(server.lines)
+
+
+@pytest.fixture
+def server(running):
+    """The server as shipped; after the test nothing is left of it."""
+    yield from _looked_after(running)
+
+
+@pytest.fixture
+def tight(running_tight):
+    """The server with tiny limits; after the test nothing is left of it."""
+    yield from _looked_after(running_tight)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says how many cases there were."""
+    if _cases:
+        terminalreporter.write_line(f"{_cases} hostile cases")
