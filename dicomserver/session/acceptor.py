@@ -4,9 +4,15 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from dicomserver.session.association import RECEIVE_BUFFER, Association, AssociationEnded
+from dicomserver.session.association import (
+    RECEIVE_BUFFER,
+    Association,
+    AssociationEnded,
+    Deadlines,
+    Ending,
+    MessageLimits,
+)
 from dicomserver.session.machine import StateMachine
 from dicomserver.session.negotiation import AcceptedContext, answer, contexts_of, peer_maximum_length
 from dicomserver.session.policy import AcceptorPolicy
@@ -22,23 +28,6 @@ from dicomserver.wire.stream import StreamEnded
 
 # Answers one message: reads its dataset, sends its responses, returns the final status.
 Handler = Callable[["AssociationAcceptor", AcceptedContext, CommandSet], int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadlines:
-    """Seconds, and bytes a second inside a message. What each means: dicomserver.session.transport."""
-    idle: float = 60
-    progress: float = 30
-    write: float = 30
-    minimum_rate: float = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageLimits:
-    """Bytes."""
-    command: int = 65536
-    identifier: int = 1 << 20
-    control_pdu: int = 262144
 
 
 class AssociationAcceptor:
@@ -95,10 +84,8 @@ class AssociationAcceptor:
 
     def _tell(self, ended: AssociationEnded) -> None:
         """One line for each association, but for those that only knocked and left: monitors do, every minute."""
-        if not ended.orderly:
-            level = logging.WARNING
-        else:
-            level = logging.INFO if C_STORE_RQ in self._answered else logging.DEBUG
+        quietly = logging.INFO if C_STORE_RQ in self._answered else logging.DEBUG
+        level = quietly if ended.orderly else logging.WARNING
         if self.log.isEnabledFor(level):
             self.log.log(level, "association of %s at %s: %s%s",
                          self.calling_ae_title.encode("unicode_escape").decode("ascii") or "?", self._peer,
@@ -117,25 +104,20 @@ class AssociationAcceptor:
         reply = answer(rq, self.policy)
         if isinstance(reply, AssociateRJ):
             machine.on(Event.EVT8)
-            self._send(encode_pdu(reply))
-            raise AssociationEnded(f"rejected (result {reply.result}, source {reply.source}, reason {reply.reason})")
+            self.association.transmit(encode_pdu(reply))
+            raise AssociationEnded(f"rejected (result {reply.result}, source {reply.source}, reason {reply.reason})",
+                                   Ending.REJECTED, reply)
         machine.on(Event.EVT7)
         self.association.establish(contexts_of(rq, reply), peer_maximum_length(rq.user_information))
-        self._send(encode_pdu(reply))
-
-    def _send(self, pdu: bytes) -> None:
-        try:
-            self.inlet.send(pdu)
-        except OSError:
-            self.association.machine.on(Event.EVT17)
-            raise AssociationEnded("the connection broke during negotiation") from None
+        self.association.transmit(encode_pdu(reply))
 
     def _serve(self, context: AcceptedContext, command: CommandSet) -> None:
         """Answers one message, whatever it is; afterwards its dataset is read to its end."""
         if command.command_field == C_CANCEL_RQ:
             return      # nothing is under way that it could cancel (PS3.7 9.3.2.3: it has no response)
         if command.command_field is None or command.command_field & RESPONSE or command.message_id is None:
-            raise self.association.abort("a response that nobody asked for, or a request without an id")
+            raise self.association.abort("a response that nobody asked for, or a request without an id",
+                                         Ending.VIOLATED)
         association = self.association
         try:
             handler = self._handlers.get(command.command_field)
