@@ -53,8 +53,8 @@ def cuts(steps: Sequence[Step], ledger: Ledger, number: int, seed: int) -> Itera
                 key = state.digest(), repr(promises)
                 if key not in seen:
                     seen.add(key)
-                    where = f"{'after' if is_over else 'in'} {step.kind} {step.path or step.uid} (line {when}, {rules.value}, {fate.name})"
-                    yield Cut(where, rules, state, promises)
+                    where = f"{'after' if is_over else 'in'} {step.kind} {step.path or step.uid}"
+                    yield Cut(f"{where} (line {when}, {rules.value}, {fate.name})", rules, state, promises)
                     break
 
 

@@ -133,7 +133,8 @@ class Interpreter:
 
     def _of_names(self, call: Call) -> Iterator[Step]:
         paths = [self._path(call, number) for number in range(len(call.strings))]
-        if call.name in _UNKNOWN and (any(path is not None for path in paths) or call.files[:1] and call.files[0] in self._open):
+        is_ours = any(path is not None for path in paths) or any(number in self._open for number in call.files)
+        if call.name in _UNKNOWN and is_ours:
             raise ValueError(f"nothing is known of {call.name} here")
         if not paths or paths[0] is None:
             return
@@ -153,8 +154,12 @@ class Interpreter:
 
 def _closes_early(calls: Iterable[Call]) -> list[Call]:
     """A number is free for the next file as soon as its close has begun."""
-    far = 1 << 62
-    return sorted(calls, key=lambda call: call.begin if call.name == "close" else call.end if call.end is not None else far)
+    def moment(call: Call) -> int:
+        if call.name == "close":
+            return call.begin
+        return call.end if call.end is not None else 1 << 62
+
+    return sorted(calls, key=moment)
 
 
 def _said(call: Call) -> Iterator[Step]:

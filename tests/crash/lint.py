@@ -214,7 +214,8 @@ def what_is_set_aside_is_durable_before_its_slot_goes(order: Order) -> Iterator[
             continue
         written = order.last_write(link.inode, unlink.begin)
         folder = order.folder("quarantine", link.begin)
-        if not order.synced(link.inode, written.over, unlink.begin) or not order.synced(folder, link.over, unlink.begin):
+        if not (order.synced(link.inode, written.over, unlink.begin)
+                and order.synced(folder, link.over, unlink.begin)):
             yield f"{link.path} was set aside and is not durable there"
 
 
@@ -250,7 +251,8 @@ RULES = (bytes_are_durable_before_success, names_are_durable_before_success, row
          rows_are_durable_before_final_names, slots_are_never_renamed, final_names_are_durable_before_slots_go,
          tombstones_are_durable_before_files_go, tombstones_stay_until_all_is_gone_for_good,
          deletions_are_durable_before_the_answer, what_is_set_aside_is_durable_before_its_slot_goes,
-         replaced_files_are_whole, pages_are_durable_before_the_log_begins_anew, found_slots_are_synced_before_final_names)
+         replaced_files_are_whole, pages_are_durable_before_the_log_begins_anew,
+         found_slots_are_synced_before_final_names)
 
 
 def syncs(steps: Sequence[Step], first: int = 0, last: int = 1 << 62) -> Counter[tuple[str, str]]:

@@ -44,13 +44,15 @@ class Fate(Enum):
 @dataclass(slots=True)
 class _File:
     durable: bytearray = field(default_factory=bytearray)
-    pending: list[tuple[int, int, bytes | None]] = field(default_factory=list)     # when, offset, data or None: truncated
+    # when, offset, data or None: truncated
+    pending: list[tuple[int, int, bytes | None]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Folder:
     durable: dict[str, int] = field(default_factory=dict)
-    pending: list[tuple[int, str, int | None]] = field(default_factory=list)       # when, name, inode or None: removed
+    # when, name, inode or None: removed
+    pending: list[tuple[int, str, int | None]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

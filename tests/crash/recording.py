@@ -142,7 +142,8 @@ def _until_filed(data: Path, samples: list[Sample]) -> None:
 
     def filed() -> bool:
         # Slots that wait are not empty; those of the stock are.
-        return all(path.exists() for path in paths) and not any(slot.stat().st_size for slot in (data / "intake").iterdir())
+        waiting = any(slot.stat().st_size for slot in (data / "intake").iterdir())
+        return all(path.exists() for path in paths) and not waiting
 
     wait_until(filed)
 

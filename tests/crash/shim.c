@@ -1,4 +1,4 @@
-/* For LD_PRELOAD: syncs that are left out, and a process that dies where it would sync. Patterns as fnmatch(3) has them.
+/* For LD_PRELOAD: syncs that are left out, and a process that dies where it would sync. Patterns are fnmatch(3)'s.
  *
  *   CRASH_SWALLOW=PATTERN            fsync and fdatasync of such files return 0 and do nothing
  *   CRASH_DIE=PATTERN CRASH_DIE_IF=FILE   such a sync ends the process instead, once FILE exists

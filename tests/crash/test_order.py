@@ -25,7 +25,8 @@ def test_the_model_of_the_disk_ends_where_the_real_one_does(everything: Recordin
         if is_over:
             disk.apply(step)
     state = disk.state(Rules.POSIX, Fate.ALL_KEPT, random.Random(0))
-    real = {str(path.relative_to(everything.data)): path.read_bytes() for path in everything.data.rglob("*") if path.is_file()}
+    data = everything.data
+    real = {str(path.relative_to(data)): path.read_bytes() for path in data.rglob("*") if path.is_file()}
     assert state.tree() == real
 
 

@@ -13,8 +13,9 @@ from tests.crash.steps import INDEX, WAL, Step, is_slot, series_of
 
 MISTAKES = ("slot not synced", "intake not synced", "row after success", "rows not durable before slots go",
             "slots go before folders are synced", "series folder not synced", "parents not synced", "rename for link",
-            "tombstone not synced", "no tombstone", "tombstone goes before its files", "tombstone goes before its slots",
-            "set aside without a sync", "log begins anew too early", "found slots not synced")
+            "tombstone not synced", "no tombstone", "tombstone goes before its files",
+            "tombstone goes before its slots", "set aside without a sync", "log begins anew too early",
+            "found slots not synced")
 _SERVER, _MOVER = 1, 2
 
 

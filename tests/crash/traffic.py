@@ -34,8 +34,9 @@ def sample(number: int, study: int = 1, series: int = 1, octets: int = 2000, ver
     uid = f"{series_uid}.1{number:06d}"
     pixels = random.Random(f"{number} {version}").randbytes(octets)
     dataset = b"".join([
-        _element(0x0008, 0x0016, "UI", CT), _element(0x0008, 0x0018, "UI", uid), _element(0x0008, 0x0020, "DA", "20260101"),
-        _element(0x0008, 0x0060, "CS", "CT"), _element(0x0010, 0x0010, "PN", f"TEST^{study}"),
+        _element(0x0008, 0x0016, "UI", CT), _element(0x0008, 0x0018, "UI", uid),
+        _element(0x0008, 0x0020, "DA", "20260101"), _element(0x0008, 0x0060, "CS", "CT"),
+        _element(0x0010, 0x0010, "PN", f"TEST^{study}"),
         _element(0x0010, 0x0020, "LO", f"P{study}"), _element(0x0020, 0x000D, "UI", study_uid),
         _element(0x0020, 0x000E, "UI", series_uid), _element(0x0020, 0x0013, "IS", str(number)),
         _element(0x7FE0, 0x0010, "OW", pixels)])
