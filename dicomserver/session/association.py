@@ -86,8 +86,13 @@ class Association:
 
     def interrupted(self, event: str, pdu: bytes | None = None) -> AssociationEnded:
         """What PduStream.next or StreamEnded reported instead of data; -> how the association ended by it."""
+        if event == stream.PDU and pdu is None:
+            try:
+                event, pdu = self.stream.next()     # it may be cut short, or be none at all
+            except PduError as error:
+                return self.violated(error)
         if event == stream.PDU:
-            return self._other_pdu(pdu if pdu is not None else self.stream.next()[1])
+            return self._other_pdu(pdu)
         if event == stream.TIMEOUT:
             return self.abort("the peer was silent or too slow for too long")
         if event == stream.STOPPED:
