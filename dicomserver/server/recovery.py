@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveError, InstanceDamaged, QuarantineFailed
 from dicomserver.archive.filing import Waiting
-from dicomserver.archive.intake import Slot
 from dicomserver.archive.layout import slot_name
 from dicomserver.archive.preamble import LENGTH
 from dicomserver.archive.reading import same_bytes
