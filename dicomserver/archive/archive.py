@@ -58,6 +58,12 @@ class Archive:
             self._folders.close()
         self._directory.close()
 
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     # -- receiving
 
     def take(self) -> Slot:
@@ -144,6 +150,10 @@ class Archive:
         if isinstance(source, int):
             self._intake.gone([source])
         return base
+
+    def quarantined(self) -> int:
+        """How many files lie in quarantine/."""
+        return self._quarantine.count()
 
     def begin_delete(self, files: Iterable[StoredFile]) -> Deletion:
         """Makes the intention durable; remove the rows next, then call `finish`. Some thousands at a time.

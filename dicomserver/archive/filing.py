@@ -17,9 +17,8 @@ from dicomserver.archive.folders import MOST_OPEN, Folders, Series
 from dicomserver.archive.layout import DataDirectory, instance_name, slot_name
 from dicomserver.archive.preamble import read_header
 from dicomserver.archive.quarantine import Quarantine
+from dicomserver.archive.reading import same_bytes
 from dicomserver.archive.tombstones import Tombstones
-
-_CHUNK = 1 << 20
 
 
 @dataclass(slots=True, frozen=True)
@@ -187,11 +186,8 @@ def _same_and_durable(source: Folder, source_name: str, target: Folder, target_n
     try:
         theirs = os.open(target_name, OPEN_FILE, dir_fd=target.fd)
         try:
-            offset = 0
-            while chunk := os.pread(ours, _CHUNK, offset):
-                if chunk != os.pread(theirs, len(chunk), offset):
-                    return False
-                offset += len(chunk)
+            if not same_bytes(ours, 0, theirs, 0, os.fstat(ours).st_size):
+                return False
             # Our slot goes away on its account.
             os.fdatasync(theirs)
             return True

@@ -5,7 +5,6 @@ What can't be read is None in a column and never an error. The fields are named 
 """
 from __future__ import annotations
 
-import struct
 from typing import NamedTuple
 
 from dicomserver.index.text import (
@@ -18,9 +17,8 @@ from dicomserver.index.text import (
     searchable,
     time_of,
 )
-from dicomserver.wire.packed import unpack
+from dicomserver.wire.packed import unpack, value_of
 
-_RECORD = struct.Struct("<II2sHI")  # wire.packed: tag, sequence, VR, item, length
 _INSTANCE_NUMBER = 0x00200013
 
 
@@ -115,14 +113,7 @@ def series_of(packed: bytes, character_set: bytes) -> Series:
 
 def instance_number_of(packed: bytes) -> int | None:
     """(0020,0013), found without unpacking the rest: this one is read for every instance that arrives."""
-    at, end = 0, len(packed)
-    while at + _RECORD.size <= end:
-        tag, sequence, _vr, _item, length = _RECORD.unpack_from(packed, at)
-        at += _RECORD.size
-        if tag == _INSTANCE_NUMBER and sequence == 0:
-            return integer_of(packed[at:at + length])
-        at += length
-    return None
+    return integer_of(value_of(packed, _INSTANCE_NUMBER))
 
 
 def _top_level(packed: bytes) -> dict[int, bytes]:

@@ -9,7 +9,7 @@ from dicomserver.scu.failures import NotNegotiated, Violated
 from dicomserver.scu.requester import Requester
 from dicomserver.session.proposal import propose
 from dicomserver.standard.uids import EXPLICIT_VR_LE, IMPLICIT_VR_LE, VERIFICATION
-from dicomserver.wire.command import CommandSet, encode_command
+from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import C_ECHO_RQ, C_ECHO_RSP
 
 NO_DATA_SET = 0x0101
@@ -39,9 +39,9 @@ def echo(host: str, port: int, *, calling_ae_title: str, called_ae_title: str, t
         return Echo(status, association.round_trip, time.monotonic() - begun, association.is_same_machine)
 
 
-def _echo_request(message_id: int) -> bytes:
-    return encode_command(CommandSet(affected_sop_class_uid=VERIFICATION, command_field=C_ECHO_RQ,
-                                     message_id=message_id, command_data_set_type=NO_DATA_SET))
+def _echo_request(message_id: int) -> CommandSet:
+    return CommandSet(affected_sop_class_uid=VERIFICATION, command_field=C_ECHO_RQ, message_id=message_id,
+                      command_data_set_type=NO_DATA_SET)
 
 
 def _status_of(response: CommandSet, message_id: int) -> int:

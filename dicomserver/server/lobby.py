@@ -1,7 +1,9 @@
 """Where connections wait that have not yet asked for an association (PS3.8 9.2, Sta2).
 
-One thread for all of them, so that mute peers take no association's place. A connection leaves the lobby with
-its complete A-ASSOCIATE-RQ, or with an A-ASSOCIATE-RJ or A-ABORT, or silently when ARTIM expires.
+All of them cost one thread at a time, so that mute peers take no association's place: whichever thread is free calls
+`next_request`, looks after the lobby until somebody has asked, and serves him itself, while the next free thread
+takes over. No request is handed from thread to thread, which would cost as much as an echo. A connection leaves
+the lobby with its complete A-ASSOCIATE-RQ, or with an A-ASSOCIATE-RJ or A-ABORT, or silently when ARTIM expires.
 """
 from __future__ import annotations
 
@@ -47,14 +49,14 @@ class Request:
 class Lobby:
     """The listener.
 
-    doors: bound, non-blocking sockets (dicomserver.server.doors); the lobby closes them. hand_over: takes a
-    request, or says False when no association is free; called on the lobby's thread, must not block.
+    doors: bound, non-blocking sockets (dicomserver.server.doors); the lobby closes them. admit: takes a place
+    for one more association, or says False when none is free; called often, must not block.
     """
 
-    def __init__(self, doors: list[socket.socket], hand_over: Callable[[Request], bool],
-                 settings: LobbySettings, statistics: Statistics, log: logging.Logger) -> None:
+    def __init__(self, doors: list[socket.socket], admit: Callable[[], bool], settings: LobbySettings,
+                 statistics: Statistics, log: logging.Logger) -> None:
         self._doors = {door.fileno(): door for door in doors}
-        self._hand_over = hand_over
+        self._admit = admit
         self._settings = settings
         self._statistics = statistics
         self._log = log
@@ -63,6 +65,7 @@ class Lobby:
         self._asking: dict[int, Guest] = {}     # complete, but no association was free
         self._leaving: dict[int, Guest] = {}    # answered; may read the answer
         self._hosts: dict[str, dict[int, Guest]] = {}   # the waiting ones by host
+        self._admitted: Guest | None = None     # has a place; next_request returns it
         self._receive_into = bytearray(_RECEIVE_AT_ONCE)
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -71,23 +74,32 @@ class Lobby:
         self._doors_open_at: float | None = None
         self._out_of_descriptors = False
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="lobby")
+        self._attended = threading.Lock()       # by the thread that looks after everything above
+        self._open_doors()
 
     @property
     def waiting(self) -> int:
         """Connections that have not completed their request."""
         return len(self._waiting)
 
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
+    def next_request(self) -> Request | None:
+        """From any thread, the doors listening: waits for its turn, then for a request that has a place.
 
-    def start(self) -> None:
-        """The doors must listen by now."""
-        self._open_doors()
-        self._thread.start()
+        None: the lobby has stopped.
+        """
+        with self._attended:
+            if self._asking:
+                self._offer_again()
+            while not self._stopping and self._admitted is None:
+                self._attend()
+            guest, self._admitted = self._admitted, None
+            if guest is None:
+                return None
+        self._statistics.association()
+        return Request(guest.socket, *guest.request(), (guest.host, guest.port))
 
     def configure(self, settings: LobbySettings) -> None:
+        """Takes over limits and times; a deadline that is awaited already may still be the old one."""
         self._settings = settings
 
     def association_free(self) -> None:
@@ -96,13 +108,11 @@ class Lobby:
             self._wake_up()
 
     def stop(self) -> None:
-        """Closes the doors and every connection in the lobby; also before `start`, and again."""
+        """Closes the doors and every connection in the lobby; safe twice."""
         self._stopping = True
-        if self._thread.ident is None:
+        self._wake_up()
+        with self._attended:
             self._close_all()
-        else:
-            self._wake_up()
-            self._thread.join()
         with self._wake_lock:
             if self._wake >= 0:
                 os.close(self._wake)
@@ -113,19 +123,17 @@ class Lobby:
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
 
-    # The thread
+    # On the thread that attends
 
-    def _run(self) -> None:
-        try:
-            while not self._stopping:
-                for fd, _ in self._epoll.poll(self._seconds_to_next_deadline()):
-                    try:
-                        self._ready(fd)
-                    except Exception as error:
-                        self._blame(fd, error)
-                self._expire(time.monotonic())
-        finally:
-            self._close_all()
+    def _attend(self) -> None:
+        for fd, _ in self._epoll.poll(self._seconds_to_next_deadline()):
+            try:
+                self._ready(fd)
+            except Exception as error:
+                self._blame(fd, error)
+            if self._admitted is not None:
+                return      # what else is ready is so for the next thread, too
+        self._expire(time.monotonic())
 
     def _ready(self, fd: int) -> None:
         if (guest := self._waiting.get(fd)) is not None:
@@ -163,6 +171,8 @@ class Lobby:
                 continue
             self._out_of_descriptors = False
             self._welcome(Guest(connection, address, time.monotonic()))
+            if self._admitted is not None:
+                return
 
     def _welcome(self, guest: Guest) -> None:
         self._statistics.connection()
@@ -204,22 +214,16 @@ class Lobby:
 
     def _complete(self, guest: Guest) -> None:
         self._forget(guest)
-        if not self._offer(guest):
+        if self._admit():
+            self._admitted = guest
+        else:
             guest.deadline = time.monotonic() + self._settings.patience_seconds
             self._asking[guest.fd] = guest
 
-    def _offer(self, guest: Guest) -> bool:
-        pdu, rest = guest.request()
-        if not self._hand_over(Request(guest.socket, pdu, rest, (guest.host, guest.port))):
-            return False
-        self._statistics.association()
-        return True
-
     def _offer_again(self) -> None:
-        for fd, guest in list(self._asking.items()):
-            if not self._offer(guest):
-                return
-            del self._asking[fd]
+        if self._asking and self._admit():
+            guest = self._admitted = _oldest(self._asking)
+            del self._asking[guest.fd]
 
     # Ways out
 

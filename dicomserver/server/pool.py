@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Callable
 from typing import Protocol
@@ -15,62 +14,75 @@ ABORT_SECONDS = 5.0     # what an aborted association may take to come to its en
 
 
 class Association(Protocol):
-    """What the pool asks of dicomserver.session.association.AssociationAcceptor."""
+    """What the pool asks of dicomserver.session.acceptor.AssociationAcceptor."""
 
     def run(self) -> None: ...
 
     def stop(self, grace_over: bool) -> None: ...
 
 
+class Requests(Protocol):
+    """What the pool asks of dicomserver.server.lobby.Lobby."""
+
+    def next_request(self) -> Request | None: ...
+
+    def association_free(self) -> None: ...
+
+
 class AssociationPool:
-    """Serves at most `limit` associations at once, each on a thread of its own.
+    """Serves at most `limit` associations at once, each on a thread of its own; one more thread attends the lobby.
 
     serve: makes the association of a request; called on the association's thread.
-    on_free: called on an association's thread when it has become free for another.
     """
 
-    def __init__(self, limit: int, serve: Callable[[Request], Association], on_free: Callable[[], None],
-                 log: logging.Logger) -> None:
+    def __init__(self, limit: int, serve: Callable[[Request], Association], log: logging.Logger) -> None:
         self._limit = limit
         self._serve = serve
-        self._on_free = on_free
         self._log = log
-        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
-        self._active = 0
+        self._active = 0            # places taken, from `admit` to the end of the association
         self._associations: set[Association] = set()
         self._threads: dict[str, threading.Thread] = {}
-        self._started = 0
+        self._requests: Requests | None = None
         self._stopping = False
         self._grace_over = False
 
     @property
     def active(self) -> int:
+        """Associations under way."""
         return self._active
 
     @property
     def limit(self) -> int:
+        """How many there may be."""
         return self._limit
 
-    def start(self) -> None:
+    @property
+    def alive(self) -> bool:
+        """Whether there is a thread for the lobby beside those that associations have."""
+        return sum(thread.is_alive() for thread in self._threads.copy().values()) > self._active
+
+    def start(self, requests: Requests) -> None:
+        """Begins to serve what `requests` gives."""
         with self._changed:
-            while len(self._threads) < min(self._limit, STARTED_AHEAD):
+            self._requests = requests
+            while len(self._threads) <= min(self._limit, STARTED_AHEAD):
                 self._start_thread()
 
-    def offer(self, request: Request) -> bool:
-        """-> whether the request was taken; False: as many associations as allowed are busy."""
+    def admit(self) -> bool:
+        """Takes a place for an association, whose request then comes; False: all are taken."""
         with self._changed:
             if self._stopping or self._active >= self._limit:
                 return False
-            if self._active >= len(self._threads):
+            # Whoever serves this one leaves the lobby to somebody else.
+            if self._active + 1 >= len(self._threads):
                 try:
                     self._start_thread()
                 except RuntimeError:
                     self._log.warning("no thread for one more association: the system's limit is reached")
                     return False
             self._active += 1
-        self._requests.put(request)
-        return True
+            return True
 
     def configure(self, limit: int) -> None:
         """Associations beyond a lowered limit go on to their own end."""
@@ -95,11 +107,12 @@ class AssociationPool:
         if running:
             self._log.warning("%d associations were aborted at the end of the grace period", len(running))
         ended = self._await_end(ABORT_SECONDS, lambda: not self._active)
-        if ended:
-            self._end_threads()
-        else:
+        if not ended:
             self._log.error("%d associations do not end", self._active)
-        return ended
+            return False
+        for thread in list(self._threads.values()):
+            thread.join()
+        return True
 
     def hasten(self) -> None:
         """The grace period of a `stop` that is under way ends now."""
@@ -111,17 +124,8 @@ class AssociationPool:
         with self._changed:
             return self._changed.wait_for(ended, seconds)
 
-    def _end_threads(self) -> None:
-        with self._changed:
-            threads = list(self._threads.values())
-        for _ in threads:
-            self._requests.put(None)
-        for thread in threads:
-            thread.join()
-
     def _start_thread(self) -> None:
-        self._started += 1
-        name = f"association-{self._started}"
+        name = f"association-{len(self._threads) + 1}"
         thread = threading.Thread(target=self._work, name=name)
         self._threads[name] = thread
         try:
@@ -131,12 +135,11 @@ class AssociationPool:
             raise
 
     def _work(self) -> None:
-        while (request := self._requests.get()) is not None:
+        while (request := self._requests.next_request()) is not None:
             try:
                 self._run(request)
             except Exception as error:
-                # The association answers for what peers do; what comes here is a fault of ours, and costs
-                # one association.
+                # The association answers for what peers do; this is a fault of ours, and costs one association.
                 self._log.error("an association failed: %s", failure_text(error))
                 request.socket.close()
             finally:
@@ -145,7 +148,7 @@ class AssociationPool:
                     self._active -= 1
                     if self._stopping:
                         self._changed.notify_all()
-            self._on_free()
+            self._requests.association_free()
 
     def _run(self, request: Request) -> None:
         association = self._serve(request)

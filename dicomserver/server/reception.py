@@ -15,9 +15,7 @@ from dicomserver.services.store import ScanLimits
 from dicomserver.session.acceptor import AssociationAcceptor, Deadlines, MessageLimits
 from dicomserver.session.policy import AcceptorPolicy
 from dicomserver.standard.statuses import Category, category
-from dicomserver.wire.commands import C_ECHO_RQ, C_STORE_RQ
-
-SERVICES = {C_ECHO_RQ: "C-ECHO", C_STORE_RQ: "C-STORE"}
+from dicomserver.wire.commands import SERVICES
 
 
 class Reception:
@@ -45,34 +43,47 @@ class Reception:
             MessageLimits(command=association.max_command, identifier=association.max_identifier,
                           control_pdu=settings.lobby.max_request_length))
 
-    def serve(self, request: Request) -> AssociationAcceptor:
+    def serve(self, request: Request) -> Counted:
         """The association of a request; it owns the connection."""
         policy, handlers, deadlines, limits = self._configuration
-        meter = _Meter(self._statistics)
-        acceptor = AssociationAcceptor(request.socket, request.pdu, request.rest, policy, handlers,
-                                       deadlines=deadlines, limits=limits, on_answered=meter.answered,
-                                       log=self._log)
-        meter.inlet = acceptor.inlet
-        return acceptor
+        counted = Counted(self._statistics, len(request.pdu))
+        counted.acceptor = AssociationAcceptor(
+            request.socket, request.pdu, request.rest, policy, handlers, deadlines=deadlines, limits=limits,
+            on_answered=counted.answered, peer=request.peer[0], log=self._log)
+        return counted
 
 
-class _Meter:
-    """Counts the messages of one association, and the bytes that went by with each."""
+class Counted:
+    """An association whose messages are counted, and with each of them the bytes that went by."""
 
-    __slots__ = ("_statistics", "_received", "_sent", "inlet")
+    acceptor: AssociationAcceptor
 
-    def __init__(self, statistics: Statistics) -> None:
+    def __init__(self, statistics: Statistics, request_length: int) -> None:
         self._statistics = statistics
-        self._received = 0
+        self._received = -request_length    # the request came before the inlet began to count
         self._sent = 0
-        self.inlet = None
+
+    def run(self) -> None:
+        """Serves the association to its end."""
+        try:
+            self.acceptor.run()
+        finally:
+            self._statistics.traffic(*self._since())
+
+    def stop(self, grace_over: bool) -> None:
+        """From another thread; see AssociationAcceptor.stop."""
+        self.acceptor.stop(grace_over)
 
     def answered(self, command_field: int, status: int) -> None:
-        received, sent = self.inlet.received, self.inlet.sent
+        """The acceptor has answered a message."""
         failed = category(status) is Category.FAILURE
-        self._statistics.answered(SERVICES.get(command_field, "other"), failed, received - self._received,
-                                  sent - self._sent)
-        self._received, self._sent = received, sent
+        self._statistics.answered(SERVICES.get(command_field, "other"), failed, *self._since())
+
+    def _since(self) -> tuple[int, int]:
+        inlet = self.acceptor.inlet
+        received, sent = inlet.received - self._received, inlet.sent - self._sent
+        self._received, self._sent = inlet.received, inlet.sent
+        return received, sent
 
 
 def _policy(ae_title: str, association: AssociationSettings) -> AcceptorPolicy:

@@ -119,7 +119,7 @@ class _Recovery:
         """It was being compared, or set aside, when the process ended: its sender has no success for this
         slot."""
         if self._same(found, stored):
-            self._archive.discard(Slot(found.slot, self._open(found.name)))
+            self._archive.discard(found.slot)
             self._report.dropped += 1
         else:
             self._set_aside(found, "the SOP Instance UID is stored with other content")

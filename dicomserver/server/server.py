@@ -178,21 +178,16 @@ class Server:
 
     def _serve(self, entrance: list, deleter: Deleter) -> None:
         settings, log = self.settings, self._log
-        self._pool = AssociationPool(settings.max_concurrent_connections, self._reception.serve,
-                                     self._association_free, log)
+        self._pool = AssociationPool(settings.max_concurrent_connections, self._reception.serve, log)
         self._steps.append(("the associations", lambda: self._pool.stop(self.settings.grace_seconds)))
-        self._pool.start()
         self._control = Control(self.port, commands.table(self.statistics, deleter, self.reload),
                                 self.stop_soon, log, settings.control_directory)
-        self._lobby = Lobby(entrance, self._pool.offer, settings.lobby, self.statistics, log)
+        self._lobby = Lobby(entrance, self._pool.admit, settings.lobby, self.statistics, log)
         self._steps.append(("the listener", self._lobby.stop))
         self._steps.append(("the control socket", self._control.close))
         self._control.start()
         doors.listen(entrance)
-        self._lobby.start()
-
-    def _association_free(self) -> None:
-        self._lobby.association_free()
+        self._pool.start(self._lobby)
 
     def _progress(self, done: int, total: int) -> None:
         if self._stop_wanted:
@@ -249,7 +244,7 @@ class Server:
     @property
     def healthy(self) -> bool:
         """Whether the threads that everything depends on are alive."""
-        return self._lobby.alive and self._mover.alive
+        return self._pool.alive and self._mover.alive
 
     def reload(self) -> bool:
         """Takes over what can change while running; -> whether something else changed, which needs a restart.

@@ -62,6 +62,12 @@ class Statistics:
             self._bytes_in += received
             self._bytes_out += sent
 
+    def traffic(self, received: int, sent: int) -> None:
+        """Bytes that belong to no answered request."""
+        with self._lock:
+            self._bytes_in += received
+            self._bytes_out += sent
+
     def add_source(self, read: Callable[[], dict[str, object]]) -> None:
         """`read()` is asked for more figures at each snapshot, outside the lock; they go into JSON."""
         self._sources.append(read)

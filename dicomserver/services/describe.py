@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import time
 from datetime import datetime, timezone
+from functools import lru_cache
 
 from dicomserver.index import FLAG_INFLATION_CAPPED, FLAG_PIXEL_DATA_SHORT, Instance
 from dicomserver.standard.attributes import INDEXED, Level
@@ -16,7 +18,8 @@ from dicomserver.wire.wanted import Wanted
 WANTED = Wanted(INDEXED)
 
 
-def scanner_for(transfer_syntax_uid: str, *, maximum_depth: int = 64, maximum_inflated: int = 1 << 26) -> DatasetScanner:
+def scanner_for(transfer_syntax_uid: str, *, maximum_depth: int = 64,
+                maximum_inflated: int = 1 << 26) -> DatasetScanner:
     """A scanner for datasets in a transfer syntax."""
     how = encoding(transfer_syntax_uid)
     return DatasetScanner(WANTED, how.explicit, how.big_endian, how.deflated, maximum_depth=maximum_depth,
@@ -26,7 +29,8 @@ def scanner_for(transfer_syntax_uid: str, *, maximum_depth: int = 64, maximum_in
 def describe(scanner: DatasetScanner, *, transfer_syntax_uid: str, slot: int, file_length: int, dataset_offset: int,
              checksum: int, received_at: int, source_ae: str, receiving_ae: str) -> Instance:
     """The index entry of the dataset that `scanner` has seen to its end. received_at: microseconds since the epoch."""
-    sop_class, sop_instance, study, series = (uid.rstrip(b"\0 ").decode("ascii") for uid in scanner.values.identity)
+    values = scanner.values
+    sop_class, sop_instance, study, series = values.uids
     flags = FLAG_INFLATION_CAPPED if scanner.inflation_capped else 0
     if pixel_data_short(scanner):
         flags |= FLAG_PIXEL_DATA_SHORT
@@ -34,8 +38,8 @@ def describe(scanner: DatasetScanner, *, transfer_syntax_uid: str, slot: int, fi
         study_instance_uid=study, series_instance_uid=series, sop_instance_uid=sop_instance, sop_class_uid=sop_class,
         transfer_syntax_uid=transfer_syntax_uid, slot=slot, file_length=file_length, dataset_offset=dataset_offset,
         checksum=checksum, received_at=received_at, source_ae=source_ae, receiving_ae=receiving_ae,
-        character_set=scanner.values.character_set, patient=scanner.values.packed(Level.PATIENT), study=scanner.values.packed(Level.STUDY),
-        series=scanner.values.packed(Level.SERIES), instance=scanner.values.packed(Level.INSTANCE), flags=flags)
+        character_set=values.character_set, patient=values.packed(Level.PATIENT), study=values.packed(Level.STUDY),
+        series=values.packed(Level.SERIES), instance=values.packed(Level.INSTANCE), flags=flags)
 
 
 def describe_file(fd: int, meta: FileMeta, *, slot: int, file_length: int, checksum: int) -> Instance:
@@ -61,8 +65,14 @@ def _dicom_time(seconds: float) -> str:
 
 def received_text(microseconds: int) -> str:
     """Microseconds since the epoch as a DT in UTC (PS3.5 6.2), the form in which file meta information keeps it."""
-    when = datetime.fromtimestamp(microseconds // 1_000_000, timezone.utc)
-    return f"{when:%Y%m%d%H%M%S}.{microseconds % 1_000_000:06d}+0000"
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    return f"{_second(seconds)}.{fraction:06d}+0000"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    # Thousands of instances arrive in one second, and formatting it costs more than parsing their commands.
+    return time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds))
 
 
 def _microseconds(text: str) -> int:

@@ -5,7 +5,6 @@ makes the row durable before the slot goes, and until then recovery would index 
 """
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import time
@@ -26,12 +25,10 @@ from dicomserver.standard import statuses
 from dicomserver.standard.uids import is_valid_uid
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import response_to
-from dicomserver.wire.errors import DatasetError, PduError
+from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.part10 import encode_file_meta
-from dicomserver.wire.stream import StreamEnded
 
 CONFLICTING_INSTANCE = 0xC001      # ours among Cxxx: the SOP Instance UID is stored with other content
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +79,8 @@ class StoreService:
         try:
             instance = self._write(acceptor, context, request, slot)
             there = self._add(instance)
-        except (Refused, StreamEnded, PduError):
-            self._archive.discard(slot)
+        except BaseException:
+            self._discard(slot)
             raise
         if there is None:
             self._archive.keep(slot, instance.file_length)
@@ -124,9 +121,7 @@ class StoreService:
         except DatasetError as error:
             raise Refused(statuses.CANNOT_UNDERSTAND, str(error)) from None
         except OSError as error:
-            full = error.errno in NO_SPACE
-            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES if full else statuses.PROCESSING_FAILURE,
-                          "no space left" if full else "the disk failed") from None
+            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, f"writing failed: {os.strerror(error.errno)}") from None
         return describe(scanner, transfer_syntax_uid=context.transfer_syntax, slot=slot.number,
                         file_length=received.file_length, dataset_offset=received.dataset_offset,
                         checksum=received.checksum, received_at=received_at, source_ae=acceptor.calling_ae_title,
@@ -155,14 +150,21 @@ class StoreService:
         """The same SOP Instance UID again: the same bytes are welcome, others are set aside and refused."""
         try:
             if self._is_same(slot, instance, there):
-                self._archive.discard(slot)
+                self._discard(slot)
                 return
             name = self._archive.set_aside(slot, "the SOP Instance UID is stored with other content", {
                 "sop_instance_uid": instance.sop_instance_uid, "source_ae": instance.source_ae})
         except (ArchiveError, OSError) as error:
-            raise Refused(statuses.PROCESSING_FAILURE, "the stored instance could not be compared") from error
+            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance cannot be read") from error
         self._log.error("a SOP Instance UID came again with other content; the newcomer is quarantine/%s", name)
         raise Refused(CONFLICTING_INSTANCE, "SOP Instance UID is stored with other content")
+
+    def _discard(self, slot: Slot) -> None:
+        """Gives the slot back. Where that fails its file stays in the intake, and the next start settles it."""
+        try:
+            self._archive.discard(slot)
+        except ArchiveError as error:
+            self._log.error("a slot could not be removed: %s", error)
 
     def _is_same(self, slot: Slot, instance: Instance, there: Stored) -> bool:
         length = instance.file_length - instance.dataset_offset

@@ -2,10 +2,17 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from dicomserver.session.association import RECEIVE_BUFFER, Association, AssociationEnded
+from dicomserver.session.association import (
+    RECEIVE_BUFFER,
+    Association,
+    AssociationEnded,
+    Deadlines,
+    Ending,
+    MessageLimits,
+)
 from dicomserver.session.machine import StateMachine
 from dicomserver.session.negotiation import AcceptedContext, answer, contexts_of, peer_maximum_length
 from dicomserver.session.policy import AcceptorPolicy
@@ -13,33 +20,14 @@ from dicomserver.session.states import Event
 from dicomserver.session.transport import SocketInlet
 from dicomserver.standard.statuses import UNRECOGNISED_OPERATION
 from dicomserver.wire.command import CommandSet
-from dicomserver.wire.commands import C_CANCEL_RQ, response_to
+from dicomserver.wire.commands import C_CANCEL_RQ, C_STORE_RQ, RESPONSE, SERVICES, response_to
 from dicomserver.wire.errors import PduError
 from dicomserver.wire.pdu import decode_pdu, encode_pdu
 from dicomserver.wire.pdus import AssociateRJ
 from dicomserver.wire.stream import StreamEnded
 
-RESPONSE = 0x8000       # the bit of Command Field that tells responses, PS3.7 E.1
-
 # Answers one message: reads its dataset, sends its responses, returns the final status.
 Handler = Callable[["AssociationAcceptor", AcceptedContext, CommandSet], int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadlines:
-    """Seconds, and bytes a second inside a message. What each means: dicomserver.session.transport."""
-    idle: float = 60
-    progress: float = 30
-    write: float = 30
-    minimum_rate: float = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageLimits:
-    """Bytes."""
-    command: int = 65536
-    identifier: int = 1 << 20
-    control_pdu: int = 262144
 
 
 class AssociationAcceptor:
@@ -47,12 +35,13 @@ class AssociationAcceptor:
 
     connection: the connected socket, owned from now on. request: the whole A-ASSOCIATE-RQ PDU; behind: what was
     received after it. handlers: by Command Field. on_answered: told (Command Field, final status) of each message.
+    peer: its host, for the log.
     """
 
     def __init__(self, connection, request: bytes, behind: bytes, policy: AcceptorPolicy,
                  handlers: Mapping[int, Handler], *, deadlines: Deadlines = Deadlines(),
                  limits: MessageLimits = MessageLimits(), on_answered: Callable[[int, int], None] = lambda c, s: None,
-                 log: logging.Logger) -> None:
+                 peer: str = "", log: logging.Logger) -> None:
         self.inlet = SocketInlet(RECEIVE_BUFFER, connection, deadlines.idle, deadlines.progress, deadlines.write,
                                  deadlines.minimum_rate)
         self.inlet.take(behind)
@@ -61,7 +50,8 @@ class AssociationAcceptor:
         self.log = log
         self.calling_ae_title = ""
         self.called_ae_title = ""
-        self.peer_host = connection.getpeername()[0] if connection.family else ""
+        self._peer = peer
+        self._answered: Counter[int] = Counter()
         self.association = Association(self.inlet, StateMachine(requestor=False), policy.maximum_length,
                                        limits.command, limits.control_pdu)
         self.per_association: dict[object, object] = {}     # what handlers keep for this association's time
@@ -76,8 +66,7 @@ class AssociationAcceptor:
             while True:
                 self._serve(*self.association.next_command())
         except AssociationEnded as ended:
-            self.log.log(logging.INFO if ended.orderly else logging.WARNING, "association of %s at %s: %s",
-                         self.calling_ae_title.encode("unicode_escape").decode() or "?", self.peer_host, ended)
+            self._tell(ended)
         finally:
             self.per_association.clear()
             self.association.close()
@@ -93,6 +82,16 @@ class AssociationAcceptor:
         """Sends one response. Raises AssociationEnded."""
         self.association.send(context.context_id, response, dataset)
 
+    def _tell(self, ended: AssociationEnded) -> None:
+        """One line for each association, but for those that only knocked and left: monitors do, every minute."""
+        quietly = logging.INFO if C_STORE_RQ in self._answered else logging.DEBUG
+        level = quietly if ended.orderly else logging.WARNING
+        if self.log.isEnabledFor(level):
+            self.log.log(level, "association of %s at %s: %s%s",
+                         self.calling_ae_title.encode("unicode_escape").decode("ascii") or "?", self._peer,
+                         "".join(f"{number} {SERVICES.get(field, 'unknown request')}, "
+                                 for field, number in self._answered.items()), ended)
+
     def _negotiate(self) -> None:
         machine = self.association.machine
         machine.on(Event.EVT5)
@@ -105,25 +104,20 @@ class AssociationAcceptor:
         reply = answer(rq, self.policy)
         if isinstance(reply, AssociateRJ):
             machine.on(Event.EVT8)
-            self._send(encode_pdu(reply))
-            raise AssociationEnded(f"rejected (result {reply.result}, source {reply.source}, reason {reply.reason})")
+            self.association.transmit(encode_pdu(reply))
+            raise AssociationEnded(f"rejected (result {reply.result}, source {reply.source}, reason {reply.reason})",
+                                   Ending.REJECTED, reply)
         machine.on(Event.EVT7)
         self.association.establish(contexts_of(rq, reply), peer_maximum_length(rq.user_information))
-        self._send(encode_pdu(reply))
-
-    def _send(self, pdu: bytes) -> None:
-        try:
-            self.inlet.send(pdu)
-        except OSError:
-            self.association.machine.on(Event.EVT17)
-            raise AssociationEnded("the connection broke during negotiation") from None
+        self.association.transmit(encode_pdu(reply))
 
     def _serve(self, context: AcceptedContext, command: CommandSet) -> None:
         """Answers one message, whatever it is; afterwards its dataset is read to its end."""
         if command.command_field == C_CANCEL_RQ:
             return      # nothing is under way that it could cancel (PS3.7 9.3.2.3: it has no response)
         if command.command_field is None or command.command_field & RESPONSE or command.message_id is None:
-            raise self.association.abort("a response that nobody asked for, or a request without an id")
+            raise self.association.abort("a response that nobody asked for, or a request without an id",
+                                         Ending.VIOLATED)
         association = self.association
         try:
             handler = self._handlers.get(command.command_field)
@@ -137,6 +131,7 @@ class AssociationAcceptor:
             raise association.interrupted(ended.event) from None
         except PduError as error:
             raise association.violated(error) from None
+        self._answered[command.command_field] += 1
         self._on_answered(command.command_field, status)
 
     def _unrecognized(self, context: AcceptedContext, command: CommandSet) -> int:

@@ -7,6 +7,8 @@ raised as AssociationEnded, so that the code that serves messages has one way ou
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
 
 from dicomserver.session.machine import StateMachine
 from dicomserver.session.negotiation import AcceptedContext
@@ -26,15 +28,52 @@ UNEXPECTED_PDU = 2              # A-ABORT reasons of the service provider, PS3.8
 NOT_SPECIFIED = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Seconds, and bytes a second inside a message. What each means: dicomserver.session.transport."""
+    idle: float = 60
+    progress: float = 30
+    write: float = 30
+    minimum_rate: float = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageLimits:
+    """Bytes."""
+    command: int = 65536
+    identifier: int = 1 << 20
+    control_pdu: int = 262144
+
+
+class Ending(Enum):
+    """How an association came to its end."""
+    RELEASED = auto()
+    STOPPED = auto()        # we were asked to stop
+    REJECTED = auto()       # A-ASSOCIATE-RJ
+    ABORTED = auto()        # by the peer
+    CLOSED = auto()         # the connection, without a word
+    SILENT = auto()         # the peer sent nothing, or too little, for too long; we aborted
+    STALLED = auto()        # the peer took nothing for too long
+    OUT_OF_TURN = auto()    # the peer sent a PDU that may not come in this state; we aborted
+    VIOLATED = auto()       # the peer broke another rule; we aborted
+    GIVEN_UP = auto()       # we aborted for a reason of our own
+
+
 class AssociationEnded(Exception):
     """The association is over; what had to be sent is sent. The text says how, without patient data.
 
-    orderly: it was released, or we were asked to stop.
+    cause: the peer's Abort or AssociateRJ, or the error that says which rule was broken, where there is one.
     """
 
-    def __init__(self, how: str, orderly: bool = False):
+    def __init__(self, how: str, ending: Ending, cause: object = None):
         super().__init__(how)
-        self.orderly = orderly
+        self.ending = ending
+        self.cause = cause
+
+    @property
+    def orderly(self) -> bool:
+        """Whether it was released, or we were asked to stop."""
+        return self.ending in (Ending.RELEASED, Ending.STOPPED)
 
 
 class Association:
@@ -80,7 +119,7 @@ class Association:
     def send(self, context_id: int, command: CommandSet, dataset: bytes | None = None) -> None:
         """Sends one message in one write. Raises AssociationEnded where the connection fails."""
         self.machine.on(Event.EVT9)
-        self._transmit(encode_message(context_id, encode_command(command), dataset, self.peer_maximum_length))
+        self.transmit(encode_message(context_id, encode_command(command), dataset, self.peer_maximum_length))
 
     # -- ends --------------------------------------------------------------------------------------------
 
@@ -88,36 +127,36 @@ class Association:
         """What PduStream.next or StreamEnded reported instead of data; -> how the association ended by it."""
         if event == stream.PDU and pdu is None:
             try:
-                event, pdu = self.stream.next()     # it may be cut short, or be none at all
+                event, pdu = self.stream.next()     # it may prove to be none, or to be cut off
             except PduError as error:
                 return self.violated(error)
         if event == stream.PDU:
             return self._other_pdu(pdu)
         if event == stream.TIMEOUT:
-            return self.abort("the peer was silent or too slow for too long")
+            return self.abort("the peer was silent or too slow for too long", Ending.SILENT)
         if event == stream.STOPPED:
-            return self.abort("the server stops", orderly=True)
+            return self.abort("the server stops", Ending.STOPPED)
         self.machine.on(Event.EVT17)
         return AssociationEnded("the peer closed the connection without a release" if event == stream.CLOSED
-                                else "the connection broke")
+                                else "the connection broke", Ending.CLOSED)
 
     def violated(self, error: WireError) -> AssociationEnded:
         """The peer broke a rule of the protocol."""
         self.machine.on(Event.EVT19)
         self._send_abort(error.abort_reason)
-        return AssociationEnded(f"aborted by us: {error}")
+        return AssociationEnded(f"aborted by us: {error}", Ending.VIOLATED, error)
 
-    def abort(self, why: str, orderly: bool = False) -> AssociationEnded:
+    def abort(self, why: str, ending: Ending = Ending.GIVEN_UP, cause: object = None) -> AssociationEnded:
         """Ends the association from our side (A-ABORT request)."""
         self.machine.on(Event.EVT15)
         self._send_abort(NOT_SPECIFIED)
-        return AssociationEnded(f"aborted by us: {why}", orderly)
+        return AssociationEnded(f"aborted by us: {why}", ending, cause)
 
     def release(self) -> AssociationEnded:
         """Ends the association in good order; -> how it really ended. What still comes is read and forgotten."""
         try:
             self.machine.on(Event.EVT11)
-            self._transmit(encode_pdu(ReleaseRQ()))
+            self.transmit(encode_pdu(ReleaseRQ()))
             while True:
                 event, data = self.stream.next()
                 if event != stream.COMMAND:
@@ -147,14 +186,15 @@ class Association:
         except PduError as error:
             return self.violated(error)
         self.machine.on(event)
-        if event is Event.EVT12:
-            return self._answer_release()
         if self.machine.effect.sends == "A-ABORT":
             self._send_abort(UNEXPECTED_PDU)
-            return AssociationEnded(f"aborted by us: a PDU of type {pdu[0]} at this point")
+            return AssociationEnded(f"aborted by us: a PDU of type {pdu[0]} at this point", Ending.OUT_OF_TURN)
+        if event is Event.EVT12:
+            return self._answer_release()
         if decoded is not None:
-            return AssociationEnded(f"aborted by the peer (source {decoded.source}, reason {decoded.reason})")
-        return AssociationEnded("released", orderly=True)
+            return AssociationEnded(f"aborted by the peer (source {decoded.source}, reason {decoded.reason})",
+                                    Ending.ABORTED, decoded)
+        return AssociationEnded("released", Ending.RELEASED)
 
     def _answer_release(self) -> AssociationEnded:
         """Answers the peer's A-RELEASE-RQ; after a collision both answers are due (PS3.8 7.2.2.7)."""
@@ -164,10 +204,10 @@ class Association:
                 return self.interrupted(event, data)
             self.machine.on(Event.EVT13)
         self.machine.on(Event.EVT14)
-        self._transmit(encode_pdu(ReleaseRP()))
+        self.transmit(encode_pdu(ReleaseRP()))
         if self.machine.state is State.STA11:
             return self.interrupted(*self.stream.next())
-        return AssociationEnded("released", orderly=True)
+        return AssociationEnded("released", Ending.RELEASED)
 
     def _send_abort(self, reason: int) -> None:
         """Sends the A-ABORT that the state table asks for, as far as the connection still takes it."""
@@ -179,12 +219,13 @@ class Association:
         except OSError:
             self.machine.on(Event.EVT17)    # the peer has gone already
 
-    def _transmit(self, data: bytes) -> None:
+    def transmit(self, data: bytes) -> None:
+        """Sends PDUs that the machine knows of. Raises AssociationEnded where the connection fails."""
         try:
             self.inlet.send(data)
         except TimeoutError:
             self.machine.on(Event.EVT17)    # an A-ABORT would wait behind the data that nobody takes
-            raise AssociationEnded("the peer takes no data") from None
+            raise AssociationEnded("the peer takes no data", Ending.STALLED) from None
         except OSError:
             self.machine.on(Event.EVT17)
-            raise AssociationEnded("the connection broke") from None
+            raise AssociationEnded("the connection broke", Ending.CLOSED) from None

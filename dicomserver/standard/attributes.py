@@ -60,16 +60,14 @@ _SERIES = """
     AnatomicRegionSequence > CodeValue CodingSchemeDesignator CodeMeaning
 """
 _INSTANCE = """
-    SOPClassUID SOPInstanceUID SpecificCharacterSet InstanceNumber InstanceCreationDate InstanceCreationTime
-    AcquisitionNumber AcquisitionDate AcquisitionTime AcquisitionDateTime ContentDate ContentTime ImageType
+    SOPClassUID SOPInstanceUID SpecificCharacterSet AvailableTransferSyntaxUID InstanceNumber
+    InstanceCreationDate InstanceCreationTime AcquisitionNumber AcquisitionDateTime ContentDate ContentTime ImageType
     ImageComments ContentLabel ContentDescription ContentCreatorName DocumentTitle
-    Rows Columns NumberOfFrames BitsAllocated BitsStored HighBit PixelRepresentation SamplesPerPixel
-    PhotometricInterpretation PlanarConfiguration LossyImageCompression LossyImageCompressionRatio
-    BurnedInAnnotation ImagePositionPatient ImageOrientationPatient PixelSpacing ImagerPixelSpacing SliceLocation
-    SliceThickness SpacingBetweenSlices TemporalPositionIdentifier WindowCenter WindowWidth RescaleIntercept
-    RescaleSlope ViewPosition ImageLaterality InConcatenationNumber ConcatenationUID SOPInstanceStatus
+    Rows Columns NumberOfFrames BitsAllocated SamplesPerPixel PhotometricInterpretation LossyImageCompression
+    ImagePositionPatient ImageOrientationPatient SliceLocation TemporalPositionIdentifier
+    ViewPosition ImageLaterality ConcatenationUID SOPInstanceStatus
     CompletionFlag VerificationFlag MIMETypeOfEncapsulatedDocument PresentationCreationDate
-    PresentationCreationTime AvailableTransferSyntaxUID EchoNumbers EchoTime RepetitionTime KVP
+    PresentationCreationTime EchoNumbers
     ConceptNameCodeSequence > CodeValue CodingSchemeDesignator CodeMeaning
     ReferencedSeriesSequence > SeriesInstanceUID
     VerifyingObserverSequence > VerifyingOrganization VerificationDateTime VerifyingObserverName

@@ -10,10 +10,28 @@ from pathlib import Path
 from types import ModuleType
 
 
+# What PS3.6 has gained since pydicom 3.0 made its tables; later versions of pydicom may bring them, and then win.
+_SINCE = {
+    "1.2.840.10008.1.2.4.110": ("JPEG XL Lossless", "Transfer Syntax", "", "", "JPEGXLLossless"),
+    "1.2.840.10008.1.2.4.111": ("JPEG XL JPEG Recompression", "Transfer Syntax", "", "", "JPEGXLJPEGRecompression"),
+    "1.2.840.10008.1.2.4.112": ("JPEG XL", "Transfer Syntax", "", "", "JPEGXL"),
+    "1.2.840.10008.1.2.8.1": ("Deflated Image Frame Compression", "Transfer Syntax", "", "",
+                              "DeflatedImageFrameCompression"),
+    "1.2.840.10008.5.1.4.1.1.9.100.1": ("Waveform Presentation State Storage", "SOP Class", "", "",
+                                        "WaveformPresentationStateStorage"),
+    "1.2.840.10008.5.1.4.1.1.9.100.2": ("Waveform Acquisition Presentation State Storage", "SOP Class", "", "",
+                                        "WaveformAcquisitionPresentationStateStorage"),
+    "1.2.840.10008.5.1.4.1.1.66.7": ("Label Map Segmentation Storage", "SOP Class", "", "",
+                                     "LabelMapSegmentationStorage"),
+    "1.2.840.10008.5.1.4.1.1.66.8": ("Height Map Segmentation Storage", "SOP Class", "", "",
+                                     "HeightMapSegmentationStorage"),
+}
+
+
 @cache
 def uid_dictionary() -> dict[str, tuple[str, str, str, str, str]]:
     """PS3.6 Annex A: uid -> (name, type, information, "Retired" or "", keyword)."""
-    return _table("_uid_dict").UID_dictionary
+    return _SINCE | _table("_uid_dict").UID_dictionary
 
 
 def data_dictionary() -> dict[int, tuple[str, str, str, str, str]]:

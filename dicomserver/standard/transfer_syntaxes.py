@@ -1,11 +1,11 @@
-"""Transfer syntaxes (PS3.5 10 and Annex A): which there are, how they encode, which we would rather have."""
+"""Transfer syntaxes (PS3.5 10 and Annex A): which there are, how they encode."""
 from __future__ import annotations
 
 from functools import cache
 from typing import NamedTuple
 
 from dicomserver.standard.dictionary import uid_dictionary
-from dicomserver.standard.uids import DEFLATED_EXPLICIT_VR_LE, EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE
+from dicomserver.standard.uids import DEFLATED_EXPLICIT_VR_LE, EXPLICIT_VR_BE, IMPLICIT_VR_LE
 
 
 class Encoding(NamedTuple):
@@ -29,25 +29,6 @@ _ENCODINGS = {
     "1.2.840.10008.1.2.4.95": _DEFLATED,      # JPIP Referenced Deflate
     "1.2.840.10008.1.2.4.205": _DEFLATED,     # JPIP HTJ2K Referenced Deflate
 }
-
-# For a storage context that offers several. Whatever the sender holds, it has to convert to what we choose: so
-# first those that lose neither pixels nor the VRs of private elements, then those that lose VRs or are awkward.
-# A lossy one stands nowhere here: it is right only where the sender offers nothing else.
-PREFERENCE: tuple[str, ...] = (
-    EXPLICIT_VR_LE,
-    "1.2.840.10008.1.2.4.201",                # HTJ2K lossless
-    "1.2.840.10008.1.2.4.202",                # HTJ2K lossless, RPCL
-    "1.2.840.10008.1.2.4.80",                 # JPEG-LS lossless
-    "1.2.840.10008.1.2.4.90",                 # JPEG 2000 lossless
-    "1.2.840.10008.1.2.4.70",                 # JPEG lossless, first-order prediction
-    "1.2.840.10008.1.2.4.57",                 # JPEG lossless
-    "1.2.840.10008.1.2.5",                    # RLE lossless
-    "1.2.840.10008.1.2.1.98",                 # encapsulated uncompressed
-    DEFLATED_EXPLICIT_VR_LE,
-    IMPLICIT_VR_LE,
-    EXPLICIT_VR_BE,
-)
-
 
 @cache
 def transfer_syntaxes() -> frozenset[str]:

@@ -38,11 +38,13 @@ PRIORITY_LOW = 2
 NO_DATA_SET = 0x0101                # (0000,0800); every other value means that a dataset follows
 DATA_SET_FOLLOWS = 0x0001
 
-# The fields of requests to which PS3.7 9.3 and 10.3 know a response; C-CANCEL has none.
-REQUESTS = frozenset({
-    C_STORE_RQ, C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ,
-    N_EVENT_REPORT_RQ, N_GET_RQ, N_SET_RQ, N_ACTION_RQ, N_CREATE_RQ, N_DELETE_RQ,
-})
+# The services by their requests' command field (PS3.7 9.1, 10.1); C-CANCEL, which has no response, is none.
+SERVICES = {
+    C_STORE_RQ: "C-STORE", C_GET_RQ: "C-GET", C_FIND_RQ: "C-FIND", C_MOVE_RQ: "C-MOVE", C_ECHO_RQ: "C-ECHO",
+    N_EVENT_REPORT_RQ: "N-EVENT-REPORT", N_GET_RQ: "N-GET", N_SET_RQ: "N-SET", N_ACTION_RQ: "N-ACTION",
+    N_CREATE_RQ: "N-CREATE", N_DELETE_RQ: "N-DELETE",
+}
+REQUESTS = frozenset(SERVICES)
 
 
 def response_to(request: CommandSet, status: int, **more: Any) -> CommandSet:

@@ -13,13 +13,15 @@ REASON_INVALID_PARAMETER = 6
 class WireError(ValueError):
     """Bytes that cannot be read, or values that cannot be written.
 
-    `field` is the standard's name of what was being read, `offset` the byte at which it stands, counted from
-    the begin of the buffer; `abort_reason` is what an A-ABORT about it says. The text holds no values.
+    `problem` says what is wrong, `field` is the standard's name of what was being read, `offset` the byte at which
+    it stands, counted from the begin of the buffer; `abort_reason` is what an A-ABORT about it says. The text holds
+    no values.
     """
 
     def __init__(self, problem: str, field: str = "", offset: int = 0,
                  abort_reason: int = REASON_INVALID_PARAMETER) -> None:
         super().__init__(f"{field}: {problem} (byte {offset})" if field else problem)
+        self.problem = problem
         self.field = field
         self.offset = offset
         self.abort_reason = abort_reason

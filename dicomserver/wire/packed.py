@@ -1,7 +1,9 @@
 """Packed attributes: what the scanner keeps of one level of a dataset, as one blob for the index.
 
-Records one behind the other, all little-endian: tag u32, sequence u32 (0 at the top of the dataset), VR 2 ASCII
-bytes, item u16 (number of the item in the sequence, from 0), length u32, then the value.
+Records one behind the other, all little-endian: tag u32, length u16, VR 2 ASCII bytes, then the value. They stand at
+the top of the dataset until a record of VR SQ says otherwise: its tag is the sequence's, its value the number of the
+item (u16, from 0) in which those that follow stand; tag 0 without a value leads back to the top. Short, because an
+index has one blob for each of millions of instances.
 """
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from typing import NamedTuple
 
 from dicomserver.wire.errors import DatasetError
 
-_HEADER = struct.Struct("<II2sHI")
+_HEADER = struct.Struct("<IH2s")
+_ITEM = struct.Struct("<H")
+_PLACE = b"SQ"
 
 
 class Element(NamedTuple):
@@ -25,23 +29,47 @@ class Element(NamedTuple):
 
 
 def pack(elements: Iterable[Element]) -> bytes:
-    """The blob of these elements, in their order."""
-    return b"".join(
-        part for tag, sequence, item, vr, value in elements
-        for part in (_HEADER.pack(tag, sequence, vr.encode("ascii"), item, len(value)), value))
+    """The blob of these elements, in their order. No value has more than 65 535 bytes."""
+    parts = []
+    place = (0, 0)
+    for tag, sequence, item, vr, value in elements:
+        if (sequence, item) != place:
+            place = (sequence, item)
+            where = _ITEM.pack(item) if sequence else b""
+            parts += _HEADER.pack(sequence, len(where), _PLACE), where
+        parts += _HEADER.pack(tag, len(value), vr.encode("ascii")), value
+    return b"".join(parts)
 
 
 def unpack(blob: bytes) -> list[Element]:
     """The elements of a blob, in its order; raises DatasetError if it is damaged."""
     elements = []
-    at = 0
+    at = sequence = item = 0
     while at < len(blob):
         value_at = at + _HEADER.size
         if value_at > len(blob):
             raise DatasetError("is cut off", "packed attribute header", at)
-        tag, sequence, vr, item, length = _HEADER.unpack_from(blob, at)
-        if not vr.isalpha() or length > len(blob) - value_at:
+        tag, length, vr = _HEADER.unpack_from(blob, at)
+        if not vr.isalpha() or length > len(blob) - value_at or (vr == _PLACE and length != (2 if tag else 0)):
             raise DatasetError("is damaged", "packed attribute", at)
         at = value_at + length
-        elements.append(Element(tag, sequence, item, vr.decode("ascii"), bytes(blob[value_at:at])))
+        value = bytes(blob[value_at:at])
+        if vr == _PLACE:
+            sequence, item = tag, _ITEM.unpack(value)[0] if tag else 0
+        else:
+            elements.append(Element(tag, sequence, item, vr.decode("ascii"), value))
     return elements
+
+
+def value_of(blob: bytes, wanted: int) -> bytes | None:
+    """The value of a tag at the top of the dataset, without unpacking the rest; None if it is not there."""
+    at, top = 0, True
+    while at + _HEADER.size <= len(blob):
+        tag, length, vr = _HEADER.unpack_from(blob, at)
+        at += _HEADER.size
+        if vr == _PLACE:
+            top = tag == 0
+        elif tag == wanted and top:
+            return bytes(blob[at:at + length])
+        at += length
+    return None

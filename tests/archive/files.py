@@ -9,6 +9,7 @@ from dicomserver.archive.writer import xxh3_64
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
 from dicomserver.archive.preamble import LENGTH, Preamble, pack
+from dicomserver.archive.tombstones import Tombstone
 from dicomserver.wire.part10 import encode_file_meta
 
 STUDY, SERIES = "1.2.3.4", "1.2.3.4.5"
@@ -26,7 +27,10 @@ def instance_bytes(slot: int, sop: str, dataset: bytes) -> bytes:
 def write_instance(slot: Slot, sop: str, dataset: bytes) -> int:
     """Fills a taken slot, durably; returns the file's length."""
     content = instance_bytes(slot.number, sop, dataset)
-    os.pwrite(slot.fd, content, 0)
+    with open(slot.fd, "wb", closefd=False, buffering=0) as file:
+        left = memoryview(content)
+        while left:
+            left = left[file.write(left):]
     os.fdatasync(slot.fd)
     return len(content)
 
@@ -38,6 +42,12 @@ def store(archive: Archive, sop: str, dataset: bytes = b"pixels", *, study: str 
     length = write_instance(slot, sop, dataset)
     archive.keep(slot, length)
     return Waiting(slot.number, study, series, sop, length)
+
+
+def stored(waiting: Waiting, dataset: bytes = b"pixels") -> Tombstone:
+    """What the index's row would say of a stored file."""
+    return Tombstone(waiting.slot, xxh3_64(dataset), waiting.study_instance_uid, waiting.series_instance_uid,
+                     waiting.sop_instance_uid)
 
 
 def names(folder: Path) -> list[str]:

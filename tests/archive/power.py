@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import weakref
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -29,6 +30,7 @@ class Survives(Enum):
     SYNCED = "none"
     REMOVALS = "removals, but no new name"
     ADDITIONS = "new names, but no removal"
+    UNEVEN = "all in tombstones/, none elsewhere"
 
 
 class Disk:
@@ -43,6 +45,7 @@ class Disk:
         self._names: dict[int, dict[str, int]] = {}     # synced folders: inode -> name -> inode
         self._bytes: dict[int, bytes] = {}              # synced files
         self._held: list[int] = []                      # keeps inodes from being used again
+        self.close = weakref.finalize(self, _close_all, self._held)
         self._replaced: set[str] = set()                # names that a rename put over others
         self._off = False
 
@@ -63,8 +66,11 @@ class Disk:
 
     def _build(self, inode: int, source: Path | None, target: Path, survives: Survives, done: dict[int, Path]) -> None:
         target.mkdir(0o700)
+        rule = survives
+        if survives is Survives.UNEVEN:
+            rule = Survives.KEPT if target.name == "tombstones" else Survives.SYNCED
         now = _entries(source) if source else {}
-        for name, inode in _surviving(now, self._names.get(inode, {}), survives, self._replaced).items():
+        for name, inode in _surviving(now, self._names.get(inode, {}), rule, self._replaced).items():
             live = source / name if source and now.get(name) == inode else None
             path = target / name
             if inode in done:
@@ -128,10 +134,10 @@ class Disk:
             if name == "mkdir":
                 self._names.setdefault(inode, {})
 
-    def close(self) -> None:
-        """Lets the inodes go."""
-        for fd in self._held:
-            os.close(fd)
+
+def _close_all(descriptors: list[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
 
 
 def _entries(folder: Path) -> dict[str, int]:

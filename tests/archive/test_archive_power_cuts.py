@@ -10,11 +10,10 @@ import pytest
 
 from dicomserver.archive import intake
 from dicomserver.archive.archive import Archive
-from dicomserver.archive.writer import xxh3_64
 from dicomserver.archive.filing import Result, Waiting
 from dicomserver.archive.recovery import Verdict
 from dicomserver.archive.tombstones import Tombstone
-from tests.archive.files import SERIES, STUDY, instance_bytes, names, store
+from tests.archive.files import SERIES, STUDY, instance_bytes, names, store, stored
 from tests.archive.power import Disk, PowerCut, Survives, watch
 
 OTHER_SERIES = "1.2.3.4.6"
@@ -57,8 +56,7 @@ def acknowledge(archive: Archive, ledger: Ledger, sop: str, series: str = SERIES
 
 
 def tombstone(waiting: Waiting) -> Tombstone:
-    return Tombstone(waiting.slot, xxh3_64(content(waiting.sop_instance_uid)), waiting.study_instance_uid,
-                     waiting.series_instance_uid, waiting.sop_instance_uid)
+    return stored(waiting, content(waiting.sop_instance_uid))
 
 
 # -- what is interrupted; each returns only when everything that it did is promised

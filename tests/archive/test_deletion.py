@@ -7,17 +7,11 @@ from pathlib import Path
 import pytest
 
 from dicomserver.archive.archive import Archive
-from dicomserver.archive.checksums import xxh3_64
 from dicomserver.archive.errors import DeletionFailed, InstanceMissing, InvalidUid
-from dicomserver.archive.filing import Result, Waiting
+from dicomserver.archive.filing import Result
 from dicomserver.archive.tombstones import Tombstone
-from tests.archive.files import SERIES, STUDY, intake_of, names, store
+from tests.archive.files import SERIES, STUDY, intake_of, names, store, stored
 from tests.archive.power import watch
-
-
-def stored(waiting: Waiting, dataset: bytes = b"pixels") -> Tombstone:
-    return Tombstone(waiting.slot, xxh3_64(dataset), waiting.study_instance_uid, waiting.series_instance_uid,
-                     waiting.sop_instance_uid)
 
 
 def test_a_filed_instance(archive: Archive, data: Path) -> None:

@@ -9,7 +9,8 @@ from dicomserver.archive.errors import ArchiveError, FilingFailed, translated
 
 
 def test_the_systems_errors_do_not_leave_the_room() -> None:
-    with pytest.raises(FilingFailed, match="^filing: Input/output error$") as caught, translated(FilingFailed, "filing"):
+    with (pytest.raises(FilingFailed, match="^filing: Input/output error$") as caught,
+          translated(FilingFailed, "filing")):
         raise OSError(errno.EIO, "Input/output error", "1.2.3/4.5.6.dcm")
     assert caught.value.errno == errno.EIO
     assert not caught.value.full

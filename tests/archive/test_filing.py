@@ -11,7 +11,7 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import FilingFailed, InvalidUid
 from dicomserver.archive.filing import Result, Waiting
 from dicomserver.archive.folders import MOST_OPEN
-from tests.archive.files import SERIES, STUDY, instance_bytes, intake_of, names, store
+from tests.archive.files import SERIES, STUDY, instance_bytes, intake_of, names, store, stored
 from tests.archive.power import watch
 
 
@@ -209,7 +209,6 @@ def test_after_a_failed_sync_names_are_linked_anew(archive: Archive, data: Path,
 
 
 def test_a_file_whose_deletion_is_under_way_makes_room(archive: Archive, data: Path) -> None:
-    from tests.archive.test_deletion import stored
     old = store(archive, "1.1")
     file_one(archive, old)
     deletion = archive.begin_delete([stored(old)])

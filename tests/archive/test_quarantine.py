@@ -26,7 +26,7 @@ def test_a_slot_that_was_just_received(archive: Archive, data: Path) -> None:
     assert note == {"reason": "the UID is stored with other bytes", "sop_instance_uid": "1.1", "source_ae": "CT"}
     assert {path.stat().st_mode & 0o7777 for path in (data / "quarantine").iterdir()} == {0o600}
     assert intake_of(archive) == []
-    assert archive._quarantine.count() == 1
+    assert archive.quarantined() == 1
 
 
 def test_durable_before_it_leaves_its_place(archive: Archive, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dicomserver.archive import preamble
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import RecoveryFailed
 from dicomserver.archive.recovery import Found, Verdict
@@ -101,14 +102,11 @@ def test_a_damaged_slot_is_set_aside(data: Path, left: Path) -> None:
 
 def test_what_cannot_be_read_is_damaged(left: Path, examined, monkeypatch: pytest.MonkeyPatch) -> None:
     put(left, instance_bytes(SLOT, "1.1", b"pixels"))
-    real = os.pread
 
-    def pread(fd: int, length: int, offset: int) -> bytes:
-        if offset:
-            raise OSError(errno.EIO, "")
-        return real(fd, length, offset)
+    def unreadable(fd: int, offset: int, length: int) -> int:
+        raise OSError(errno.EIO, "")
 
-    monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(preamble, "checksum_file", unreadable)
     found, = examined()
     assert (found.verdict, found.reason) == (Verdict.DAMAGED, "it cannot be read")
 

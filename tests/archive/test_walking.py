@@ -8,8 +8,7 @@ import pytest
 from dicomserver.archive import walking
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.recovery import Verdict
-from tests.archive.files import SERIES, STUDY, store
-from tests.archive.test_deletion import stored
+from tests.archive.files import SERIES, STUDY, store, stored
 
 
 def test_every_instance_with_its_uids(archive: Archive) -> None:

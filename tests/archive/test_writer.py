@@ -56,7 +56,8 @@ def opened(data: bytes, chunk: int = 1 << 20, capacity: int = 1 << 20) -> stream
 
 
 def receive(source, fd, *, slot=77, sop_class=SOP_CLASS, instance=INSTANCE):
-    return DatasetWriter().receive(source, DatasetScanner(WANTED), fd, slot, META, sop_class.encode(), instance.encode())
+    return DatasetWriter().receive(source, DatasetScanner(WANTED), fd, slot, META, sop_class.encode(),
+                                   instance.encode())
 
 
 @pytest.fixture
@@ -74,8 +75,8 @@ def test_the_file_is_what_was_sent(slot, tmp_path, pixels, maximum, chunk):
     whole = (tmp_path / "slot").read_bytes()
     assert whole[received.dataset_offset:] == data
     assert (received.file_length, received.checksum) == (len(whole), xxhash.xxh3_64_intdigest(data))
-    header = read_header(slot)
-    assert (header.preamble.slot, header.preamble.file_length, header.preamble.checksum) == (77, len(whole), received.checksum)
+    preamble = read_header(slot).preamble
+    assert (preamble.slot, preamble.file_length, preamble.checksum) == (77, len(whole), received.checksum)
     read = pydicom.dcmread(BytesIO(whole))
     assert (read.SOPInstanceUID, read.file_meta.SourceApplicationEntityTitle) == (INSTANCE, "CT1")
 

@@ -200,7 +200,7 @@ def test_what_cannot_be_read_is_null(index: Index) -> None:
 
 
 def test_indexed_text_is_bounded(index: Index) -> None:
-    index.add(make(patient={PATIENT_NAME: b"\xe9" * 65536}, of_study={STUDY_DESCRIPTION: b"x" * 65536}))
+    index.add(make(patient={PATIENT_NAME: b"\xe9" * 65535}, of_study={STUDY_DESCRIPTION: b"x" * 65535}))
     [(name, folded, description)] = ask(
         index, "SELECT patient_name, patient_name_folded, description FROM studies")
     assert (name, folded, description) == ("é" * 512, "e" * 512, "x" * 1024)
@@ -345,4 +345,4 @@ def test_memory_is_always_fresh() -> None:
 
 
 def test_packed_samples_are_what_the_wire_packs() -> None:
-    assert packed({INSTANCE_NUMBER: b"5"}) == bytes.fromhex("13002000 00000000 4c4f 0000 01000000 35")
+    assert packed({INSTANCE_NUMBER: b"5"}) == bytes.fromhex("13002000 0100 4c4f 35")

@@ -9,10 +9,8 @@ from dicomserver.session.proposal import propose
 from dicomserver.standard.uids import IMPLICIT_VR_LE, VERIFICATION
 from dicomserver.wire.command import CommandSet, encode_command
 
-REQUEST = encode_command(
-    CommandSet(
-        affected_sop_class_uid=VERIFICATION, command_field=0x30, message_id=1, command_data_set_type=0x0101
-    )
+REQUEST = CommandSet(
+    affected_sop_class_uid=VERIFICATION, command_field=0x30, message_id=1, command_data_set_type=0x0101
 )
 RESPONSE = encode_command(
     CommandSet(
@@ -50,7 +48,7 @@ def test_the_life_of_an_association(peer):
             answer = association.receive()
             assert (answer.context_id, answer.command.status, answer.dataset) == (1, 0, None)
     assert [data[0] for data in received] == [1, 4, 5]
-    assert received[1] == peer.data((1, 3, REQUEST))
+    assert received[1] == peer.data((1, 3, encode_command(REQUEST)))
 
 
 def test_a_message_in_many_pieces_with_a_dataset(peer):

@@ -58,16 +58,17 @@ class OpenLobby:
         self.statistics = Statistics()
         entrance = doors.bind(address, 0)
         self.port = entrance[0].getsockname()[1]
-        self.lobby = Lobby(entrance, self.take, settings, self.statistics, logging.getLogger("test.lobby"))
+        self.lobby = Lobby(entrance, lambda: not self.full, settings, self.statistics,
+                           logging.getLogger("test.lobby"))
         doors.listen(entrance)
-        self.lobby.start()
+        self.threads = [threading.Thread(target=self.work) for _ in range(2)]
+        for thread in self.threads:
+            thread.start()
 
-    def take(self, request: Request) -> bool:
-        if self.full:
-            return False
-        self.requests.append(request)
-        self.arrived.set()
-        return True
+    def work(self) -> None:
+        while (request := self.lobby.next_request()) is not None:
+            self.requests.append(request)
+            self.arrived.set()
 
     def connect(self, host: str = "127.0.0.1") -> socket.socket:
         peer = socket.create_connection((host, self.port), timeout=10)
@@ -80,6 +81,9 @@ class OpenLobby:
 
     def close(self) -> None:
         self.lobby.stop()
+        for thread in self.threads:
+            thread.join(10)
+            assert not thread.is_alive()
         for request in self.requests:
             request.socket.close()
 

@@ -43,7 +43,8 @@ def test_delete_passes_uids_on_and_reports():
 
 @pytest.mark.parametrize("args, says", [
     ({}, "which"), ({"study": None}, "which"), ({"study": "1.2", "patient": "X"}, "which"),
-    ({"study": "../x"}, "not a UID"), ({"study": 5}, "not a UID"), ({"series": ["1.2"]}, "not a UID"), ({"study": "1.2.9"}, "7 instances"),
+    ({"study": "../x"}, "not a UID"), ({"study": 5}, "not a UID"),
+    ({"series": ["1.2"]}, "not a UID"), ({"study": "1.2.9"}, "7 instances"),
 ])
 def test_delete_that_will_not_do(args, says):
     with pytest.raises(CommandFailed, match=says):

@@ -227,10 +227,17 @@ logging.basicConfig(stream=sys.stderr)
 arrived = threading.Event()
 entrance = doors.bind("127.0.0.1", 0)
 kept = []
-lobby = Lobby(entrance, lambda request: arrived.set() or kept.append(request) or True, LobbySettings(),
-              Statistics(), logging.getLogger("lobby"))
+
+
+def attend():
+    while (request := lobby.next_request()) is not None:
+        kept.append(request)
+        arrived.set()
+
+
+lobby = Lobby(entrance, lambda: True, LobbySettings(), Statistics(), logging.getLogger("lobby"))
 doors.listen(entrance)
-lobby.start()
+threading.Thread(target=attend).start()
 port = entrance[0].getsockname()[1]
 if sys.argv[1] == "guest":
     peer = socket.create_connection(("127.0.0.1", port))

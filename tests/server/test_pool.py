@@ -31,12 +31,27 @@ class Scripted:
 
 
 class Stage:
+    """Stands for the lobby, too."""
+
     def __init__(self, limit: int) -> None:
+        self.requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self.began: queue.SimpleQueue[Scripted] = queue.SimpleQueue()
         self.busy = False
         self.freed: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self.pool = AssociationPool(limit, self.serve, lambda: self.freed.put(None), logging.getLogger("test.pool"))
-        self.pool.start()
+        self.pool = AssociationPool(limit, self.serve, logging.getLogger("test.pool"))
+        self.pool.start(self)
+
+    def next_request(self) -> Request | None:
+        return self.requests.get()
+
+    def association_free(self) -> None:
+        self.freed.put(None)
+
+    def stop(self, grace: float) -> bool:
+        """As the server does it: the lobby first."""
+        for _ in range(threads()):
+            self.requests.put(None)
+        return self.pool.stop(grace)
 
     def serve(self, request: Request) -> Scripted:
         if request.pdu == b"fault":
@@ -47,7 +62,10 @@ class Stage:
 
     def offer(self, pdu: bytes = b"") -> tuple[bool, socket.socket]:
         ours, theirs = socket.socketpair()
-        return self.pool.offer(Request(ours, pdu, b"", ("peer", 1))), theirs
+        if not self.pool.admit():
+            return False, theirs
+        self.requests.put(Request(ours, pdu, b"", ("peer", 1)))
+        return True, theirs
 
 
 @pytest.fixture
@@ -60,7 +78,7 @@ def stage():
 
     yield build
     for one in stages:
-        assert one.pool.stop(0)
+        assert one.stop(0)
 
 
 def threads(prefix: str = "association-") -> int:
@@ -69,7 +87,7 @@ def threads(prefix: str = "association-") -> int:
 
 def test_threads_wait_before_they_are_needed_and_no_more_are_busy_than_allowed(stage):
     two = stage(2)
-    assert threads() == 2
+    assert threads() == 3       # and one for the lobby
     assert [two.offer()[0] for _ in range(3)] == [True, True, False]
     first, second = two.began.get(timeout=10), two.began.get(timeout=10)
     assert two.pool.active == 2
@@ -81,7 +99,7 @@ def test_threads_wait_before_they_are_needed_and_no_more_are_busy_than_allowed(s
 
 def test_a_large_pool_starts_its_last_threads_when_they_are_needed(stage):
     large = stage(STARTED_AHEAD + 3)
-    assert threads() == STARTED_AHEAD
+    assert threads() == STARTED_AHEAD + 1
     assert all(large.offer()[0] for _ in range(STARTED_AHEAD + 3))
     associations = [large.began.get(timeout=10) for _ in range(STARTED_AHEAD + 3)]
     for association in associations:
@@ -120,7 +138,7 @@ def test_stop_ends_idle_associations_at_once_and_busy_ones_after_their_grace(sta
     pool.busy = True
     pool.offer()
     busy = pool.began.get(timeout=10)
-    assert pool.pool.stop(0.2)
+    assert pool.stop(0.2)
     assert idle.stops == [False] and busy.stops == [False, True]
     assert threads() == 0
     assert not pool.offer()[0]
@@ -132,7 +150,7 @@ def test_a_transfer_that_ends_within_the_grace_is_not_aborted(stage):
     pool.offer()
     busy = pool.began.get(timeout=10)
     threading.Timer(0.1, busy.ended.set).start()
-    assert pool.pool.stop(20)
+    assert pool.stop(20)
     assert busy.stops == [False]
 
 
@@ -141,7 +159,7 @@ def test_hastened_the_grace_is_over(stage):
     pool.busy = True
     pool.offer()
     busy = pool.began.get(timeout=10)
-    stopper = threading.Thread(target=pool.pool.stop, args=(20,))
+    stopper = threading.Thread(target=pool.stop, args=(20,))
     stopper.start()
     pool.pool.hasten()
     stopper.join(10)

@@ -12,11 +12,12 @@ def test_a_snapshot_has_what_was_counted():
     statistics.answered("C-STORE", False, 500, 100)
     statistics.answered("C-STORE", True)
     statistics.answered("C-ECHO", False, 80, 80)
+    statistics.traffic(20, 5)
     statistics.add_source(lambda: {"instances": 1})
     snapshot = statistics.snapshot()
     assert 0 <= snapshot.pop("uptimeSeconds") < 60
     assert snapshot == {
-        "connectionsTotal": 2, "connectionsRejected": 1, "associationsTotal": 1, "bytesIn": 580, "bytesOut": 180,
+        "connectionsTotal": 2, "connectionsRejected": 1, "associationsTotal": 1, "bytesIn": 600, "bytesOut": 185,
         "services": {"C-ECHO": {"requests": 1, "failures": 0}, "C-STORE": {"requests": 2, "failures": 1}},
         "instances": 1}
 

@@ -71,6 +71,7 @@ def sequence_header(tag: int, length: int = 0xFFFFFFFF) -> bytes:
     return struct.pack("<HH2sHI", tag >> 16, tag & 0xFFFF, b"SQ", 0, length)
 
 
+IDENTITY = [b"1.2.840.10008.5.1.4.1.1.2", b"1.2.3.4"]
 ITEM = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
 ITEM_END = b"\xfe\xff\x0d\xe0\0\0\0\0"
 SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
@@ -80,9 +81,11 @@ SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
 @pytest.mark.parametrize("piece", [1, 2, 7, 1 << 20])
 def test_every_encoding_gives_the_same_values_at_any_cut(encoding, piece):
     scanner = scan(encode(sample(), encoding), encoding, piece)
-    assert [v.rstrip(b"\0") for v in scanner.values.identity] == [b"1.2.840.10008.5.1.4.1.1.2", b"1.2.3.4", b"1.2.3", b"1.2.3.1"]
+    assert [v.rstrip(b"\0") for v in scanner.values.identity] == [*IDENTITY, b"1.2.3", b"1.2.3.1"]
+    assert scanner.values.uids == ("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4", "1.2.3", "1.2.3.1")
     assert scanner.values.character_set == b"ISO_IR 100"
-    kept = {(e.sequence, e.tag, e.item): (e.vr, e.value) for level in range(4) for e in unpack(scanner.values.packed(level))}
+    kept = {(e.sequence, e.tag, e.item): (e.vr, e.value)
+            for level in range(4) for e in unpack(scanner.values.packed(level))}
     assert kept[0, 0x00100010, 0] == ("PN", "Müller^Ann".encode("latin-1"))
     assert kept[0, 0x00080020, 0] == ("DA", b"20260101")
     assert kept[0, 0x00280010, 0] == ("US", b"\x02\x01"), "numbers are kept little endian"
@@ -130,8 +133,8 @@ def test_a_file_of_pydicom(name):
         scanner = scan(whole[start:], encoding, 4099)
     except DatasetError as error:
         pytest.fail(f"{error}")
-    wanted = (dataset.get("SOPClassUID"), dataset.SOPInstanceUID, dataset.get("StudyInstanceUID"), dataset.get("SeriesInstanceUID"))
-    assert [None if v is None else v.rstrip(b"\0 ").decode() for v in scanner.values.identity] == list(wanted)
+    wanted = [dataset.get(uid) for uid in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")]
+    assert [None if v is None else v.rstrip(b"\0 ").decode() for v in scanner.values.identity] == wanted
     for level in range(4):
         for kept in unpack(scanner.values.packed(level)):
             if kept.sequence == 0:
@@ -150,7 +153,8 @@ MALFORMED = {
     "an item never closed": GOOD + sequence_header(0x7FDF1010) + ITEM + SEQUENCE_END,
     "a child longer than its item": GOOD + sequence_header(0x7FDF1010, 16) + b"\xfe\xff\x00\xe0\x08\0\0\0"
                                     + element(0x00100010, b"PN", b"ABCDEFGH"),
-    "an item longer than its sequence": GOOD + sequence_header(0x7FDF1010, 8) + b"\xfe\xff\x00\xe0\x09\0\0\0" + b"x" * 9,
+    "an item longer than its sequence": GOOD + sequence_header(0x7FDF1010, 8) + b"\xfe\xff\x00\xe0\x09\0\0\0"
+                                        + b"x" * 9,
     "a header beyond its sequence": GOOD + sequence_header(0x7FDF1010, 4) + ITEM + ITEM_END,
     "an element where an item must be": GOOD + sequence_header(0x7FDF1010) + element(0x00100010, b"PN", b"AB"),
     "an item outside a sequence": GOOD + ITEM,
@@ -162,8 +166,8 @@ MALFORMED = {
     "a fragment of undefined length": GOOD + struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF) + ITEM,
     "group 0000": element(0x00000900, b"US", b"\0\0") + GOOD,
     "group 0002": element(0x00020010, b"UI", b"1.2") + GOOD,
-    "group 0002 within an item": GOOD + sequence_header(0x7FDF1010) + ITEM + element(0x00020010, b"UI", b"1.2 ") + ITEM_END
-                                 + SEQUENCE_END,
+    "group 0002 within an item": GOOD + sequence_header(0x7FDF1010) + ITEM + element(0x00020010, b"UI", b"1.2 ")
+                                 + ITEM_END + SEQUENCE_END,
 }
 
 
@@ -175,8 +179,9 @@ def test_a_malformed_dataset_is_seen(case, piece):
 
 
 def test_what_is_only_strange_passes():
-    strange = (element(0x00081030, b"LO", b"odd") + GOOD + element(0x00280010, b"XX", b"ab") + element(0x00100020, b"LO", b"x" * 3)
-               + struct.pack("<HH2sHI", 0x7FDF, 0x20, b"QQ", 0, 5) + b"12345" + struct.pack("<HHI", 0x7FDF, 0x21, 4) + b"impl")
+    strange = (element(0x00081030, b"LO", b"odd") + GOOD + element(0x00280010, b"XX", b"ab")
+               + element(0x00100020, b"LO", b"x" * 3) + struct.pack("<HH2sHI", 0x7FDF, 0x20, b"QQ", 0, 5) + b"12345"
+               + struct.pack("<HHI", 0x7FDF, 0x21, 4) + b"impl")
     assert scan(strange).values.identity[1].rstrip(b"\0") == b"1.2.3.4"
 
 
@@ -200,8 +205,8 @@ def test_a_hundred_thousand_levels_cost_no_memory():
 
 def test_un_of_undefined_length_is_implicit_little_endian():
     inner = struct.pack("<HHI", 0x0010, 0x0010, 4) + b"A^B "
-    big = encode(sample(), "big endian") + struct.pack(">HH2sHI", 0x7FDF, 0x10, b"UN", 0, 0xFFFFFFFF) + ITEM + inner + ITEM_END + SEQUENCE_END
-    scan(big, "big endian", 3)
+    unknown = struct.pack(">HH2sHI", 0x7FDF, 0x10, b"UN", 0, 0xFFFFFFFF) + ITEM + inner + ITEM_END + SEQUENCE_END
+    assert scan(encode(sample(), "big endian") + unknown, "big endian", 3).values.uids[1] == "1.2.3.4"
 
 
 def deflate(data: bytes) -> bytes:
@@ -229,11 +234,9 @@ def test_a_kept_value_is_cut_at_the_limit_and_a_level_at_its_own():
     scanner = scan(GOOD + element(0x00324000, b"LT", b"x" * 5000), maximum_value=1024)
     (comment,) = [e for e in unpack(scanner.values.packed(1)) if e.tag == 0x00324000]
     assert comment.value == b"x" * 1024
-    many = sequence_header(0x00400275) + (ITEM + element(0x00400009, b"SH", b"S" * 16) + ITEM_END) * 20_000 + SEQUENCE_END
+    item = ITEM + element(0x00400009, b"SH", b"S" * 16) + ITEM_END
+    many = sequence_header(0x00400275) + item * 20_000 + SEQUENCE_END
     assert len(scan(GOOD + many).values.packed(2)) <= 65536
-
-
-IDENTITY = [b"1.2.840.10008.5.1.4.1.1.2", b"1.2.3.4"]
 
 
 def without(tag: int) -> bytes:

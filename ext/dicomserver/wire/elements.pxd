@@ -55,9 +55,11 @@ cdef inline bint has_short_length(const char *vr) noexcept nogil:
 cdef inline int number_size(const char *vr) noexcept nogil:
     if vr_is(vr, b'U', b'S') or vr_is(vr, b'S', b'S') or vr_is(vr, b'A', b'T') or vr_is(vr, b'O', b'W'):
         return 2
-    if vr_is(vr, b'U', b'L') or vr_is(vr, b'S', b'L') or vr_is(vr, b'F', b'L') or vr_is(vr, b'O', b'F') or vr_is(vr, b'O', b'L'):
+    if (vr_is(vr, b'U', b'L') or vr_is(vr, b'S', b'L') or vr_is(vr, b'F', b'L') or vr_is(vr, b'O', b'F')
+            or vr_is(vr, b'O', b'L')):
         return 4
-    if vr_is(vr, b'F', b'D') or vr_is(vr, b'O', b'D') or vr_is(vr, b'S', b'V') or vr_is(vr, b'U', b'V') or vr_is(vr, b'O', b'V'):
+    if (vr_is(vr, b'F', b'D') or vr_is(vr, b'O', b'D') or vr_is(vr, b'S', b'V') or vr_is(vr, b'U', b'V')
+            or vr_is(vr, b'O', b'V')):
         return 8
     return 0
 

@@ -26,6 +26,8 @@ cdef struct Blob:
     unsigned char *data         # owned, used again for the next dataset
     size_t length
     size_t capacity
+    uint32_t sequence           # where the last record stands
+    uint16_t item
 
 
 cdef class KeptValues:

@@ -13,7 +13,7 @@ from dicomserver.wire.errors import DatasetError
 
 cdef enum:
     MOST_KEPT = 65536           # bytes a level
-    RECORD_HEAD = 16
+    RECORD_HEAD = 8
 
 # The first four identify the instance.
 cdef uint32_t[NOTES] NOTED = [0x00080016, 0x00080018, 0x0020000D, 0x0020000E, 0x00080005, 0x00280002, 0x00280004,
@@ -41,7 +41,7 @@ cdef inline int note_index(uint32_t tag) noexcept nogil:
 
 cdef inline size_t uid_length(const Note *note) noexcept nogil:
     """The value's length less its padding."""
-    cdef size_t n = min(note.length, NOTE_BYTES)
+    cdef size_t n = min(note.length, <size_t>NOTE_BYTES)
     while n and (note.value[n - 1] == 0 or note.value[n - 1] == b' '):
         n -= 1
     return n
@@ -51,13 +51,35 @@ cdef inline bint same_uid(const Note *note, const unsigned char *uid, size_t n) 
     return uid_length(note) == n and memcmp(note.value, uid, n) == 0
 
 
+cdef inline bint make_room(Blob *blob, size_t more) noexcept nogil:
+    """Whether the blob may and can take so many more bytes."""
+    cdef unsigned char *data
+    if blob.length + more > MOST_KEPT:
+        return False
+    if blob.length + more > blob.capacity:
+        data = <unsigned char *>realloc(blob.data, blob.length + more + 1024)
+        if data == NULL:
+            return False
+        blob.data = data
+        blob.capacity = blob.length + more + 1024
+    return True
+
+
+cdef inline void put_record(Blob *blob, uint32_t tag, const char *vr, uint16_t length) noexcept nogil:
+    cdef unsigned char *data = blob.data + blob.length
+    memcpy(data, &tag, 4)
+    memcpy(data + 4, &length, 2)
+    memcpy(data + 6, vr, 2)
+    blob.length += RECORD_HEAD
+
+
 cdef class KeptValues:
     """Filled by a DatasetScanner, read when the dataset is complete; good until the scanner's next dataset."""
 
     def __cinit__(self, Wanted wanted not None, bint big_endian, size_t maximum_value):
         self.wanted = wanted
         self.big_endian = big_endian
-        self.maximum_value = maximum_value
+        self.maximum_value = min(maximum_value, <size_t>0xFFFF)
         self.blobs = <Blob *>calloc(wanted.levels, sizeof(Blob))
         if self.blobs == NULL:
             raise MemoryError
@@ -76,6 +98,12 @@ cdef class KeptValues:
         """SOP Class, SOP Instance, Study Instance and Series Instance UID as they stand in the dataset, padding and
         all, at most 66 bytes of each; None where one is absent."""
         return self.note(0), self.note(1), self.note(2), self.note(3)
+
+    @property
+    def uids(self) -> tuple[str, str, str, str]:
+        """The same four without padding; to be asked for when the identity was found good."""
+        cdef int i
+        return tuple([self.notes[i].value[:uid_length(&self.notes[i])].decode("ascii") for i in range(4)])
 
     @property
     def character_set(self) -> bytes:
@@ -107,7 +135,7 @@ cdef class KeptValues:
         cdef Note *note = &self.notes[i]
         if not note.seen:
             return None
-        return PyBytes_FromStringAndSize(<char *>note.value, min(note.length, NOTE_BYTES))
+        return PyBytes_FromStringAndSize(<char *>note.value, min(note.length, <size_t>NOTE_BYTES))
 
     cdef int number(self, int i):
         """The i-th of the noted values as US; 0 where it is none."""
@@ -123,7 +151,7 @@ cdef class KeptValues:
         for i in range(4):
             if self.notes[i].seen > 1:
                 return IDENTITY_REPEATED
-            if self.notes[i].length > NOTE_BYTES or not is_uid(self.notes[i].value, uid_length(&self.notes[i])):
+            if self.notes[i].length > <size_t>NOTE_BYTES or not is_uid(self.notes[i].value, uid_length(&self.notes[i])):
                 return IDENTITY_NO_CLASS + i
         if not same_uid(&self.notes[0], sop_class, class_length):
             return IDENTITY_CLASS_DIFFERS
@@ -138,6 +166,7 @@ cdef class KeptValues:
         cdef int level
         for level in range(self.wanted.levels):
             self.blobs[level].length = 0
+            self.blobs[level].sequence = self.blobs[level].item = 0
         memset(self.notes, 0, sizeof(self.notes))
         self.native_pixels = False
         self.pixel_length = self.value_length = self.value_taken = self.keep_left = 0
@@ -160,33 +189,26 @@ cdef class KeptValues:
             self.pixel_length = length
         if wanted != NULL and not wanted.sequence:
             if vr == NULL or vr_is(vr, b'U', b'N'):
-                vr = wanted.vr
+                vr = &wanted.vr[0]
             self.open_record(wanted, tag, sequence, item, vr, length)
         if length == 0:
             self.end()
 
     cdef void open_record(self, const WantedElement *wanted, uint32_t tag, uint32_t sequence, uint16_t item,
                           const char *vr, uint32_t length) noexcept nogil:
-        """Begins a record of the blob: tag(4) sequence(4) VR(2) item(2) length(4) value, little endian."""
+        """Begins a record of the blob (dicomserver.wire.packed), where need be behind one that says where it stands."""
         cdef Blob *blob = &self.blobs[wanted.level]
-        cdef uint32_t kept = min(length, <uint32_t>self.maximum_value)
-        cdef size_t room = blob.length + RECORD_HEAD + kept
-        cdef unsigned char *data
-        if room > MOST_KEPT:
+        cdef uint16_t kept = <uint16_t>min(length, <uint32_t>self.maximum_value)
+        if not make_room(blob, 2 * RECORD_HEAD + sizeof(item) + kept):
             return
-        if room > blob.capacity:
-            data = <unsigned char *>realloc(blob.data, room + 1024)
-            if data == NULL:
-                return
-            blob.data = data
-            blob.capacity = room + 1024
-        data = blob.data + blob.length
-        memcpy(data, &tag, 4)
-        memcpy(data + 4, &sequence, 4)
-        memcpy(data + 8, vr, 2)
-        memcpy(data + 10, &item, 2)
-        memcpy(data + 12, &kept, 4)
-        blob.length += RECORD_HEAD
+        if blob.sequence != sequence or blob.item != item:
+            put_record(blob, sequence, b"SQ", sizeof(item) if sequence else 0)
+            if sequence:
+                memcpy(blob.data + blob.length, &item, sizeof(item))
+                blob.length += sizeof(item)
+            blob.sequence = sequence
+            blob.item = item
+        put_record(blob, tag, vr, kept)
         self.keep = blob
         self.keep_left = kept
         self.keep_from = blob.length
@@ -199,8 +221,8 @@ cdef class KeptValues:
             memcpy(self.keep.data + self.keep.length, p, kept)
             self.keep.length += kept
             self.keep_left -= kept
-        if self.noting != NULL and self.value_taken < NOTE_BYTES:
-            memcpy(&self.noting.value[self.value_taken], p, min(n, NOTE_BYTES - self.value_taken))
+        if self.noting != NULL and self.value_taken < <uint64_t>NOTE_BYTES:
+            memcpy(&self.noting.value[self.value_taken], p, min(n, <size_t>(NOTE_BYTES - self.value_taken)))
         self.value_taken += n
         if self.value_taken == self.value_length:
             self.end()

@@ -186,7 +186,7 @@ cdef class DatasetScanner:
             tag = big(self.head, 2) << 16 | big(&self.head[2], 2)
         else:
             tag = little(self.head, 2) << 16 | little(&self.head[2], 2)
-        if need > frame.limit - self.position:
+        if <uint64_t>need > frame.limit - self.position:
             return self.bad(b"element header beyond what encloses it", tag)
         if frame.implicit or not is_vr(vr) or tag >> 16 == 0xFFFE:
             length = big(&self.head[4], 4) if swapped else little(&self.head[4], 4)

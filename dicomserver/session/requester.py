@@ -1,0 +1,173 @@
+"""The requesting side of an association: connect, propose, send messages and receive their answers, release."""
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from types import TracebackType
+
+from dicomserver.session.association import (
+    RECEIVE_BUFFER,
+    Association,
+    AssociationEnded,
+    Deadlines,
+    Ending,
+    MessageLimits,
+)
+from dicomserver.session.machine import StateMachine
+from dicomserver.session.negotiation import AcceptedContext, NegotiationError, peer_maximum_length
+from dicomserver.session.proposal import accepted
+from dicomserver.session.states import EVENT_OF_PDU_TYPE, Event, State
+from dicomserver.session.transport import SocketInlet
+from dicomserver.wire import stream
+from dicomserver.wire.command import CommandSet
+from dicomserver.wire.errors import PduError
+from dicomserver.wire.pdu import decode_pdu, encode_pdu
+from dicomserver.wire.pdus import AssociateRQ
+from dicomserver.wire.stream import StreamEnded
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One DIMSE message: its command, and its dataset as it came, None if it has none."""
+
+    context_id: int
+    command: CommandSet
+    dataset: bytes | None
+
+
+class AssociationRequester:
+    """One association that we have asked for; owned by one thread, but for `stop`.
+
+    connection: a connected socket, owned from now on. When the constructor returns the association stands.
+    All methods but `abort` and `close` raise AssociationEnded, after which only `close` is left to do.
+    As a context manager: released at the end, aborted if the block raised, closed in any case.
+
+    contexts: those in force, by id. round_trip: seconds from our A-ASSOCIATE-RQ to its answer.
+    """
+
+    def __init__(self, connection: socket.socket, request: AssociateRQ, *, deadlines: Deadlines = Deadlines(),
+                 limits: MessageLimits = MessageLimits()) -> None:
+        self.inlet = SocketInlet(RECEIVE_BUFFER, connection, deadlines.idle, deadlines.progress, deadlines.write,
+                                 deadlines.minimum_rate)
+        self.is_same_machine = connection.getpeername()[0] == connection.getsockname()[0]
+        self.association = Association(self.inlet, StateMachine(requestor=True),
+                                       request.user_information.maximum_length or 0, limits.command, limits.control_pdu)
+        self.contexts: dict[int, AcceptedContext] = {}
+        self._connection = connection
+        self._limits = limits
+        try:
+            self._negotiate(request)
+        except BaseException:
+            self.close()
+            raise
+
+    def context_for(self, abstract_syntax: str, transfer_syntax: str | None = None) -> AcceptedContext | None:
+        """The first context in force in which we may be the SCU of `abstract_syntax`, in any or one transfer syntax."""
+        return next((context for context in self.contexts.values()
+                     if context.abstract_syntax == abstract_syntax and context.as_scu
+                     and transfer_syntax in (None, context.transfer_syntax)), None)
+
+    def send(self, context_id: int, command: CommandSet, dataset: bytes | None = None) -> None:
+        """Sends one message."""
+        self.association.send(context_id, command, dataset)
+
+    def receive(self) -> Message:
+        """The peer's next message; its dataset may be as long as the limits' identifier."""
+        association = self.association
+        context, command = association.next_command()
+        dataset = None
+        if command.has_dataset:
+            try:
+                dataset = association.stream.read_dataset(self._limits.identifier)
+            except StreamEnded as ended:
+                raise association.interrupted(ended.event) from None
+            except PduError as error:
+                raise association.violated(error) from None
+            if dataset is None:
+                raise association.violated(PduError("longer than we take", "dataset"))
+        return Message(context.context_id, command, dataset)
+
+    def release(self) -> None:
+        """Ends the association in good order; what still comes from the peer is dropped."""
+        ended = self.association.release()
+        self.close()
+        if ended.ending is not Ending.RELEASED:
+            raise ended
+
+    def abort(self) -> None:
+        """Ends the association at once (A-ABORT), if it has not ended yet; never raises."""
+        if self.association.machine.state not in (State.STA1, State.STA13):
+            self.association.abort("given up")
+        self.close()
+
+    def stop(self) -> None:
+        """From another thread: whatever the association waits for, it ends now."""
+        self.inlet.abandon()
+
+    def close(self) -> None:
+        """Closes the connection; safe twice. A peer that has yet to read our last PDU gets a moment for it."""
+        if self._connection.fileno() < 0:
+            return
+        try:
+            self._connection.shutdown(socket.SHUT_WR)   # it shall not wait for more from us
+        except OSError:
+            pass    # the peer has gone already
+        self.association.close()
+
+    def __enter__(self) -> AssociationRequester:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 where: TracebackType | None) -> None:
+        if kind is not None:
+            self.abort()
+        elif self._connection.fileno() >= 0:
+            self.release()
+
+    def _negotiate(self, request: AssociateRQ) -> None:
+        association = self.association
+        association.machine.on(Event.EVT1)
+        association.machine.on(Event.EVT2)
+        begun = time.monotonic()
+        association.transmit(encode_pdu(request))
+        answer = self._answer()
+        self.round_trip = time.monotonic() - begun
+        try:
+            most = peer_maximum_length(answer.user_information)
+        except NegotiationError as error:
+            raise association.abort(str(error), Ending.VIOLATED, error) from None
+        self.contexts = accepted(request, answer)
+        association.establish(self.contexts, most)
+
+    def _answer(self):
+        """The A-ASSOCIATE-AC."""
+        association = self.association
+        try:
+            event, pdu = association.stream.next()
+            kind = EVENT_OF_PDU_TYPE[pdu[0]] if event == stream.PDU else None
+            if kind not in (Event.EVT3, Event.EVT4):
+                raise association.interrupted(event, pdu)
+            answer = decode_pdu(pdu)
+        except PduError as error:
+            ended = association.violated(error)
+            if error.problem == "presentation context id":
+                ended.ending = Ending.OUT_OF_TURN   # a P-DATA-TF: no context is in force yet
+            raise ended from None
+        association.machine.on(kind)
+        if kind is Event.EVT4:
+            raise AssociationEnded(f"rejected (result {answer.result}, source {answer.source}, reason {answer.reason})",
+                                   Ending.REJECTED, answer)
+        return answer
+
+
+def connect(host: str, port: int, timeout: float) -> socket.socket:
+    """A connection for an association. Raises TimeoutError, socket.gaierror, OSError."""
+    connection = socket.create_connection((host, port), timeout)
+    try:
+        connection.settimeout(None)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,104 @@
+import logging
+import socket
+
+import pytest
+from pynetdicom import AE
+
+from dicomserver.server import doors
+from dicomserver.server.lobby import Lobby
+from dicomserver.server.pool import AssociationPool
+from dicomserver.server.reception import Reception
+from dicomserver.server.settings import AssociationSettings, LobbySettings, ServerSettings
+from dicomserver.server.statistics import Statistics
+from dicomserver.standard.uids import VERIFICATION
+
+LOG = logging.getLogger("test.reception")
+
+
+class Desk:
+    def __init__(self, store, settings: ServerSettings) -> None:
+        self.statistics = Statistics()
+        self.reception = Reception(settings, store.archive, store.index, store.mover.add, self.statistics, LOG)
+        self.pool = AssociationPool(4, self.reception.serve, LOG)
+        entrance = doors.bind("127.0.0.1", 0)
+        self.port = entrance[0].getsockname()[1]
+        self.lobby = Lobby(entrance, self.pool.admit, LobbySettings(), self.statistics, LOG)
+        doors.listen(entrance)
+        self.pool.start(self.lobby)
+
+    def associate(self, calling: str = "MODALITY", called: str = "PACS"):
+        peer = AE(ae_title=calling)
+        peer.add_requested_context(VERIFICATION)
+        return peer.associate("127.0.0.1", self.port, ae_title=called)
+
+    def close(self) -> None:
+        self.lobby.stop()
+        assert self.pool.stop(0)
+
+
+@pytest.fixture
+def desk(store):
+    opened = []
+
+    def open_one(**settings) -> Desk:
+        opened.append(Desk(store, ServerSettings(ae_title="PACS", **settings)))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+def test_an_echo_is_answered_and_counted(desk, tools):
+    here = desk()
+    association = here.associate()
+    assert association.is_established
+    assert association.send_c_echo().Status == 0
+    association.release()
+    tools.wait_until(lambda: here.pool.active == 0)
+    figures = here.statistics.snapshot()
+    assert figures["services"] == {"C-ECHO": {"requests": 1, "failures": 0}}
+    # The request alone has 74 bytes and its items; an echo and a release come on top.
+    assert figures["bytesIn"] > 74 + 68 + 10 and figures["bytesOut"] > 74 + 10
+
+
+def test_bytes_of_an_association_that_broke_are_counted_too(desk, tools):
+    here = desk()
+    with socket.create_connection(("127.0.0.1", here.port)) as peer:
+        peer.sendall(tools.associate_rq(200))
+        tools.read_to_end(peer)
+    tools.wait_until(lambda: here.pool.active == 0)
+    assert here.statistics.snapshot()["bytesIn"] == 206
+
+
+@pytest.mark.parametrize("settings, calling, called, established", [
+    ({}, "ANYBODY", "ANYTHING", True),
+    ({"allowed_calling_ae_titles": frozenset({"MODALITY"})}, "MODALITY", "PACS", True),
+    ({"allowed_calling_ae_titles": frozenset({"MODALITY"})}, "STRANGER", "PACS", False),
+    ({"blocked_calling_ae_titles": frozenset({"OLD"})}, "OLD", "PACS", False),
+    ({"blocked_calling_ae_titles": frozenset({"OLD"})}, "NEW", "PACS", True),
+    ({"check_called_ae_title": True}, "MODALITY", "OTHER", False),
+    ({"check_called_ae_title": True}, "MODALITY", "PACS", True),
+])
+def test_who_may_call(desk, settings, calling, called, established):
+    association = desk(association=AssociationSettings(**settings)).associate(calling, called)
+    assert association.is_established is established
+    if established:
+        association.release()
+
+
+def test_what_we_announce(desk):
+    association = desk(association=AssociationSettings(max_pdu_size=32768)).associate()
+    assert association.acceptor.maximum_length == 32768
+    association.release()
+
+
+def test_a_changed_configuration_holds_for_who_comes_next(desk):
+    here = desk()
+    before = here.associate("OLD")
+    assert before.is_established
+    blocked = AssociationSettings(blocked_calling_ae_titles=frozenset({"OLD"}))
+    here.reception.configure(ServerSettings(ae_title="PACS", association=blocked))
+    assert before.send_c_echo().Status == 0
+    before.release()
+    assert not here.associate("OLD").is_established
