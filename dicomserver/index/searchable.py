@@ -125,8 +125,11 @@ def _top_level(packed: bytes) -> dict[int, bytes]:
 
 
 def _identity(value: bytes | None, character_set: bytes) -> str | None:
-    """Text that tells patients apart, or None if it is too long: cut short, two patients could become one."""
-    if not value or len(decode(value, character_set).encode("utf_8", "replace")) > TEXT_LIMIT:
+    """Text that tells patients apart, or None if it is too long: cut short, two patients could become one.
+
+    The scanner keeps no more than TEXT_LIMIT bytes of a value, so one of that length may have been cut already.
+    """
+    if not value or len(value) >= TEXT_LIMIT or len(decode(value, character_set).encode("utf_8", "replace")) > TEXT_LIMIT:
         return None
     return searchable(value, character_set)
 

@@ -11,6 +11,7 @@ from dicomserver.wire.command import decode_command, encode_command
 from dicomserver.wire.errors import WireError
 from dicomserver.wire.part10 import decode_file_meta, encode_file_meta
 from dicomserver.wire.pdu import decode_pdu, encode_pdu
+from tests.fuzz import transfer
 from tests.wire.samples import COMMANDS, METAS, PDUS
 
 
@@ -58,4 +59,6 @@ TARGETS: dict[str, Target] = {
     "association": Target(association, tuple(encode_pdu(pdu) for name, pdu in PDUS.items() if "128" not in name)),
     "command": Target(command, tuple(encode_command(elements) for elements in COMMANDS.values())),
     "meta": Target(meta, tuple(METAS.values())),
+    "pdata": Target(transfer.pdata, transfer.STREAMS),
+    "scanner": Target(transfer.scanner, transfer.DATASETS),
 }

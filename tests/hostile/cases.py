@@ -104,9 +104,9 @@ def early(reason: int) -> list[tuple]:
     return [("aborted", 2, reason), ABORTED_EARLY]
 
 
-def run_store(server, case: Stored) -> None:
+def run_store(server, case: Stored, identity: Identity | None = None) -> None:
     """Sends the case's dataset; what is acknowledged must be there byte for byte, what is not must be nowhere."""
-    identity = new_identity()
+    identity = identity or new_identity()
     data = case.build(identity)
     with Peer(server.port) as peer:
         peer.associate(storage_rq(case.transfer_syntax))

@@ -77,10 +77,14 @@ class Server:
 
     def stop(self) -> None:
         """As a user does."""
-        wait_until(lambda: not self._unfiled(), "not everything acknowledged was filed")
+        self.wait_until_filed()
         control_client.stop(self.port, 30, Path(self.configuration["controlSocketDirectory"]))
         assert self.process.wait(30) == 0
         self._log.close()
+
+    def wait_until_filed(self) -> None:
+        """All that was acknowledged is in its folder."""
+        wait_until(lambda: not self._unfiled(), "not everything acknowledged was filed")
 
     # -- what a case tells
 

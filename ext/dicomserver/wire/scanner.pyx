@@ -119,6 +119,7 @@ cdef class DatasetScanner:
 
     cdef int inflate(self, const unsigned char *p, size_t n) noexcept nogil:
         cdef int r = 0
+        cdef uint64_t room
         with gil:
             try:
                 left = p[:n]
@@ -126,10 +127,12 @@ cdef class DatasetScanner:
                 while r == 0 and not self.inflater.eof and (left or piece):
                     piece = self.inflater.decompress(left, 65536)
                     left = self.inflater.unconsumed_tail
-                    if self.position + <size_t>len(piece) > self.maximum_inflated:
+                    room = self.maximum_inflated - self.position - self.head_have
+                    # To the last byte of the limit, so that it does not matter how the dataset was cut.
+                    r = self.walk(piece, min(<uint64_t>len(piece), room))
+                    if r == 0 and <uint64_t>len(piece) > room:
                         self.inflation_capped = True
                         return 0
-                    r = self.walk(piece, len(piece))
             except zlib.error:
                 return self.bad(b"deflated data", 0)
         return r
