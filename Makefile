@@ -47,8 +47,7 @@ fuzz: build  ## fuzz the decoders for ten minutes: make fuzz ARGS="--seconds 60"
 	$(locked) $(TESTABLE)
 	@$(BIN)/python -m tests.fuzz.run $(or $(ARGS),--seconds 600)
 
-bench: build  ## measure against Orthanc and DCMTK
-	$(locked) $(TESTABLE)
+bench: build  ## measure against Orthanc and DCMTK: make bench ARGS="--quick"
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 crash: build  ## the tests of power cuts and kills alone

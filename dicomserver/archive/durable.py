@@ -62,8 +62,9 @@ def replace_file(folder: Folder, name: str, data: bytes) -> None:
     When it returns, every earlier change of a name in that folder is durable too.
     """
     temporary = name + ".new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(temporary, flags, FILE_MODE, dir_fd=folder.fd)
+    # A power cut in an earlier rename may have left both names to one file: it must not be written to again.
+    unlink_if_there(temporary, folder)
+    fd = os.open(temporary, NEW_FILE, FILE_MODE, dir_fd=folder.fd)
     try:
         view = memoryview(data)
         while view:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveError, InstanceDamaged, QuarantineFailed
 from dicomserver.archive.filing import Waiting
-from dicomserver.archive.intake import Slot
 from dicomserver.archive.layout import slot_name
 from dicomserver.archive.preamble import LENGTH
 from dicomserver.archive.reading import same_bytes
@@ -119,7 +118,7 @@ class _Recovery:
         """It was being compared, or set aside, when the process ended: its sender has no success for this
         slot."""
         if self._same(found, stored):
-            self._archive.discard(Slot(found.slot, self._open(found.name)))
+            self._archive.discard(found.slot)
             self._report.dropped += 1
         else:
             self._set_aside(found, "the SOP Instance UID is stored with other content")

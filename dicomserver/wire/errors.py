@@ -13,8 +13,9 @@ REASON_INVALID_PARAMETER = 6
 class WireError(ValueError):
     """Bytes that cannot be read, or values that cannot be written.
 
-    `problem` says what is wrong, `field` is the standard's name of what was being read, `offset` the byte at which it stands, counted from
-    the begin of the buffer; `abort_reason` is what an A-ABORT about it says. The text holds no values.
+    `problem` says what is wrong, `field` is the standard's name of what was being read, `offset` the byte at which
+    it stands, counted from the begin of the buffer; `abort_reason` is what an A-ABORT about it says. The text holds
+    no values.
     """
 
     def __init__(self, problem: str, field: str = "", offset: int = 0,

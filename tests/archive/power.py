@@ -30,6 +30,7 @@ class Survives(Enum):
     SYNCED = "none"
     REMOVALS = "removals, but no new name"
     ADDITIONS = "new names, but no removal"
+    UNEVEN = "all in tombstones/, none elsewhere"
 
 
 class Disk:
@@ -65,8 +66,11 @@ class Disk:
 
     def _build(self, inode: int, source: Path | None, target: Path, survives: Survives, done: dict[int, Path]) -> None:
         target.mkdir(0o700)
+        rule = survives
+        if survives is Survives.UNEVEN:
+            rule = Survives.KEPT if target.name == "tombstones" else Survives.SYNCED
         now = _entries(source) if source else {}
-        for name, inode in _surviving(now, self._names.get(inode, {}), survives, self._replaced).items():
+        for name, inode in _surviving(now, self._names.get(inode, {}), rule, self._replaced).items():
             live = source / name if source and now.get(name) == inode else None
             path = target / name
             if inode in done:

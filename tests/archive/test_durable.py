@@ -16,8 +16,8 @@ def test_replacing_a_file_syncs_it_before_it_has_its_name(tmp_path: Path, monkey
     with Folder(str(tmp_path)) as folder:
         disk.calls.clear()
         replace_file(folder, "x", b"new")
-        assert disk.calls == [("open", "x.new"), ("write", "x.new"), ("fsync", "x.new"), ("rename", "x"),
-                              ("fsync", ".")]
+        assert disk.calls == [("unlink", "x.new"), ("open", "x.new"), ("write", "x.new"), ("fsync", "x.new"),
+                              ("rename", "x"), ("fsync", ".")]
         assert read_file(folder, "x", 100) == b"new"
         assert read_file(folder, "x", 2) == b"ne"
     assert names(tmp_path) == ["x"]
@@ -65,3 +65,16 @@ def test_unlinking_what_is_gone_is_no_error(tmp_path: Path) -> None:
     with Folder(str(tmp_path)) as folder:
         assert unlink_if_there("x", folder)
         assert not unlink_if_there("x", folder)
+
+
+def test_the_file_in_place_is_never_written_to_though_a_power_cut_left_it_a_second_name(tmp_path: Path) -> None:
+    """POSIX lets a rename leave both names; a rename between two names of one file then does nothing."""
+    (tmp_path / "starts").write_bytes(b"1\n")
+    os.link(tmp_path / "starts", tmp_path / "starts.new")
+    in_place = os.open(tmp_path / "starts", os.O_RDONLY)
+    with Folder(str(tmp_path)) as folder:
+        replace_file(folder, "starts", b"2\n")
+        assert read_file(folder, "starts", 64) == b"2\n"
+    assert os.read(in_place, 64) == b"1\n"
+    os.close(in_place)
+    assert os.listdir(tmp_path) == ["starts"]

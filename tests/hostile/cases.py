@@ -118,7 +118,7 @@ def run_store(server, case: Stored) -> None:
     if status == 0:
         server.keep(identity)
         server.lines.expect("released")
-        assert server.stored_bytes(identity).endswith(data)
+        assert server.holds(identity, data)
     else:
         server.lines.expect(f"{status:04X}H", "released", case.logged, number=2)
 

@@ -120,8 +120,10 @@ def store_command(sop_instance_uid: str, message_id: int = 1, sop_class_uid: str
         command_data_set_type=DATA_SET_FOLLOWS, affected_sop_instance_uid=sop_instance_uid))
 
 
-def store(sop_instance_uid: str, dataset: bytes, message_id: int = 1, sop_class_uid: str = SECONDARY_CAPTURE) -> bytes:
-    return encode_message(STORE, store_command(sop_instance_uid, message_id, sop_class_uid), dataset, 16384)
+def store(sop_instance_uid: str, dataset: bytes, message_id: int = 1, sop_class_uid: str = SECONDARY_CAPTURE,
+          longest: int = 4096) -> bytes:
+    """longest: of its PDUs."""
+    return encode_message(STORE, store_command(sop_instance_uid, message_id, sop_class_uid), dataset, longest)
 
 
 # -- the peer --------------------------------------------------------------------------------------------------

@@ -16,10 +16,11 @@ from pathlib import Path
 import apsw
 
 from dicomserver.server import control_client
-from tests.hostile.objects import PATIENT_ID, ROOT, TELLTALES, Identity, dataset, new_identity
-from tests.hostile.peer import Peer, echo, item, store, storage_rq
+from dicomserver.wire.part10 import decode_file_meta
+from tests.hostile.objects import PATIENT_ID, ROOT, TELLTALES, Identity, dataset, explicit, new_identity
+from tests.hostile.peer import COMMAND, LAST, STORE, Peer, echo, item, p_data, pdv, storage_rq, store, store_command
 
-COMMAND = Path(sys.executable).parent / "dicom-server"
+PROGRAM = Path(sys.executable).parent / "dicom-server"
 BYSTANDER = b"BYSTANDER"
 BYSTANDER_HOST = "127.0.0.99"
 MEMORY_TOLERANCE = 6 << 20      # bytes of anonymous memory above the warmed-up server's
@@ -45,7 +46,7 @@ class Server:
                               "reserveMegabytes": 1, "controlSocketDirectory": str(folder / "control")} | configuration
         (folder / "config.json").write_text(json.dumps(self.configuration))
         self._log = open(folder / "log", "w+b")
-        self.process = subprocess.Popen([COMMAND, "start", "--config", folder / "config.json"], cwd=folder,
+        self.process = subprocess.Popen([PROGRAM, "start", "--config", folder / "config.json"], cwd=folder,
                                         stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
         self.kept: dict[Identity, object] = {}      # -> whose it is
         self.quarantined = 0
@@ -67,10 +68,12 @@ class Server:
                     peer.associate(storage_rq(calling=BYSTANDER, fill=fill))
                     peer.send(store(self._bystander.instance, dataset(self._bystander)))
                     assert peer.status() == 0
+                    peer.send(_begun(self._bystander))
         self.others_are_served()
         self.begin_case()
         wait_until(self._settled, "it does not come to rest")
-        self._sockets, self._threads, self._anonymous = self.sockets(), self.threads(), self.anonymous_memory()
+        samples = [time.sleep(0.01) or self.sockets() for _ in range(20)]   # the last control connection ends
+        self._sockets, self._threads, self._anonymous = min(samples), self.threads(), self.anonymous_memory()
 
     def stop(self) -> None:
         """As a user does."""
@@ -154,11 +157,14 @@ class Server:
         finally:
             connection.close()
 
-    def stored_bytes(self, identity: Identity) -> bytes:
-        """The file of an acknowledged instance."""
-        path = self.data / identity.path
-        wait_until(path.exists, "it is not filed")
-        return path.read_bytes()
+    def holds(self, identity: Identity, data: bytes) -> bool:
+        """Whether the instance is in its file, or in a slot on its way there, with exactly this dataset."""
+        for path in (self.data / identity.path, *_walk(self.data / "intake")):
+            with contextlib.suppress(FileNotFoundError):    # not there yet, or not any more
+                content = path.read_bytes()
+                if content and content[decode_file_meta(content).dataset_offset:] == data:
+                    return True
+        return False
 
     # -- what must be true
 
@@ -208,6 +214,13 @@ class Server:
         assert re.search(rb"[^\n -~]", text) is None, "a log line has control or foreign characters"
         levels = Counter(line.split(" ", 2)[1] for line in self.log_lines())
         assert "Traceback" not in text.decode() and not levels["CRITICAL"]
+
+
+def _begun(identity: Identity) -> bytes:
+    """4 MB of a C-STORE that goes on."""
+    return (p_data(pdv(STORE, COMMAND | LAST, store_command(identity.instance)))
+            + p_data(pdv(STORE, 0, explicit(0x7FE00010, b"OW", b"", 1 << 24)))
+            + p_data(pdv(STORE, 0, b"\0" * 4000)) * 1000)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -111,6 +111,7 @@ def test_hundreds_of_requests_at_once(server):
         for peer, outcome in zip(crowd, outcomes):
             if outcome == ACCEPTED:
                 peer.release()
+                peer.socket.close()
         server.others_are_served()
     server.lines.expect("busy", "released", number=200)
 

@@ -64,13 +64,18 @@ PLACES = {
 }
 
 
+WORDS = {"A-ABORT": ABORT, "A-ABORT of a provider": b"\7\0\0\0\0\4\0\0\2\6", "A-RELEASE-RQ": RELEASE_RQ,
+         "A-ASSOCIATE-RQ": storage_rq(), "A-RELEASE-RP": RELEASE_RP, "unknown PDU": b"\x42\0\0\0\0\0",
+         "A-RELEASE-RQ of 4 GB": b"\5\0\xff\xff\xff\xff"}
+ANSWERS = {"A-RELEASE-RQ": b"\6", "A-ASSOCIATE-RQ": b"\7", "A-RELEASE-RP": b"\7", "unknown PDU": b"\7",
+           "A-RELEASE-RQ of 4 GB": b"\7"}
+
+
 @covers(INTERRUPTED)
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("end", ["A-ABORT", "A-ABORT of a provider", "A-RELEASE-RQ", "FIN", "RST", "A-ASSOCIATE-RQ",
-                                 "A-RELEASE-RP", "unknown PDU"])
+@pytest.mark.parametrize("end", [*WORDS, *ENDS])
 def test_interrupted(server, end, place):
-    words = {"A-ABORT": ABORT, "A-ABORT of a provider": b"\7\0\0\0\0\4\0\0\2\6", "A-RELEASE-RQ": RELEASE_RQ,
-             "A-ASSOCIATE-RQ": storage_rq(), "A-RELEASE-RP": RELEASE_RP, "unknown PDU": b"\x42\0\0\0\0\0"}.get(end)
+    words = WORDS.get(end)
     with Peer(server.port) as peer:
         peer.associate()
         peer.send(PLACES[place])
@@ -81,8 +86,21 @@ def test_interrupted(server, end, place):
             peer.send(words)
         if end != "RST":
             answer = peer.receive()
-            assert answer[:1] == {"A-RELEASE-RQ": b"\6", "A-ASSOCIATE-RQ": b"\7", "A-RELEASE-RP": b"\7",
-                                  "unknown PDU": b"\7"}.get(end, b"")
+            assert answer[:1] == ANSWERS.get(end, b"")
+
+
+@covers(INTERRUPTED)
+@pytest.mark.parametrize("cut", range(1, 10))
+@pytest.mark.parametrize("end", ENDS)
+def test_interrupted_by_a_pdu_that_is_cut_itself(server, end, cut):
+    with Peer(server.port) as peer:
+        peer.associate()
+        peer.send(PLACES["after one fragment"], RELEASE_RQ[:cut])
+        server.others_are_served()
+        ENDS[end](peer)
+        if end == "FIN":
+            assert peer.receive() == b""
+    server.lines.expect("connection")
 
 
 @covers(INTERRUPTED)

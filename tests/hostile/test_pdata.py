@@ -162,7 +162,7 @@ def test_odd_but_right(server, shape, by_one):
         assert peer.status() == 0
         server.keep(identity)
         peer.release()
-    assert server.stored_bytes(identity).endswith(data)
+    assert server.holds(identity, data)
 
 
 @covers("many PDUs in one segment")

@@ -30,7 +30,8 @@ def test_what_is_cached_is_one_object() -> None:
 
 def test_the_facts_do_not_import_pydicom() -> None:
     """It would cost a server 0.1 s and 20 MB."""
-    program = ("import sys; from dicomserver.standard import attributes, sop_classes, statuses, transfer_syntaxes, uids;"
+    program = ("import sys;"
+               "from dicomserver.standard import attributes, sop_classes, statuses, transfer_syntaxes, uids;"
                "sop_classes.storage_sop_classes(); transfer_syntaxes.transfer_syntaxes();"
                "sys.exit('pydicom' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import pytest
-from pynetdicom.status import GENERAL_STATUS, QR_MOVE_SERVICE_CLASS_STATUS, STORAGE_SERVICE_CLASS_STATUS, code_to_category
+from pynetdicom.status import (
+    GENERAL_STATUS, QR_MOVE_SERVICE_CLASS_STATUS, STORAGE_SERVICE_CLASS_STATUS, code_to_category,
+)
 
 from dicomserver.standard import statuses
 from dicomserver.standard.statuses import Category, category

@@ -29,7 +29,8 @@ def split(octets: bytes) -> list[bytes]:
 @settings(max_examples=300, deadline=None)
 @given(st.integers(1, 255), st.binary(max_size=200), st.none() | st.binary(max_size=3000),
        st.just(0) | st.integers(8, 700))
-def test_a_message_is_whole_within_the_limit(context_id: int, command: bytes, dataset: bytes | None, limit: int) -> None:
+def test_a_message_is_whole_within_the_limit(
+        context_id: int, command: bytes, dataset: bytes | None, limit: int) -> None:
     pdus = split(encode_message(context_id, command, dataset, limit))
     pdvs = [pdv for pdu in pdus for pdv in decode_pdu(pdu).pdvs]
     assert all(len(pdu) - 6 <= limit for pdu in pdus) or limit == 0

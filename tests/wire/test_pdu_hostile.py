@@ -72,7 +72,8 @@ HOSTILE = {
     "an item beyond its PDU": (rq(NAME, GOOD, item(USER, LIMIT, 9)), INVALID),
     "an item of FFFFH bytes": (rq(item(0x10, b"1.2", 0xFFFF), GOOD), INVALID),
     "half an item header": (rq(NAME, GOOD, b"\x50\0\0"), INVALID),
-    "a child beyond its parent": (rq(NAME, context(1, item(ABSTRACT, b"1.2"), item(TRANSFER, b"1.3", 4)) + b"x"), INVALID),
+    "a child beyond its parent": (
+        rq(NAME, context(1, item(ABSTRACT, b"1.2"), item(TRANSFER, b"1.3", 4)) + b"x"), INVALID),
     "a sub-item beyond user information": (rq(NAME, GOOD, item(USER, item(0x51, b"\0\0\x40\0", 5)) + b"\0"), INVALID),
     "a UID that is not ASCII": (rq(NAME, context(1, item(ABSTRACT, b"1.\xff"), item(TRANSFER, b"1.3"))), INVALID),
     "two application contexts": (rq(NAME, NAME, GOOD), UNEXPECTED),
@@ -178,7 +179,8 @@ def test_many_items_cost_linear_memory() -> None:
 
 
 def test_a_length_that_lies_allocates_nothing() -> None:
-    liars = [b"\4\0\xff\xff\xff\xff", pdu(4, b"\xff\xff\xff\xff\1\3"), rq(item(0x10, b"", 0xFFFF)), b"\1\0\xff\xff\xff\xff"]
+    liars = [b"\4\0\xff\xff\xff\xff", b"\1\0\xff\xff\xff\xff", pdu(4, b"\xff\xff\xff\xff\1\3"),
+             rq(item(0x10, b"", 0xFFFF))]
     tracemalloc.start()
     try:
         for octets in liars * 3:

@@ -8,7 +8,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from dicomserver.wire.cursor cimport (Cursor, ascii_text, cursor_over, fail, finished, latin1_text, left, part, u16le,
                                       u32le)
-from dicomserver.wire.octets cimport (Octets, octets_bytes, octets_free, octets_new, put_fill, put_text, put_u8,
+from dicomserver.wire.octets cimport (Octets, octets_bytes, octets_free, octets_new, put_text, put_u8,
                                       put_u16le, put_u32le, set_u32le, within)
 
 from dicomserver.wire.errors import CommandError

@@ -5,7 +5,7 @@ PS3.5 7.1.2, each element: 1-2 group, 3-4 element, 5-6 VR, then 7-8 length; or, 
 7-8 reserved, 9-12 length.
 """
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
 from dicomserver.wire.cursor cimport (Cursor, ascii_text, cursor_over, fail, finished, latin1_text, left, offset,

@@ -1,5 +1,5 @@
 """The user information item (50H) with all its sub-items: PS3.8 9.3.2.3 and Annex D, PS3.7 D.3.3."""
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t
 
 from dicomserver.wire.cursor cimport (Cursor, ascii_text, copied, fail, finished, latin1_text, left, part, take, u8,
                                       u16be, u32be)

@@ -1,0 +1,99 @@
+"""`python -m tests.bench`: our server beside Orthanc and DCMTK's storescp, on this machine, in one run."""
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.bench import peers, shares, table
+from tests.bench.loads import FILLED, LOADS, Load, Measurement, rounds
+from tests.bench.sender import LoadFailed
+from tests.bench.servers import ORTHANC, OURS, STORESCP
+
+DEFAULT_FOLDER = "/var/tmp"         # /tmp may be memory, where syncs cost nothing
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the bench."""
+    made = argparse.ArgumentParser(
+        prog="python -m tests.bench", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Measures our server, Orthanc and DCMTK's storescp (no index, no syncs) with the same loads,\n"
+                    "one after the other, each as it ships. Medians of some rounds; compare the ratios of one run.\n"
+                    "ORTHANC in the environment names another Orthanc than the one in the path.",
+        epilog="loads:\n" + "\n".join(f"  {load.name:12}{load.says}" for load in LOADS.values()))
+    made.add_argument("--loads", type=_names(LOADS), default=[*LOADS], metavar="A,B", help="default: all")
+    made.add_argument("--peers", type=_names([ORTHANC, STORESCP]), default=[ORTHANC, STORESCP], metavar="A,B",
+                      help=f"of {ORTHANC},{STORESCP}; \"\" for none (default: both)")
+    made.add_argument("--rounds", type=int, default=3, metavar="N", help="of which the medians are told (default: 3)")
+    made.add_argument("--quick", action="store_true", help="few instances and one round: to see that it works")
+    made.add_argument("--sync-ms", type=float, metavar="N", help="every server's syncs take N ms at least")
+    made.add_argument("--fill", type=int, default=200_000, metavar="N",
+                      help="instances in the index in the load \"filled\" (default: 200000)")
+    made.add_argument("--folder", type=Path, default=Path(DEFAULT_FOLDER), metavar="DIR",
+                      help=f"where the servers store; 5 GB for the large load (default: {DEFAULT_FOLDER})")
+    made.add_argument("--profile", action="store_true",
+                      help="instead: where our server's time goes, and what share of it is Python")
+    return made
+
+
+def _names(known):
+    def checked(text: str) -> list[str]:
+        names = [name for name in text.split(",") if name]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
+        return names
+    return checked
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the bench; -> the exit code: 1 where our server failed, or a peer is not there."""
+    options = parser().parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
+        if options.profile:
+            return shares.main(Path(folder), options.quick)
+        try:
+            peers.install(options.peers)
+        except peers.CannotInstall as error:
+            print(error, file=sys.stderr)
+            return 1
+        return compare(options, Measurement(Path(folder), options.quick, options.sync_ms, options.fill))
+
+
+def compare(options: argparse.Namespace, measurement: Measurement) -> int:
+    """Prints the table; -> the exit code."""
+    servers = [OURS, *options.peers]
+    print(peers.versions(servers))
+    print(_where(measurement), end="\n\n")
+    print(table.heading())
+    code = 0
+    for load in (LOADS[name] for name in options.loads):
+        results = _results(measurement, load, servers, 1 if options.quick else options.rounds)
+        for row in table.rows(load, results):
+            print(row, flush=True)
+        if FILLED in results:
+            print(table.comparison(results, measurement.fill))
+        if isinstance(results[OURS], LoadFailed) or isinstance(results.get(FILLED), LoadFailed):
+            code = 1
+    return code
+
+
+def _results(measurement: Measurement, load: Load, servers: list[str], times: int) -> table.Results:
+    def say(text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}" if text else "\r\033[K", end="", file=sys.stderr, flush=True)
+    measured = dict(rounds(measurement, load, load.contestants or servers, times, say))
+    say("")
+    return measured
+
+
+def _where(measurement: Measurement) -> str:
+    kind = subprocess.run(["stat", "-f", "-c", "%T", measurement.folder], capture_output=True, text=True).stdout.strip()
+    slow = "" if measurement.sync_ms is None else f", every sync takes {measurement.sync_ms:g} ms at least"
+    return f"stored in {measurement.folder.parent} ({kind}){slow}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""The sending side: raw sockets, one process for each association, a clock that covers sending and waiting."""
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass
+
+from dicomserver.session.negotiation import contexts_of, peer_maximum_length
+from dicomserver.session.proposal import propose
+from dicomserver.standard.uids import EXPLICIT_VR_LE, IMPLICIT_VR_LE, VERIFICATION
+from dicomserver.wire.command import CommandSet, decode_command, encode_command
+from dicomserver.wire.commands import C_ECHO_RQ
+from dicomserver.wire.pdata import encode_message
+from dicomserver.wire.pdu import decode_pdu, encode_pdu
+from dicomserver.wire.pdus import AssociateAC, DataTF, ReleaseRP, ReleaseRQ
+from tests.bench.payloads import KINDS, request
+
+SILENCE = 120.0             # seconds that a server may take for one answer
+MOST_SECONDS = 1800.0       # and for a whole load
+WARM_UP = 20                # instances at most
+ECHO_REQUEST = encode_command(CommandSet(affected_sop_class_uid=VERIFICATION, command_field=C_ECHO_RQ, message_id=1,
+                                         command_data_set_type=0x0101))
+
+
+class LoadFailed(Exception):
+    """A server refused, failed or broke off; the text says what it answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one load sends. kind: of payloads.KINDS, or "echo": associate, C-ECHO, release, each time anew.
+
+    run: a number no earlier load on that server had. count: instances (or echoes) on each association.
+    """
+
+    kind: str
+    port: int
+    run: int
+    associations: int
+    count: int
+
+
+@dataclass(slots=True)
+class Timing:
+    """seconds: from the first byte of the first sender to the last answer; latencies: seconds, of each instance.
+
+    sent: all instances, the warm-up too. octets: of the datasets on the clock.
+    """
+
+    seconds: float
+    latencies: list[float]
+    sent: int
+    octets: int
+
+
+class Connection:
+    """One association over a plain socket."""
+
+    def __init__(self, port: int, sop_class_uid: str) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), SILENCE)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._received = bytearray()
+        asked = propose([(sop_class_uid, (EXPLICIT_VR_LE, IMPLICIT_VR_LE))], calling_ae_title="BENCH",
+                        called_ae_title="ANY-SCP")
+        self._socket.sendall(encode_pdu(asked))
+        answer = self._answer(AssociateAC)
+        self.maximum_length = peer_maximum_length(answer.user_information)
+        context = contexts_of(asked, answer).get(1)
+        if context is None or (sop_class_uid != VERIFICATION and context.transfer_syntax != EXPLICIT_VR_LE):
+            raise LoadFailed(f"{sop_class_uid} was not accepted in explicit VR little endian")
+
+    def echo(self) -> None:
+        """One C-ECHO."""
+        self._socket.sendall(encode_message(1, ECHO_REQUEST, None, self.maximum_length))
+        self._succeeded()
+
+    def store(self, what) -> None:
+        """Sends one C-STORE request, waits for its answer. Raises LoadFailed unless it is success."""
+        send = self._socket.sendall
+        send(what.head)
+        for _ in range(what.repeats):
+            send(what.block)
+        if what.tail:
+            send(what.tail)
+        self._succeeded()
+
+    def release(self) -> None:
+        """Ends the association in good order."""
+        self._socket.sendall(encode_pdu(ReleaseRQ()))
+        self._answer(ReleaseRP)
+        self._socket.close()
+
+    def _succeeded(self) -> None:
+        response = decode_command(self._answer(DataTF).pdvs[0].data)
+        if response.status != 0:
+            raise LoadFailed(f"answered with status {response.status:04X}H {response.error_comment or ''}".rstrip())
+
+    def _answer(self, kind: type):
+        self._receive(6)
+        length, = struct.unpack_from(">I", self._received, 2)
+        self._receive(6 + length)
+        pdu = decode_pdu(bytes(self._received[:6 + length]))
+        del self._received[:6 + length]
+        if not isinstance(pdu, kind):
+            raise LoadFailed(f"answered with {pdu!r}"[:200])
+        return pdu
+
+    def _receive(self, wanted: int) -> None:
+        while len(self._received) < wanted:
+            # Some servers send an answer in two small writes with Nagle's algorithm on, and would wait 40 ms for
+            # our delayed acknowledgement in between. Ours does not; a comparison should not live from that.
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            data = self._socket.recv(65536)
+            if not data:
+                raise LoadFailed("closed the connection")
+            self._received += data
+
+
+def run(job: Job) -> Timing:
+    """Runs a load with a process for each association. Raises LoadFailed."""
+    context = multiprocessing.get_context("spawn")
+    ready = context.Barrier(job.associations)
+    results = context.Queue()
+    senders = [context.Process(target=_sender, args=(job, number, ready, results), daemon=True)
+               for number in range(1, job.associations + 1)]
+    try:
+        for sender in senders:
+            sender.start()
+        outcomes = [_outcome(results, senders) for _ in senders]
+    finally:
+        for sender in senders:
+            sender.join(10)
+            sender.kill()
+    failures = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    if failures:
+        raise LoadFailed(min(failures, key=lambda text: "another sender" in text))
+    begun, ended, latencies, sent, octets = zip(*outcomes)
+    return Timing(max(ended) - min(begun), [one for part in latencies for one in part], sum(sent), sum(octets))
+
+
+def _outcome(results, senders):
+    """The next sender's result; a sender that died without a word is a failure too."""
+    until = time.monotonic() + MOST_SECONDS
+    while time.monotonic() < until:
+        try:
+            return results.get(timeout=1)
+        except queue.Empty:
+            if any(sender.exitcode not in (None, 0) for sender in senders):
+                return "a sender died"
+    return f"not done within {MOST_SECONDS:.0f} s"
+
+
+def _sender(job: Job, number: int, ready, results) -> None:
+    """Runs in a process of its own."""
+    try:
+        results.put((_echoes if job.kind == "echo" else _stores)(job, number, ready))
+    except threading.BrokenBarrierError:
+        results.put("another sender failed")
+    except (LoadFailed, OSError, ValueError) as error:
+        ready.abort()
+        results.put(str(error) or type(error).__name__)
+
+
+def _stores(job: Job, number: int, ready) -> tuple:
+    kind = KINDS[job.kind]
+    connection = Connection(job.port, kind.sop_class_uid)
+    what = request(kind, 1, connection.maximum_length)
+    warm_up = 0 if kind.frames else min(WARM_UP, job.count // 10)
+    for instance in range(warm_up):
+        what.become(job.run, number, instance)
+        connection.store(what)
+    latencies = []
+    ready.wait(SILENCE)
+    begun = ended = time.monotonic()
+    for instance in range(warm_up, warm_up + job.count):
+        what.become(job.run, number, instance)
+        connection.store(what)
+        now = time.monotonic()
+        latencies.append(now - ended)
+        ended = now
+    connection.release()
+    return begun, ended, latencies, warm_up + job.count, job.count * what.size
+
+
+def _echoes(job: Job, number: int, ready) -> tuple:
+    latencies = []
+    ready.wait(SILENCE)
+    begun = ended = time.monotonic()
+    for _ in range(job.count):
+        connection = Connection(job.port, VERIFICATION)
+        connection.echo()
+        connection.release()
+        now = time.monotonic()
+        latencies.append(now - ended)
+        ended = now
+    return begun, ended, latencies, 0, 0
+
+
+def wait_for_echo(port: int, alive, seconds: float = 60.0) -> float:
+    """Asks until a C-ECHO is answered; -> time.monotonic() of that answer. `alive` tells of a server that died."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if not alive():
+            raise LoadFailed("ended before it answered")
+        try:
+            connection = Connection(port, VERIFICATION)
+            connection.echo()
+            answered = time.monotonic()
+            connection.release()
+            return answered
+        except OSError:
+            time.sleep(0.002)
+    raise LoadFailed("does not answer")
+
+
+def settle() -> None:
+    """Writes out what earlier loads left in the page cache, so that it is not on the next one's clock."""
+    os.sync()

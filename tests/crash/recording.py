@@ -1,0 +1,156 @@
+"""A server under strace while it stores, files, deletes, dies and recovers: the steps that it took."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dicomserver.scu.failures import AssociationFailed
+from tests.crash.interpreting import Interpreter
+from tests.crash.ledger import Ledger
+from tests.crash.running import Running, compiled_shim
+from tests.crash.steps import Step
+from tests.crash.strace import parse
+from tests.crash.traffic import Sample, Sender, sample
+
+
+@dataclass
+class Recording:
+    """steps: of all processes, one after the other; acknowledged: how many stores the senders saw succeed.
+
+    lone: Message IDs that one association sent while there was no other.
+    """
+
+    data: Path
+    ledger: Ledger = field(default_factory=Ledger)
+    steps: list[Step] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    lone: range = range(0)
+    names: dict[str, int] = field(default_factory=dict)
+    lines: int = 0
+
+    @property
+    def acknowledged(self) -> int:
+        return self.statuses.count(0)
+
+    def store(self, port: int, samples: Iterable[Sample]) -> None:
+        """Over one association."""
+        with Sender(port) as sender:
+            for one in samples:
+                self.statuses.append(sender.store(one, self.ledger.sending(one)))
+
+    def store_in_vain(self, port: int, one: Sample) -> None:
+        """The server dies before it answers."""
+        try:
+            with Sender(port) as sender:
+                status = sender.store(one, self.ledger.sending(one))
+        except AssociationFailed:
+            return
+        raise AssertionError(f"it was answered with {status:04X}H")
+
+    def store_side_by_side(self, port: int, *several: list[Sample]) -> None:
+        """Over one association each, at once."""
+        with ThreadPoolExecutor(len(several)) as pool:
+            list(pool.map(lambda samples: self.store(port, samples), several))
+
+    def delete(self, server: Running, level: str, uid: str, samples: Iterable[Sample]) -> None:
+        """With the real command."""
+        self.ledger.deleting(samples)
+        server.command("delete", f"--{level}", uid, "--yes")
+
+    def read(self, interpreter: Interpreter, *traces: Path) -> None:
+        """Puts the traces one behind the other; the moment between two is where the earlier process was killed."""
+        interpreter.look_for(self.ledger.uids())
+        for trace in traces:
+            with trace.open() as file:
+                calls = parse(file, self.lines)
+            if self.steps:
+                self.steps.append(Step("cut", 0, self.lines - 1, self.lines - 1))
+            self.steps += interpreter.process(calls)
+            with trace.open() as file:
+                self.lines += sum(1 for _ in file) + 1
+        self.names = interpreter.names
+
+
+def record_everything(folder: Path) -> Recording:
+    """All that a power cut may come between, with few instances."""
+    recording = _new(folder)
+    data, traces = recording.data, [folder / "trace-1", folder / "trace-2"]
+    first = [sample(number) for number in range(6)]
+    large = sample(6, octets=400_000)
+    beside = [[sample(10 * lane + number, 2 + lane % 2, lane + 1, 3000) for number in range(3)] for lane in range(4)]
+    last = [sample(100 + number, 4) for number in range(3)]
+    die = folder / "die"
+    dying = {"LD_PRELOAD": str(compiled_shim(folder)), "CRASH_DIE": str(data / "intake/*"), "CRASH_DIE_IF": str(die)}
+    with Running(data, traces[0], dying) as server:
+        recording.store(server.port, [*first, large, first[0], sample(1, version=1)])
+        recording.store_side_by_side(server.port, *beside)
+        _until_filed(data, [*first, large, *sum(beside, [])])
+        recording.delete(server, "instance", first[1].uid, [first[1]])
+        recording.delete(server, "study", beside[0][0].study, [*beside[0], *beside[2]])
+        again = [sample(1, version=2), sample(2, version=1)]
+        recording.store(server.port, again)
+        recording.delete(server, "instance", first[1].uid, [first[1]])
+        recording.store(server.port, [sample(1, version=3), beside[0][0], *last])
+        die.touch()
+        recording.store_in_vain(server.port, sample(300, 6, octets=20_000))
+        server.wait_until_dead()
+    with Running(data, traces[1]) as server:
+        recording.store(server.port, [sample(200, 5), last[0]])
+        recording.delete(server, "instance", last[1].uid, [last[1]])
+        server.stop()
+    recording.read(Interpreter(str(data)), *traces)
+    return recording
+
+
+def record_without(folder: Path, pattern: str) -> Recording:
+    """A few instances, stored and filed by a server whose syncs of the files that match do nothing."""
+    recording = _new(folder)
+    samples = [sample(number) for number in range(3)]
+    shim = {"LD_PRELOAD": str(compiled_shim(folder)), "CRASH_SWALLOW": str(recording.data / pattern)}
+    with Running(recording.data, folder / "trace", shim) as server:
+        recording.store(server.port, samples)
+        server.stop()
+    recording.read(Interpreter(str(recording.data)), folder / "trace")
+    return recording
+
+
+def record_load(folder: Path, lone: int, each_of_four: int) -> Recording:
+    """Many instances over one association, then over four at once."""
+    recording = _new(folder)
+    lanes = [[sample(1000 * lane + number, 10 + lane) for number in range(each_of_four)] for lane in range(1, 5)]
+    alone = [sample(number, 1, octets=4000) for number in range(lone)]
+    with Running(recording.data, folder / "trace") as server:
+        recording.store(server.port, alone)
+        recording.store_side_by_side(server.port, *lanes)
+        server.stop()
+    recording.lone = range(1, lone + 1)
+    recording.read(Interpreter(str(recording.data)), folder / "trace")
+    return recording
+
+
+def _new(folder: Path) -> Recording:
+    data = folder / "data"
+    data.mkdir()
+    return Recording(data)
+
+
+def _until_filed(data: Path, samples: list[Sample]) -> None:
+    paths = [data / one.study / one.series / f"{one.uid}.dcm" for one in samples]
+
+    def filed() -> bool:
+        # Slots that wait are not empty; those of the stock are.
+        waiting = any(slot.stat().st_size for slot in (data / "intake").iterdir())
+        return all(path.exists() for path in paths) and not waiting
+
+    wait_until(filed)
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Looks again and again."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.02)

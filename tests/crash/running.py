@@ -1,0 +1,87 @@
+"""The real server as a process, traced or not."""
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.crash.strace import OPTIONS
+
+COMMAND = Path(sys.executable).with_name("dicom-server")
+_READY = re.compile(r"ready: .* port (\d+),")
+
+
+class Running:
+    """`dicom-server start` on a data directory and a free port; serves when this returns. A context manager: killed
+    at the end, unless it was stopped."""
+
+    def __init__(self, data: Path, trace: Path | None = None, environment: dict[str, str] | None = None) -> None:
+        self._control = data.parent / "control"
+        self._control.mkdir(exist_ok=True, mode=0o700)
+        command = [sys.executable, str(COMMAND), "start", "--port", str(_free_port()), "--data-dir", str(data)]
+        if trace is not None:
+            command = ["strace", "-o", str(trace), *OPTIONS, *command]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"DICOM_SERVER_CONTROL_SOCKET_DIRECTORY": str(self._control)} | (environment or {}))
+        self.said: list[str] = []
+        self.port = self._wait_until_ready()
+        self._pid = int((data / "lock").read_text())     # strace is another
+
+    def _wait_until_ready(self) -> int:
+        for line in self._process.stderr:
+            self.said.append(line)
+            if ready := _READY.search(line):
+                return int(ready[1])
+        self._process.wait()
+        raise AssertionError(f"the server did not start: {self.said}")
+
+    def command(self, *arguments: str) -> None:
+        """`dicom-server delete …` and the like, for this server; raises if it fails."""
+        subprocess.run([sys.executable, str(COMMAND), *arguments, "--port", str(self.port), "--control-dir",
+                        str(self._control)], check=True, capture_output=True, timeout=120)
+
+    def stop(self) -> None:
+        """In order; returns when it is gone."""
+        self.command("stop")
+        self._reap()
+        assert self._process.returncode == 0, self.said
+
+    def wait_until_dead(self) -> None:
+        """It kills itself; see shim.c."""
+        self._reap()
+        assert self._process.returncode == -signal.SIGKILL, self.said
+
+    def kill(self) -> None:
+        """SIGKILL, in the middle of whatever it does."""
+        os.kill(self._pid, signal.SIGKILL)
+        self._reap()
+
+    def _reap(self) -> None:
+        self.said += self._process.stderr.readlines()
+        self._process.stderr.close()
+        self._process.wait(timeout=60)
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._process.poll() is None:
+            self.kill()
+
+
+def compiled_shim(folder: Path) -> Path:
+    """shim.c as a library in that folder."""
+    library = folder / "shim.so"
+    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(library),
+                    str(Path(__file__).with_name("shim.c")), "-ldl"], check=True)
+    return library
+
+
+def _free_port() -> int:
+    with socket.create_server(("", 0)) as door:
+        return door.getsockname()[1]

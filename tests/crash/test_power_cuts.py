@@ -1,0 +1,29 @@
+"""The real server on disks that a power cut left, while it stored, filed, deleted, started and recovered."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.crash.cutting import cut_and_recover, cuts
+from tests.crash.ledger import broken
+from tests.crash.recording import Recording
+from tests.crash.recovering import recover_by_process
+
+STATES = int(os.environ.get("DICOM_SERVER_CRASH_STATES", "160"))
+
+
+def test_all_promises_are_kept(everything: Recording, scratch: Path) -> None:
+    outcome = cut_and_recover(everything.steps, everything.ledger, scratch, STATES)
+    assert outcome.violations == []
+    assert min(outcome.states.values()) >= STATES * 0.3
+
+
+@pytest.mark.parametrize("seed", range(max(4, STATES // 100)))
+def test_the_real_process_recovers_too(everything: Recording, scratch: Path, seed: int) -> None:
+    *_, cut = cuts(everything.steps, everything.ledger, 2 * seed + 1, seed)
+    cut.state.write(scratch / "data")
+    look = recover_by_process(scratch / "data")
+    assert look.problems == []
+    assert broken(cut.promises, look.instances) == []
