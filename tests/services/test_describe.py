@@ -18,7 +18,8 @@ from tests.interop.stored import sent_of
 from tests.interop.synthetic import CT, element, instance
 from tests.shipped import shipped
 
-FILES = ("CT_small.dcm", "MR_small_bigendian.dcm", "image_dfl.dcm", "rtplan.dcm", "SC_rgb_rle.dcm", "JPEG2000.dcm", "test-SR.dcm")
+FILES = ("CT_small.dcm", "MR_small_bigendian.dcm", "image_dfl.dcm", "rtplan.dcm", "SC_rgb_rle.dcm", "JPEG2000.dcm",
+         "test-SR.dcm")
 
 
 class Remembering:

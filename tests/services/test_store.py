@@ -68,13 +68,15 @@ def test_an_instance_is_in_a_slot_and_has_a_row(provider) -> None:
     assert (row.study_instance_uid, row.series_instance_uid) == (sent.study, sent.series)
     assert (row.file_length, row.dataset_offset) == (path.stat().st_size, meta.dataset_offset)
     (waiting,) = provider.waiting
-    assert (waiting.slot, waiting.sop_instance_uid, waiting.file_length) == (row.slot, sent.sop_instance, row.file_length)
+    assert (waiting.slot, waiting.sop_instance_uid, waiting.file_length) == (
+        row.slot, sent.sop_instance, row.file_length)
     assert provider.archive.waiting == (1, row.file_length)
     assert provider.answered[0] == (0x0001, 0)
 
 
 TRUNCATED = instance(1, 1).dataset[:-1]
 NO_STUDY = instance(1, 1).dataset.replace(element(0x0020000D, "UI", b"1.2.826.0.1.1"), b"")
+OF_MR = instance(1, 1).dataset.replace(CT.encode() + b"\0", MR.encode() + b"\0")
 GROUP_2 = element(0x00020010, "UI", b"1.2") + instance(1, 1).dataset
 
 # the dataset, what the command says otherwise, the status, a part of the Error Comment
@@ -85,7 +87,7 @@ REFUSED = {
     "group 0002 in the dataset": (GROUP_2, {}, 0xC000, ""),
     "without a study": (NO_STUDY, {}, 0xA900, "Study Instance UID"),
     "another SOP instance": (instance(1, 2).dataset, {}, 0xA900, "SOP Instance UID"),
-    "another SOP class": (instance(1, 1).dataset.replace(CT.encode() + b"\0", MR.encode() + b"\0"), {}, 0xA900, "SOP Class UID"),
+    "another SOP class": (OF_MR, {}, 0xA900, "SOP Class UID"),
     "not the class of the context": (instance(1, 1).dataset, {"sop_class": MR}, 0x0122, "presentation context"),
     "an empty UID": (instance(1, 1).dataset, {"sop_instance": ""}, 0x0117, "SOP Instance UID"),
     "a path": (instance(1, 1).dataset, {"sop_instance": "../../etc/x"}, 0x0117, "SOP Instance UID"),
@@ -146,7 +148,8 @@ def test_a_failing_disk(device: str, number: int, size: int, provider) -> None:
     assert store(provider, instance(1, 1)).status == 0
 
 
-@pytest.mark.parametrize("error", [IndexUnavailable("locked"), IndexFull("no room")], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", [IndexUnavailable("locked"), IndexFull("no room")],
+                         ids=lambda error: type(error).__name__)
 def test_the_index_fails(error: Exception, provider) -> None:
     real, provider.index = provider.index, Faulty(provider.index, add=failing(error))
     assert store(provider, instance(1, 1)).status == 0xA700

@@ -129,7 +129,8 @@ ENDS = {
     "a malformed command": (data_tf(1, 3, b"\0\0\0"), abort(2, 6), "WARNING", "aborted by us"),
     "a response that nobody asked for": (
         data_tf(1, 3, RESPONSE), abort(0, 0), "WARNING", "nobody asked for"),
-    "release within a dataset": (data_tf(3, 3, STORE) + data_tf(3, 0, b"da") + RELEASE_RQ, RELEASE_RP, "DEBUG", "released"),
+    "release within a dataset": (
+        data_tf(3, 3, STORE) + data_tf(3, 0, b"da") + RELEASE_RQ, RELEASE_RP, "DEBUG", "released"),
     "abort within a dataset": (data_tf(3, 3, STORE) + data_tf(3, 0, b"da") + abort(0, 0), b"", "WARNING",
                                "aborted by the peer (source 0, reason 0)"),
     "close within a dataset": (data_tf(3, 3, STORE) + data_tf(3, 0, b"da"), b"", "WARNING", "closed the connection"),
