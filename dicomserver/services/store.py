@@ -152,12 +152,17 @@ class StoreService:
             if self._is_same(slot, instance, there):
                 self._discard(slot)
                 return
-            name = self._archive.set_aside(slot, "the SOP Instance UID is stored with other content", {
+            refusal = Refused(CONFLICTING_INSTANCE, "SOP Instance UID is stored with other content")
+        except (ArchiveError, OSError):
+            # Then the newcomer may be all that is left of it.
+            refusal = Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance cannot be read")
+        try:
+            name = self._archive.set_aside(slot, str(refusal), {
                 "sop_instance_uid": instance.sop_instance_uid, "source_ae": instance.source_ae})
-        except (ArchiveError, OSError) as error:
-            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance cannot be read") from error
-        self._log.error("a SOP Instance UID came again with other content; the newcomer is quarantine/%s", name)
-        raise Refused(CONFLICTING_INSTANCE, "SOP Instance UID is stored with other content")
+        except ArchiveError as error:
+            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from error
+        self._log.error("a SOP Instance UID came again (%s); the newcomer is quarantine/%s", refusal, name)
+        raise refusal
 
     def _discard(self, slot: Slot) -> None:
         """Gives the slot back. Where that fails its file stays in the intake, and the next start settles it."""

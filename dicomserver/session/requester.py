@@ -120,10 +120,10 @@ class AssociationRequester:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  where: TracebackType | None) -> None:
-        if kind is not None:
-            self.abort()
-        elif self._connection.fileno() >= 0:
+        if kind is None and self.association.machine.state is State.STA6:
             self.release()
+        else:
+            self.abort()
 
     def _negotiate(self, request: AssociateRQ) -> None:
         association = self.association

@@ -40,8 +40,8 @@ def some() -> list[Sent]:
 
 def consistent() -> list[Sent]:
     """Real files of which no two say different things of one patient, study or series."""
-    names = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "rtdose.dcm", "rtplan.dcm", "waveform_ecg.dcm", "liver.dcm",
-             "chrH32.dcm", "US1_UNCI.dcm")
+    names = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "rtplan.dcm", "waveform_ecg.dcm", "liver_1frame.dcm",
+             "test-SR.dcm", "image_dfl.dcm", "examples_palette.dcm")
     return [sent_of(path) for name in names for path in shipped(name)] + [
         instance(study, number) for study in (1, 2) for number in range(5)]
 
@@ -98,6 +98,7 @@ def test_sigkill_under_load_keeps_everything_acknowledged(server: Installed) -> 
 def test_an_index_rebuilt_from_the_files_is_the_same(install: Callable[..., Installed]) -> None:
     server = install("sqlite").start()
     sent = consistent()
+    assert len(sent) == 19
     assert set(send(server, *sent)) == {0}
     before = counts(server)
     server.stop()

@@ -1,0 +1,59 @@
+"""The services behind a real acceptor on a real connection, over a real archive and an index in memory."""
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicomserver.archive.archive import Archive
+from dicomserver.archive.filing import Waiting
+from dicomserver.index import Index, open_index
+from dicomserver.services.registry import build_handlers
+from dicomserver.session.acceptor import AssociationAcceptor
+from dicomserver.session.policy import AcceptorPolicy
+
+
+class Provider:
+    """Serves one association after another on `port`. archive, index: put something faulty in their place."""
+
+    def __init__(self, archive: Archive, index: Index) -> None:
+        self.archive, self.index = archive, index
+        self.waiting: list[Waiting] = []
+        self.answered: list[tuple[int, int]] = []
+        self.log = logging.getLogger("test.services")
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.port = self._door.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._door.accept()
+            except OSError:
+                return
+            header = connection.recv(6, socket.MSG_WAITALL)
+            request = header + connection.recv(int.from_bytes(header[2:], "big"), socket.MSG_WAITALL)
+            handlers = build_handlers(self.archive, self.index, self.waiting.append, self.log)
+            AssociationAcceptor(connection, request, b"", AcceptorPolicy("US"), handlers, log=self.log,
+                                on_answered=lambda *told: self.answered.append(told)).run()
+
+    def close(self) -> None:
+        self._door.shutdown(socket.SHUT_RDWR)
+        self._door.close()
+        self._thread.join(10)
+
+
+@pytest.fixture
+def provider(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Provider]:
+    caplog.set_level(logging.DEBUG, "test.services")
+    archive, index = Archive(tmp_path / "data"), open_index("memory:")
+    one = Provider(archive, index)
+    yield one
+    one.close()
+    index.close()
+    archive.close()

@@ -1,0 +1,206 @@
+"""C-STORE: every status, what is left behind with each, and that the association goes on."""
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from dicomserver.archive.errors import InstanceDamaged, IntakeBusy, IntakeFull, IntakeRefused, QuarantineFailed
+from dicomserver.archive.intake import Slot
+from dicomserver.index import IndexFull, IndexUnavailable
+from dicomserver.wire.part10 import decode_file_meta
+from tests.interop.sender import Response, Sender, command_set, data_tf
+from tests.interop.stored import Sent, dataset_of
+from tests.interop.synthetic import CT, EXPLICIT, element, instance
+
+MR, VERIFICATION = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.1"
+CONTEXTS = [(CT, [EXPLICIT]), (MR, [EXPLICIT]), (VERIFICATION, [EXPLICIT])]
+
+
+class Faulty:
+    """Another room, but for the methods that a test replaces."""
+
+    def __init__(self, real: object, **replaced) -> None:
+        self._real = real
+        self.__dict__.update(replaced)
+
+    def __getattr__(self, name: str):
+        return getattr(self._real, name)
+
+
+def failing(error: Exception):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+    return fail
+
+
+def store(provider, sent: Sent, **changes: str) -> Response:
+    """Sends it, and proves that the association goes on whatever the answer is."""
+    with Sender(provider.port, CONTEXTS) as association:
+        response = association.store(1, changes.get("sop_class", sent.sop_class),
+                                     changes.get("sop_instance", sent.sop_instance), sent.dataset)
+        assert association.echo(5) == 0
+    return response
+
+
+def folder(provider, name: str) -> list[Path]:
+    """What is in a folder of the archive, but for slots that nothing was written to."""
+    return [path for path in Path(provider.archive.path, name).iterdir() if path.stat().st_size]
+
+
+def left_behind(provider) -> tuple[int, int, int]:
+    """Rows, files in the intake, files in quarantine."""
+    return (provider.index.counts().instances, len(folder(provider, "intake")),
+            len([path for path in folder(provider, "quarantine") if path.suffix == ".dcm"]))
+
+
+def test_an_instance_is_in_a_slot_and_has_a_row(provider) -> None:
+    sent = instance(1, 1)
+    assert store(provider, sent).status == 0
+    (path,) = folder(provider, "intake")
+    assert dataset_of(path) == sent.dataset
+    meta = decode_file_meta(path.read_bytes())
+    assert (meta.sop_class_uid, meta.sop_instance_uid, meta.transfer_syntax_uid) == (CT, sent.sop_instance, EXPLICIT)
+    assert (meta.source_ae, meta.sending_ae, meta.receiving_ae) == ("INTEROP", "INTEROP", "ANY-SCP")
+    row = provider.index.find(sent.sop_instance)
+    assert (row.study_instance_uid, row.series_instance_uid) == (sent.study, sent.series)
+    assert (row.file_length, row.dataset_offset) == (path.stat().st_size, meta.dataset_offset)
+    (waiting,) = provider.waiting
+    assert (waiting.slot, waiting.sop_instance_uid, waiting.file_length) == (
+        row.slot, sent.sop_instance, row.file_length)
+    assert provider.archive.waiting == (1, row.file_length)
+    assert provider.answered[0] == (0x0001, 0)
+
+
+TRUNCATED = instance(1, 1).dataset[:-1]
+NO_STUDY = instance(1, 1).dataset.replace(element(0x0020000D, "UI", b"1.2.826.0.1.1"), b"")
+OF_MR = instance(1, 1).dataset.replace(CT.encode() + b"\0", MR.encode() + b"\0")
+GROUP_2 = element(0x00020010, "UI", b"1.2") + instance(1, 1).dataset
+
+# the dataset, what the command says otherwise, the status, a part of the Error Comment
+REFUSED = {
+    "truncated": (TRUNCATED, {}, 0xC000, ""),
+    "no dataset at all, said to follow": (b"", {}, 0xA900, ""),
+    "rubbish": (b"\xff" * 100, {}, 0xC000, ""),
+    "group 0002 in the dataset": (GROUP_2, {}, 0xC000, ""),
+    "without a study": (NO_STUDY, {}, 0xA900, "Study Instance UID"),
+    "another SOP instance": (instance(1, 2).dataset, {}, 0xA900, "SOP Instance UID"),
+    "another SOP class": (OF_MR, {}, 0xA900, "SOP Class UID"),
+    "not the class of the context": (instance(1, 1).dataset, {"sop_class": MR}, 0x0122, "presentation context"),
+    "an empty UID": (instance(1, 1).dataset, {"sop_instance": ""}, 0x0117, "SOP Instance UID"),
+    "a path": (instance(1, 1).dataset, {"sop_instance": "../../etc/x"}, 0x0117, "SOP Instance UID"),
+    "a UID that is too long": (instance(1, 1).dataset, {"sop_instance": "1." * 32 + "1"}, 0x0117, "SOP Instance UID"),
+}
+
+
+@pytest.mark.parametrize("dataset, changes, status, comment", REFUSED.values(), ids=list(REFUSED))
+def test_what_is_refused_leaves_nothing_behind(dataset: bytes, changes: dict, status: int, comment: str, provider,
+                                               caplog) -> None:
+    one = instance(1, 1)
+    sent = Sent(one.study, one.series, CT, one.sop_instance, EXPLICIT, dataset)
+    response = store(provider, sent, **changes)
+    assert (f"{response.status:04X}", left_behind(provider)) == (f"{status:04X}", (0, 0, 0))
+    assert comment in response.comment and 0 < len(response.comment) <= 64
+    assert provider.waiting == []
+    (line,) = [line for line in caplog.messages if "refused" in line]
+    assert f"refused with {status:04X}H" in line
+    assert not any(word in "".join(caplog.messages) for word in ("Doe", "PATIENT-1", one.sop_instance))
+
+
+def test_a_request_without_a_dataset(provider) -> None:
+    with Sender(provider.port, CONTEXTS) as association:
+        association.request(1, command_set(CT, 0x0001, 1, 0x0101, "1.2.3"))
+        assert association.answer().status == 0xC000
+    assert left_behind(provider) == (0, 0, 0)
+
+
+INTAKE = [IntakeFull("only the reserve of free space is left"), IntakeBusy("too much waits for the mover"),
+          IntakeRefused("the mover cannot move")]
+
+
+@pytest.mark.parametrize("error", INTAKE, ids=lambda error: type(error).__name__)
+def test_no_slot(error: Exception, provider) -> None:
+    real, provider.archive = provider.archive, Faulty(provider.archive, take=failing(error))
+    response = store(provider, instance(1, 1))
+    assert (response.status, response.comment) == (0xA700, str(error))
+    provider.archive = real
+    assert store(provider, instance(1, 1)).status == 0
+
+
+@pytest.mark.parametrize("device, number", [("/dev/full", errno.ENOSPC), ("/dev/null", errno.EINVAL)],
+                         ids=["a write fails", "the sync fails"])
+@pytest.mark.parametrize("size", [10, 3_000_000], ids=["small", "large"])
+def test_a_failing_disk(device: str, number: int, size: int, provider) -> None:
+    """Writing to /dev/full fails with ENOSPC; /dev/null takes everything but cannot be synced."""
+    def take() -> Slot:
+        slot = real.take()
+        os.close(slot.fd)
+        slot.fd = os.open(device, os.O_WRONLY)
+        return slot
+
+    real, provider.archive = provider.archive, Faulty(provider.archive, take=take)
+    response = store(provider, instance(1, 1, size=size))
+    assert (response.status, response.comment) == (0xA700, f"writing failed: {os.strerror(number)}")
+    assert left_behind(provider) == (0, 0, 0)
+    provider.archive = real
+    assert store(provider, instance(1, 1)).status == 0
+
+
+@pytest.mark.parametrize("error", [IndexUnavailable("locked"), IndexFull("no room")],
+                         ids=lambda error: type(error).__name__)
+def test_the_index_fails(error: Exception, provider) -> None:
+    real, provider.index = provider.index, Faulty(provider.index, add=failing(error))
+    assert store(provider, instance(1, 1)).status == 0xA700
+    provider.index = real
+    assert left_behind(provider) == (0, 0, 0)
+    assert store(provider, instance(1, 1)).status == 0
+
+
+def test_a_duplicate_is_welcome_and_not_doubled(provider) -> None:
+    assert [store(provider, instance(1, 1)).status for _ in range(3)] == [0, 0, 0]
+    assert left_behind(provider) == (1, 1, 0) and len(provider.waiting) == 1
+
+
+def test_another_content_is_set_aside(provider, caplog) -> None:
+    assert store(provider, instance(1, 1)).status == 0
+    response = store(provider, instance(1, 1, comment="other"))
+    assert (response.status, response.comment) == (0xC001, "SOP Instance UID is stored with other content")
+    assert left_behind(provider) == (1, 1, 1) and len(provider.waiting) == 1
+    assert any(line.levelname == "ERROR" and "quarantine/" in line.getMessage() for line in caplog.records)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_a_duplicate_of_what_cannot_be_read_is_kept_for_the_operator(provider) -> None:
+    assert store(provider, instance(1, 1)).status == 0
+    provider.archive = Faulty(provider.archive, open_instance=failing(InstanceDamaged("its checksum does not hold")))
+    response = store(provider, instance(1, 1))
+    assert (response.status, response.comment) == (0xA700, "the stored instance cannot be read")
+    assert left_behind(provider) == (1, 1, 1)
+    before = descriptors()
+    for _ in range(5):
+        store(provider, instance(1, 1))
+    assert descriptors() <= before + 2      # each of them has given its slot back
+
+
+def test_where_even_setting_aside_fails(provider) -> None:
+    assert store(provider, instance(1, 1)).status == 0
+    provider.archive = Faulty(provider.archive, set_aside=failing(QuarantineFailed("setting a file aside", errno.EIO)))
+    assert store(provider, instance(1, 1, comment="other")).status == 0xA700
+
+
+@pytest.mark.parametrize("end", [b"", bytes.fromhex("07000000000400000000"), bytes.fromhex("05000000000400000000")],
+                         ids=["close", "abort", "release"])
+def test_a_dataset_that_breaks_off_leaves_nothing_behind(end: bytes, provider) -> None:
+    association = Sender(provider.port, CONTEXTS)
+    one = instance(1, 1)
+    association.request(1, command_set(CT, 0x0001, 1, 1, one.sop_instance))
+    association.socket.sendall(data_tf(1, 0, one.dataset[:600]) + end)
+    association.close()
+    assert store(provider, instance(1, 2)).status == 0      # served one after the other: the first is over
+    assert left_behind(provider) == (1, 1, 0)
+    assert provider.index.find(one.sop_instance) is None
