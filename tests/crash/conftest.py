@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.recording import Recording, record_everything, record_load
+from tests.crash.recording import Recording, record_checkpoint, record_everything, record_load
 
 
 def _scratch() -> Path:
@@ -30,6 +30,13 @@ def scratch() -> Iterator[Path]:
 def everything() -> Iterator[Recording]:
     folder = _scratch()
     yield record_everything(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="package")
+def checkpoint() -> Iterator[Recording]:
+    folder = _scratch()
+    yield record_checkpoint(folder)
     shutil.rmtree(folder)
 
 

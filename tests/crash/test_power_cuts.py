@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash import lint
 from tests.crash.cutting import cut_and_recover, cuts
 from tests.crash.ledger import broken
 from tests.crash.recording import Recording
@@ -18,6 +19,13 @@ def test_all_promises_are_kept(everything: Recording, scratch: Path) -> None:
     outcome = cut_and_recover(everything.steps, everything.ledger, scratch, STATES)
     assert outcome.violations == []
     assert min(outcome.states.values()) >= STATES * 0.3
+
+
+def test_all_promises_are_kept_around_a_checkpoint(checkpoint: Recording, scratch: Path) -> None:
+    assert lint.check(checkpoint.steps) == []
+    outcome = cut_and_recover(checkpoint.steps, checkpoint.ledger, scratch, STATES // 8, among=checkpoint.is_checkpoint)
+    assert outcome.violations == []
+    assert sum(outcome.states.values()) >= STATES // 20
 
 
 @pytest.mark.parametrize("seed", range(max(4, STATES // 100)))
