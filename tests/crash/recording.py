@@ -130,20 +130,21 @@ def record_without(folder: Path, pattern: str) -> Recording:
 
 
 def record_checkpoint(folder: Path) -> Recording:
-    """So many instances that the index's log is copied into its file and begins anew while the server runs."""
+    """So many studies that the index's log is copied into its file and begins anew while the server runs.
+
+    A few at a time, since it begins anew only when nobody writes.
+    """
     recording = _new(folder)
     log = recording.data / WAL
     with Running(recording.data, folder / "trace") as server:
         began = log.read_bytes()[:_LOG_HEADER]
-        number = 0
+        study = 0
         while log.read_bytes()[:_LOG_HEADER] == began:
-            lanes = [[sample(number + 100 * lane + count, lane + 1, octets=200) for count in range(100)]
-                     for lane in range(4)]
+            lanes = [[sample(1, study + 15 * lane + number, octets=200) for number in range(15)] for lane in range(4)]
             recording.store_side_by_side(server.port, *lanes)
             _until_filed(recording.data, sum(lanes, []))
-            # The checkpoint comes behind the filing, and in its turn before a deletion that waits for the mover.
             recording.delete(server, "instance", lanes[0][0].uid, [lanes[0][0]])
-            number += 400
+            study += 60
         server.kill()
     recording.read(Interpreter(str(recording.data)), folder / "trace")
     return recording
