@@ -52,7 +52,7 @@ bench: build  ## measure against Orthanc and DCMTK: make bench ARGS="--quick"
 
 crash: build  ## the tests of power cuts and kills alone
 	$(locked) $(TESTABLE)
-	@$(BIN)/pytest tests/crash $(ARGS)
+	@CRASH_STATES=$${CRASH_STATES:-1000} $(BIN)/pytest --timeout 1800 tests/crash $(ARGS)
 
 conf: build  ## write conf/ and the manual's table of options from the schema
 	@$(BIN)/python -m dicomserver.config.document $(ARGS)

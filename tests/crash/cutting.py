@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.crash.ledger import Ledger, Promise, broken
 from tests.crash.model import Disk, Fate, Rules, State, moments
-from tests.crash.recovering import Look, recover_twice
+from tests.crash.recovering import recover_twice
 from tests.crash.steps import Step, purpose
 
 _TRIES = 20     # to find a disk that was not looked at yet
@@ -34,11 +34,12 @@ class Outcome:
     violations: list[str] = field(default_factory=list)
 
 
-def cuts(steps: Sequence[Step], ledger: Ledger, number: int, seed: int) -> Iterator[Cut]:
-    """`number` different disks, as many under one set of rules as under the other; each kind of step that is cut at
-    has its share, however rare it is."""
+def cuts(steps: Sequence[Step], ledger: Ledger, number: int, seed: int,
+         among: Callable[[Step], bool] = lambda step: True) -> Iterator[Cut]:
+    """`number` different disks, as many under one set of rules as under the other; each kind of step `among` which
+    is cut has its share, however rare it is."""
     chance = random.Random(seed)
-    wanted = _wanted(steps, number, chance)
+    wanted = _wanted(steps, number, chance, among)
     disk = Disk()
     seen: set[tuple[bytes, str]] = set()
     for place, (when, is_over, step) in enumerate(moments(steps)):
@@ -58,11 +59,12 @@ def cuts(steps: Sequence[Step], ledger: Ledger, number: int, seed: int) -> Itera
                     break
 
 
-def _wanted(steps: Sequence[Step], number: int, chance: random.Random) -> dict[int, list[Rules]]:
+def _wanted(steps: Sequence[Step], number: int, chance: random.Random,
+            among: Callable[[Step], bool]) -> dict[int, list[Rules]]:
     """Where to cut, by place in `moments`; the same place may come several times."""
     kinds: dict[tuple, list[int]] = defaultdict(list)
     for place, (_, is_over, step) in enumerate(moments(steps)):
-        if step.kind in ("ack", "answer", "sync") or is_over and step.kind != "commit":
+        if among(step) and (step.kind in ("ack", "answer", "sync") or is_over and step.kind != "commit"):
             kinds[step.kind, purpose(step.path), is_over].append(place)
     chosen: dict[int, list[Rules]] = defaultdict(list)
     names = sorted(kinds)
@@ -73,13 +75,13 @@ def _wanted(steps: Sequence[Step], number: int, chance: random.Random) -> dict[i
 
 
 def cut_and_recover(steps: Sequence[Step], ledger: Ledger, folder: Path, number: int, seed: int = 1,
-                    recover: Callable[[Path], Look] = recover_twice, enough: int = 1 << 62) -> Outcome:
+                    among: Callable[[Step], bool] = lambda step: True, enough: int = 1 << 62) -> Outcome:
     """Until `enough` violations were found. Each disk is removed again, but for those that break a promise."""
     outcome = Outcome()
-    for count, cut in enumerate(cuts(steps, ledger, number, seed)):
+    for count, cut in enumerate(cuts(steps, ledger, number, seed, among)):
         data = folder / f"state-{count}"
         cut.state.write(data)
-        look = recover(data)
+        look = recover_twice(data)
         problems = look.problems or broken(cut.promises, look.instances)
         outcome.states[cut.rules.value] += 1
         outcome.violations += [f"{data.name} {cut.where}: {problem}" for problem in problems]

@@ -5,15 +5,18 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from dicomserver.scu.failures import AssociationFailed
 from tests.crash.interpreting import Interpreter
 from tests.crash.ledger import Ledger
 from tests.crash.running import Running, compiled_shim
-from tests.crash.steps import Step
+from tests.crash.steps import INDEX, WAL, Step
 from tests.crash.strace import parse
 from tests.crash.traffic import Sample, Sender, sample
+
+_LOG_HEADER = 32
 
 
 @dataclass
@@ -34,6 +37,15 @@ class Recording:
     @property
     def acknowledged(self) -> int:
         return self.statuses.count(0)
+
+    def is_checkpoint(self, step: Step) -> bool:
+        """Whether it is about the index's file or log, once something was acknowledged and a checkpoint has begun."""
+        return step.path in (INDEX, WAL) and step.begin >= self._first_checkpoint
+
+    @cached_property
+    def _first_checkpoint(self) -> int:
+        first = next(step.begin for step in self.steps if step.kind == "ack")
+        return next(step.begin for step in self.steps if step.path == INDEX and step.begin > first)
 
     def store(self, port: int, samples: Iterable[Sample]) -> None:
         """Over one association."""
@@ -117,6 +129,27 @@ def record_without(folder: Path, pattern: str) -> Recording:
     return recording
 
 
+def record_checkpoint(folder: Path) -> Recording:
+    """So many studies that the index's log is copied into its file and begins anew while the server runs.
+
+    A few at a time, since it begins anew only when nobody writes.
+    """
+    recording = _new(folder)
+    log = recording.data / WAL
+    with Running(recording.data, folder / "trace") as server:
+        began = log.read_bytes()[:_LOG_HEADER]
+        study = 0
+        while log.read_bytes()[:_LOG_HEADER] == began:
+            lanes = [[sample(1, study + 15 * lane + number, octets=200) for number in range(15)] for lane in range(4)]
+            recording.store_side_by_side(server.port, *lanes)
+            _until_filed(recording.data, sum(lanes, []))
+            recording.delete(server, "instance", lanes[0][0].uid, [lanes[0][0]])
+            study += 60
+        server.kill()
+    recording.read(Interpreter(str(recording.data)), folder / "trace")
+    return recording
+
+
 def record_load(folder: Path, lone: int, each_of_four: int) -> Recording:
     """Many instances over one association, then over four at once."""
     recording = _new(folder)
@@ -141,9 +174,8 @@ def _until_filed(data: Path, samples: list[Sample]) -> None:
     paths = [data / one.study / one.series / f"{one.uid}.dcm" for one in samples]
 
     def filed() -> bool:
-        # Slots that wait are not empty; those of the stock are.
-        waiting = any(slot.stat().st_size for slot in (data / "intake").iterdir())
-        return all(path.exists() for path in paths) and not waiting
+        # Its slot is a second name of the same file.
+        return all(path.exists() and path.stat().st_nlink == 1 for path in paths)
 
     wait_until(filed)
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 import argparse
 import logging
 import shutil
-import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.crash import lint
 from tests.crash.cutting import cut_and_recover
-from tests.crash.recording import Recording, record_everything, record_load
+from tests.crash.recording import Recording, record_checkpoint, record_everything, record_load
+from tests.crash.running import scratch_folder
 
 
 def report_syncs(load: Recording) -> None:
@@ -31,15 +32,21 @@ def report_syncs(load: Recording) -> None:
 def run(folder: Path, states: int, seed: int) -> int:
     """-> how many violations."""
     report_syncs(record_load(_made(folder / "load"), lone=300, each_of_four=75))
-    everything = record_everything(_made(folder / "everything"))
-    out_of_order = lint.check(everything.steps)
-    print(f"{len(everything.steps)} steps, {everything.acknowledged} instances acknowledged, "
-          f"{len(out_of_order)} out of order")
+    return (_cut("everything", record_everything, folder, states, seed)
+            + _cut("checkpoint", record_checkpoint, folder, states // 8, seed))
+
+
+def _cut(name: str, record: Callable[[Path], Recording], folder: Path, states: int, seed: int) -> int:
+    recording = record(_made(folder / name))
+    out_of_order = lint.check(recording.steps)
     begun = time.monotonic()
-    outcome = cut_and_recover(everything.steps, everything.ledger, _made(folder / "states"), states, seed)
-    print(f"{sum(outcome.states.values())} different disks ({dict(outcome.states)}) in "
+    among = recording.is_checkpoint if name == "checkpoint" else lambda step: True
+    outcome = cut_and_recover(recording.steps, recording.ledger, _made(folder / f"{name}-states"), states, seed, among)
+    print(f"{name}: {len(recording.steps)} steps, {recording.acknowledged} instances acknowledged, {len(out_of_order)} "
+          f"steps out of order; {sum(outcome.states.values())} different disks ({dict(outcome.states)}) in "
           f"{time.monotonic() - begun:.0f} s, {len(outcome.violations)} violations")
-    print(*out_of_order, *outcome.violations, sep="\n")
+    for line in (*out_of_order, *outcome.violations):
+        print(line)
     return len(out_of_order) + len(outcome.violations)
 
 
@@ -55,7 +62,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a new folder for traces and for the disks that broke a promise")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)   # of what is said about each damaged disk
-    folder = options.keep or Path(tempfile.mkdtemp(prefix="crash-"))
+    folder = options.keep or scratch_folder()
     violations = run(folder, options.states, options.seed)
     if not options.keep:
         shutil.rmtree(folder)

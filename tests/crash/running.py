@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.crash.strace import OPTIONS
@@ -72,6 +73,12 @@ class Running:
     def __exit__(self, *exception: object) -> None:
         if self._process.poll() is None:
             self.kill()
+
+
+def scratch_folder() -> Path:
+    """A new one, in memory where there is some: what is tried is the order of syncs, not the disk."""
+    memory = Path("/dev/shm")
+    return Path(tempfile.mkdtemp(prefix="crash-", dir=memory if os.access(memory, os.W_OK) else None))
 
 
 def compiled_shim(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from tests.crash.running import Running
 from tests.crash.traffic import Sample, Sender, sample
 
 LANES = 4
-ROUNDS = 1 + int(os.environ.get("DICOM_SERVER_CRASH_STATES", "160")) // 40
+ROUNDS = 1 + int(os.environ.get("CRASH_STATES", "160")) // 40
 
 
 class Storm:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import lint
+from tests.crash.cutting import cut_and_recover
 from tests.crash.recording import Recording, record_without
 from tests.crash.steps import Step, purpose
 
@@ -57,3 +58,16 @@ def test_is_missed_in_the_running_server_too(scratch: Path, pattern: str) -> Non
     assert recording.statuses == [0, 0, 0]
     expected = MISSED["association", "slot"] if pattern == "intake/*" else MISSED["others", "intake"]
     assert expected in {line.partition(":")[0] for line in lint.check(recording.steps)}
+
+
+# Those whose absence loses instances that were acknowledged, not just order.
+LOSES = [("association", "slot"), ("others", "intake"), ("others", "log"), ("others", "series")]
+MOST_STATES = 400
+
+
+@pytest.mark.parametrize("who", LOSES, ids=" ".join)
+def test_power_cuts_miss_it_too(everything: Recording, scratch: Path, who: tuple[str, str]) -> None:
+    """The same by what is lost: it needs no rule."""
+    outcome = cut_and_recover(without(everything.steps, who), everything.ledger, scratch, MOST_STATES,
+                              among=lambda step: step.kind in ("ack", "unlink", "answer"), enough=1)
+    assert outcome.violations
