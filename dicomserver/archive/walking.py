@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dicomserver.archive.durable import OPEN_FILE, Folder
 from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated
 from dicomserver.archive.layout import OWN_FOLDERS, SUFFIX, DataDirectory
-from dicomserver.archive.preamble import Header, check_length, check_whole, read_header
+from dicomserver.archive.preamble import LENGTH, Header, check_length, check_whole, read_header, unpack
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.archive.tombstones import Tombstones
 from dicomserver.standard.uids import is_valid_uid
 
+_NO_SLOT = 1 << 64
 _NOT_FOREIGN = {*OWN_FOLDERS, "lost+found"}
 
 
@@ -29,19 +30,50 @@ def walk_instances(directory: DataDirectory, tombstones: Tombstones, *,
                    whole: bool = False) -> Iterator[Found]:
     """Every file at a final name, with its header verified; `whole` reads and verifies the dataset too.
 
-    One folder's entries at a time, so that memory stays flat. Files being deleted are left out. What is in a
+    In the order of arrival: a series when its first instance came, in it one instance after the other, so that an
+    index made from them sees the first instance of each patient, study and series first, as the server did.
+    One folder's names at a time, so that memory stays flat. Files being deleted are left out. What is in a
     study's or series' folder and is not of this server is FOREIGN, what is ours and not whole is DAMAGED;
     both are only reported. Raises RecoveryFailed.
     """
     with translated(RecoveryFailed, "walking through the files"):
+        arrivals: list[tuple[int, str]] = []
         for name, series in _series_folders(directory):
             if isinstance(series, str):
                 yield Found(name, Verdict.FOREIGN, reason=series)
-                continue
-            for entry in _entries(series):
+            else:
+                arrivals.append((min((_slot(series, entry) for entry in _entries(series)), default=0), name))
+        for _, name in sorted(arrivals):
+            yield from _in_series(directory, name, tombstones, whole)
+
+
+def _in_series(directory: DataDirectory, name: str, tombstones: Tombstones, whole: bool) -> Iterator[Found]:
+    study_uid, series_uid = name.split("/")
+    try:
+        with Folder(study_uid, directory.root.fd) as study, Folder(series_uid, study.fd) as series:
+            # Names and numbers are all that is gathered, of one series.
+            for entry in sorted(_entries(series), key=lambda entry: (_slot(series, entry), entry.name)):
                 found = _look(series, name, entry, tombstones, whole)
                 if found is not None:
                     yield found
+    except FileNotFoundError:
+        return      # deleted since
+
+
+def _slot(series: Folder, entry: os.DirEntry[str]) -> int:
+    """The slot that a file says it came in, nothing verified; those that say none go last."""
+    if not entry.is_file(follow_symlinks=False):
+        return _NO_SLOT
+    try:
+        fd = os.open(entry.name, OPEN_FILE, dir_fd=series.fd)
+    except FileNotFoundError:
+        return _NO_SLOT
+    try:
+        return unpack(os.pread(fd, LENGTH, 0)).slot
+    except NoPreamble:
+        return _NO_SLOT
+    finally:
+        os.close(fd)
 
 
 def _series_folders(directory: DataDirectory) -> Iterator[tuple[str, Folder | str]]:

@@ -71,21 +71,33 @@ def test_tombstones_are_obeyed(archive: Archive) -> None:
     assert [f.sop_instance_uid for f in archive.walk_instances()] == ["1.2"]
 
 
-def test_one_entry_at_a_time(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is gathered: the first file comes before the folder is read to its end, and no descriptor is left."""
+def test_one_file_at_a_time(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No headers are gathered: the first file comes before another is looked at, and no descriptor is left."""
     archive.file_batch([store(archive, f"1.{number}") for number in range(50)])
     seen = []
-    real = walking._entries
+    real = walking._look
 
-    def entries(folder: object):
-        for entry in real(folder):
-            seen.append(entry.name)
-            yield entry
+    def look(folder: object, path: str, entry: os.DirEntry[str], *more: object):
+        seen.append(entry.name)
+        return real(folder, path, entry, *more)
 
-    monkeypatch.setattr(walking, "_entries", entries)
+    monkeypatch.setattr(walking, "_look", look)
     before = len(os.listdir("/proc/self/fd"))
     walk = archive.walk_instances()
     next(walk)
-    assert sum(name.endswith(".dcm") for name in seen) == 1
+    assert len(seen) == 1
     walk.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_order_is_that_of_arrival(archive: Archive) -> None:
+    """Over series and studies; within one series too, whatever the names are."""
+    arrived = [("1.5", "1.5.2"), ("1.4", "1.4.1"), ("1.5", "1.5.2"), ("1.5", "1.5.1"), ("1.4", "1.4.1")]
+    batch = [store(archive, f"1.{9 - number}", study=study, series=series)
+             for number, (study, series) in enumerate(arrived)]
+    archive.file_batch(batch)
+    walked = list(archive.walk_instances())
+    first_come = sorted(set(arrived), key=arrived.index)
+    assert [(found.study_instance_uid, found.series_instance_uid, found.slot) for found in walked] == [
+        (study, series, one.slot) for study, series in first_come for one in batch
+        if (one.study_instance_uid, one.series_instance_uid) == (study, series)]
