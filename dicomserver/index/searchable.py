@@ -129,7 +129,9 @@ def _identity(value: bytes | None, character_set: bytes) -> str | None:
 
     The scanner keeps no more than TEXT_LIMIT bytes of a value, so one of that length may have been cut already.
     """
-    if not value or len(value) >= TEXT_LIMIT or len(decode(value, character_set).encode("utf_8", "replace")) > TEXT_LIMIT:
+    if not value or len(value) >= TEXT_LIMIT:
+        return None
+    if len(decode(value, character_set).encode("utf_8", "replace")) > TEXT_LIMIT:
         return None
     return searchable(value, character_set)
 

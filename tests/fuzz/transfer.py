@@ -67,7 +67,7 @@ def _pdata_corpus() -> tuple[bytes, ...]:
 
 # -- datasets --------------------------------------------------------------------------------------------------
 
-# By the first byte: explicit VR, big endian, deflated; in the last the bytes are deflated here, so that mutants inflate.
+# By the first byte: explicit VR, big endian, deflated. The last is deflated here, so that mutants inflate.
 ENCODINGS = ((False, False, False), (True, False, False), (True, True, False), (True, False, True), (True, False, True))
 
 
@@ -128,10 +128,13 @@ def _dataset(explicit: bool, big: bool) -> bytes:
     numbers = b"\1\2" if big else b"\2\1"
     return b"".join([
         element(0x00080005, b"CS", b"ISO_IR 100"), element(0x00080016, b"UI", b"1.2.3\0"),
-        element(0x00080018, b"UI", b"1.2.3.4\0"), element(0x00100010, b"PN", b"A^B "), element(0x0020000D, b"UI", b"1.2\0"),
-        element(0x0020000E, b"UI", b"1.2.5\0"), element(0x00280010, b"US", numbers), element(0x00280011, b"US", numbers),
+        element(0x00080018, b"UI", b"1.2.3.4\0"), element(0x00100010, b"PN", b"A^B "),
+        element(0x0020000D, b"UI", b"1.2\0"),
+        element(0x0020000E, b"UI", b"1.2.5\0"), element(0x00280010, b"US", numbers),
+        element(0x00280011, b"US", numbers),
         element(0x00400275, b"SQ", open_items, True), element(0x00400280, b"SQ", item(0xFFFEE000, request)),
-        element(0x00431001, b"UN", b"\0" * 30), element(0x7FE00010, b"OW", frames if explicit else b"\0" * 8, explicit)])
+        element(0x00431001, b"UN", b"\0" * 30), element(0x7FE00010, b"OW", frames if explicit else b"\0" * 8,
+                                                        explicit)])
 
 
 def _dataset_corpus() -> tuple[bytes, ...]:

@@ -90,7 +90,8 @@ def associate_rq(*items: bytes, calling: bytes = b"HOSTILE", called: bytes = b"H
 def storage_rq(transfer_syntax: str = EXPLICIT_VR_LE, calling: bytes = b"HOSTILE", maximum_length: int = 16384,
                sop_class: str = SECONDARY_CAPTURE, fill: bytes = b"") -> bytes:
     """A good request for C-ECHO (context 1) and C-STORE (context 3). fill: further items."""
-    return associate_rq(APPLICATION, VERIFICATION_CONTEXT, context(STORE, abstract(sop_class), transfer(transfer_syntax)),
+    return associate_rq(APPLICATION, VERIFICATION_CONTEXT,
+                        context(STORE, abstract(sop_class), transfer(transfer_syntax)),
                         user_information(item(0x51, struct.pack(">I", maximum_length))), fill, calling=calling)
 
 

@@ -1,4 +1,4 @@
-"""The list of hostile input: its rows in short, which the cases name. `None` of them may be without a case."""
+"""The list of hostile input: its rows in short, which the cases name. None of them may be without a case."""
 
 PDU_LEVEL = (
     "unknown PDU type; HTTP",

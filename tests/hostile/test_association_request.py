@@ -119,24 +119,28 @@ UNKNOWN_ITEMS = [
 
 
 def identity(kind: int, primary: bytes, secondary: bytes = b"") -> bytes:
-    return item(0x58, struct.pack(">BBH", kind, 1, len(primary)) + primary + struct.pack(">H", len(secondary)) + secondary)
+    lengths = [struct.pack(">H", len(field)) for field in (primary, secondary)]
+    return item(0x58, bytes((kind, 1)) + lengths[0] + primary + lengths[1] + secondary)
 
 
 BULK = "user identity and bulk"
 BULKS = [
     Case(BULK, "identity of 64 KiB", with_information(identity(2, b"u" * 32000, b"p" * 33000)), ACCEPTED),
     Case(BULK, "identity of no bytes", with_information(identity(1, b"")), ACCEPTED),
-    *(Case(BULK, f"identity of type {kind}", with_information(identity(kind, b"bob")), ACCEPTED) for kind in (0, 6, 255)),
+    *(Case(BULK, f"identity of type {kind}", with_information(identity(kind, b"bob")), ACCEPTED)
+      for kind in (0, 6, 255)),
     Case(BULK, "16 000 unknown sub-items", with_information(item(0x7E) * 16000), ACCEPTED),
     Case(BULK, "65 000 unknown items", associate_rq(APPLICATION, VERIFICATION_CONTEXT, INFORMATION, item(0x7E) * 65000),
          ACCEPTED),
     Case(BULK, "100 000 sub-items", associate_rq(APPLICATION, VERIFICATION_CONTEXT, item(0x7E) * 100000), early(1)),
     Case(BULK, "5 000 role selections", with_information(*(
         item(0x54, struct.pack(">H", 4) + b"%04d" % n + b"\1\1") for n in range(5000))), ACCEPTED),
-    Case(BULK, "one role 5 900 times", with_information(item(0x54, struct.pack(">H", 3) + b"1.2\1\1") * 5900), ACCEPTED),
+    Case(BULK, "one role 5 900 times", with_information(item(0x54, struct.pack(">H", 3) + b"1.2\1\1") * 5900),
+         ACCEPTED),
     Case(BULK, "4 000 common extended negotiations", with_information(
         item(0x57, b"\0\3" b"1.2" b"\0\3" b"1.3" b"\0\0") * 4000), ACCEPTED),
-    Case(BULK, "a context with 13 000 transfer syntaxes", with_contexts(context(1, abstract(), item(0x40, b"1") * 13000)),
+    Case(BULK, "a context with 13 000 transfer syntaxes",
+         with_contexts(context(1, abstract(), item(0x40, b"1") * 13000)),
          ACCEPTED),
     Case(BULK, "an abstract syntax of 60 000 bytes", with_contexts(
         context(1, abstract("1." * 30000), transfer())), ACCEPTED),
@@ -189,5 +193,7 @@ def test_policy(tight, titles, outcome):
         assert peer.outcome() == outcome
         if outcome == ACCEPTED:
             peer.release()
+            tight.lines.expect(number=0)        # in good order: that is for the verbose log
         else:
+            peer.finish()
             assert peer.outcome() == CLOSED

@@ -8,7 +8,8 @@ import pytest
 from tests.hostile.cases import Case, covers, run_established, table
 from tests.hostile.objects import dataset, new_identity
 from tests.hostile.peer import (
-    COMMAND, DATASET, ECHO, LAST, STORE, Peer, aborted, echo, echo_command, element, p_data, pdv, store, store_command, us,
+    COMMAND, DATASET, ECHO, LAST, STORE, Peer, aborted, echo, echo_command, element, p_data, pdv, store,
+    store_command, us,
 )
 
 CLASS = element(0x0002, b"1.2.840.10008.1.1\0")
@@ -19,7 +20,8 @@ def command(*elements: bytes) -> bytes:
     """The P-DATA-TF PDUs of a command set on the context of C-ECHO."""
     whole = b"".join(elements)
     cut = [whole[n:n + 16000] for n in range(0, len(whole), 16000)] or [b""]
-    return b"".join(p_data(pdv(ECHO, COMMAND | (LAST if n == len(cut) - 1 else 0), piece)) for n, piece in enumerate(cut))
+    pdvs = [pdv(ECHO, COMMAND, piece) for piece in cut[:-1]] + [pdv(ECHO, COMMAND | LAST, cut[-1])]
+    return b"".join(map(p_data, pdvs))
 
 
 def bulk(length: int) -> bytes:
@@ -45,7 +47,8 @@ MALFORMED_COMMANDS = [
         "unordered": [ECHO_FIELD, CLASS, MESSAGE_ID, NO_DATASET],
         "group length last": [CLASS, ECHO_FIELD, MESSAGE_ID, NO_DATASET, element(0, b"\0\0\0\0")],
         "explicit VR": [struct.pack("<HH2sH", 0, 2, b"UI", 18) + b"1.2.840.10008.1.1\0",
-                        struct.pack("<HH2sHH", 0, 0x100, b"US", 2, 0x30), struct.pack("<HH2sHH", 0, 0x800, b"US", 2, 0x101)],
+                        struct.pack("<HH2sHH", 0, 0x100, b"US", 2, 0x30),
+                        struct.pack("<HH2sHH", 0, 0x800, b"US", 2, 0x101)],
         "big endian": [struct.pack(">HHIH", 0, 0x100, 2, 0x30), struct.pack(">HHIH", 0, 0x800, 2, 0x101)],
         "an element of group 0008": [CLASS, ECHO_FIELD, MESSAGE_ID, NO_DATASET, b"\x08\0\x16\0\2\0\0\0ab"],
         "an element of group 0002": [b"\2\0\x10\0\2\0\0\0ab", CLASS, ECHO_FIELD, MESSAGE_ID, NO_DATASET],
@@ -67,7 +70,8 @@ MALFORMED_COMMANDS = [
 UNANNOUNCED = "dataset that was not announced"
 UNANNOUNCED_DATASETS = [
     Case(UNANNOUNCED, "after a C-ECHO, in the same PDU",
-         p_data(pdv(ECHO, COMMAND | LAST, echo_command()), pdv(ECHO, DATASET | LAST, b"\x10\0\x10\0PN\2\0AB")), aborted(6)),
+         p_data(pdv(ECHO, COMMAND | LAST, echo_command()), pdv(ECHO, DATASET | LAST, b"\x10\0\x10\0PN\2\0AB")),
+         aborted(6)),
 ]
 
 OTHERS = "unknown operation, message ids, responses"
@@ -75,7 +79,8 @@ RESPONSES = [
     Case(OTHERS, f"response {field:04X} that nobody asked for",
          command(CLASS, us(0x0100, field), us(0x0120, 1), NO_DATASET, us(0x0900, 0)), [aborted(0), ("aborted", 0, 0)])
     for field in (0x8001, 0x8030, 0x8020, 0x8021, 0x8FFF)
-] + [Case(OTHERS, "a response without a status", command(CLASS, us(0x0100, 0x8030), us(0x0120, 1), NO_DATASET), aborted(6)),
+] + [Case(OTHERS, "a response without a status", command(CLASS, us(0x0100, 0x8030), us(0x0120, 1), NO_DATASET),
+          aborted(6)),
      Case(OTHERS, "C-CANCEL without an id", command(us(0x0100, 0x0FFF), NO_DATASET), aborted(6))]
 TABLES = [LONG, MALFORMED_COMMANDS, RESPONSES]
 
@@ -117,12 +122,14 @@ def test_the_configured_limit_of_a_command(tight, length, served):
         if served:
             assert peer.status() == 0
             peer.release()
+            tight.lines.expect(number=0)
         else:
             assert peer.outcome() == aborted(6)
 
 
 @covers("(0000,0000) lies")
-@pytest.mark.parametrize("value", [b"\0\0\0\0", b"\xff\xff\xff\xff", b"\1\0\0\0", b"\x38\0\0\x80", b"", b"\0\0", b"\0" * 8],
+@pytest.mark.parametrize("value", [b"\0\0\0\0", b"\xff\xff\xff\xff", b"\1\0\0\0", b"\x38\0\0\x80", b"", b"\0\0",
+                                   b"\0" * 8],
                          ids=lambda value: value.hex() or "empty")
 def test_group_length_sizes_nothing(server, value):
     with Peer(server.port) as peer:

@@ -150,7 +150,8 @@ def _send_until_nobody_takes_it(peer: Peer, data: bytes) -> None:
 
 
 @covers(HALF_OPEN)
-@pytest.mark.parametrize("end", [lambda peer: peer.finish(), lambda peer: peer.reset(), lambda peer: peer.socket.close()],
+@pytest.mark.parametrize("end", [lambda peer: peer.finish(), lambda peer: peer.reset(),
+                                 lambda peer: peer.socket.close()],
                          ids=["FIN", "RST", "close"])
 def test_gone_without_a_release(server, end: Callable[[Peer], None]):
     peer = Peer(server.port).associate(storage_rq())
@@ -170,4 +171,4 @@ def test_an_answered_peer_that_does_not_close(tight):
         tight.others_are_served()
         assert aborted.outcome()[0] == "aborted"
         assert [released.receive(), aborted.receive()] == [b"", b""]
-    tight.lines.expect("released", "PDU type", number=2)
+    tight.lines.expect("PDU type")

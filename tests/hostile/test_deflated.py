@@ -29,9 +29,11 @@ def bomb(identity: Identity, inflated: int, changed: dict | None = None) -> byte
 TORN = [
     Stored(ROW, "not deflated", lambda identity: dataset(identity), failure, DEFLATED),
     Stored(ROW, "with zlib's header", lambda identity: zlib.compress(dataset(identity)), cannot_understand, DEFLATED),
-    Stored(ROW, "with gzip's header", lambda identity: b"\x1f\x8b\x08" + deflated(dataset(identity)), cannot_understand, DEFLATED),
+    Stored(ROW, "with gzip's header", lambda identity: b"\x1f\x8b\x08" + deflated(dataset(identity)),
+           cannot_understand, DEFLATED),
     Stored(ROW, "cut in the middle", lambda identity: deflated(dataset(identity))[:100], cannot_understand, DEFLATED),
-    Stored(ROW, "its last byte is missing", lambda identity: deflated(dataset(identity))[:-1], cannot_understand, DEFLATED),
+    Stored(ROW, "its last byte is missing", lambda identity: deflated(dataset(identity))[:-1], cannot_understand,
+           DEFLATED),
     Stored(ROW, "FF bytes", lambda identity: b"\xff" * 4000, cannot_understand, DEFLATED),
     Stored(ROW, "nothing", lambda identity: b"", cannot_understand, DEFLATED),
     Stored(ROW, "deflated nothing", lambda identity: deflated(b""), mismatch, DEFLATED),

@@ -23,11 +23,14 @@ MISMATCHES = [
 ] + [Stored(ROW, "nothing at all", lambda identity: b"", mismatch)]
 
 NO_UID = "UIDs that are none"
-BAD_UIDS = {"a way up": b"../../../../tmp/x1", "dots": b"..", "dot": b".", "slash": b"1.2/3.4", "absolute": b"/etc/passwd",
+BAD_UIDS = {"a way up": b"../../../../tmp/x1", "dots": b"..", "dot": b".", "slash": b"1.2/3.4",
+            "absolute": b"/etc/passwd",
             "NUL inside": b"1.2\x003.4", "65 characters": (b"1.2." + b"3" * 61), "66 characters": b"1.2." + b"3" * 62,
             "1 000 characters": b"1.2." + b"3" * 996, "letters": b"intake", "another folder of ours": b"../intake/1",
-            "ends with a dot": b"1.2.3.", "begins with a dot": b".1.2.3", "two dots": b"1.2..3", "space inside": b"1.2 3.4",
-            "newline": b"1.2\n3.4", "bytes above 80h": b"1.2.\xff\xfe", "two values": b"1.2.3\\1.2.4", "negative": b"-1.2",
+            "ends with a dot": b"1.2.3.", "begins with a dot": b".1.2.3", "two dots": b"1.2..3",
+            "space inside": b"1.2 3.4",
+            "newline": b"1.2\n3.4", "bytes above 80h": b"1.2.\xff\xfe", "two values": b"1.2.3\\1.2.4",
+            "negative": b"-1.2",
             "lock": b"lock", "percent": b"1.2%2f3.4", "wildcard": b"1.2.*"}
 IN_THE_DATASET = [
     Stored(NO_UID, f"{name}, as {level}", dataset_with({tag: (b"UI", value + b"\0" * (len(value) % 2))}), mismatch)

@@ -11,7 +11,8 @@ from tests.hostile.peer import (
 
 CUT = "cut at every byte"
 INTERRUPTED = "interrupted in the dataset"
-NEVER = Identity("1.2.826.0.1.3680043.10.1717.5", "1.2.826.0.1.3680043.10.1717.5.1", "1.2.826.0.1.3680043.10.1717.5.1.1")
+NEVER = Identity("1.2.826.0.1.3680043.10.1717.5", "1.2.826.0.1.3680043.10.1717.5.1",
+                 "1.2.826.0.1.3680043.10.1717.5.1.1")
 DATA = dataset(NEVER)
 BEGIN = p_data(pdv(STORE, COMMAND | LAST, store_command(NEVER.instance)))
 MESSAGE = BEGIN + p_data(pdv(STORE, DATASET, DATA[:100])) + p_data(pdv(STORE, DATASET, DATA[100:150]),
@@ -35,6 +36,7 @@ def test_c_store_cut_at_every_byte(server, end, first):
             if end == "FIN":
                 assert peer.receive() == b"", f"an answer to {cut} bytes"
         server.check_left_behind()
+        assert len(server.log_lines()) == 1
     server.others_are_served()
 
 
@@ -50,6 +52,7 @@ def test_request_cut_at_every_byte(server, end, first):
             if end == "FIN":
                 assert peer.receive() == b""
         server.check_left_behind()
+        assert len(server.log_lines()) == 1
     server.others_are_served()
 
 

@@ -24,10 +24,12 @@ def store_begun(*dataset_pdvs: bytes) -> bytes:
 
 LENGTHS = "PDU and PDV lengths"
 BAD_LENGTHS = [
-    Case(LENGTHS, "PDU one byte longer than announced", p_data(pdv(ECHO, COMMAND, b"\0" * (ANNOUNCED - 5))), aborted(6)),
+    Case(LENGTHS, "PDU one byte longer than announced", p_data(pdv(ECHO, COMMAND, b"\0" * (ANNOUNCED - 5))),
+         aborted(6)),
     Case(LENGTHS, "PDU of length FFFFFFFF", b"\4\0\xff\xff\xff\xff" + b"\0" * 100, aborted(6)),
     Case(LENGTHS, "PDU of length 80000000", b"\4\0\x80\0\0\0" + b"\0" * 100, aborted(6)),
-    *(Case(LENGTHS, f"PDV length {length:X}", pdu(4, pdv(ECHO, COMMAND | LAST, echo_command(), length=length)), aborted(6))
+    *(Case(LENGTHS, f"PDV length {length:X}", pdu(4, pdv(ECHO, COMMAND | LAST, echo_command(), length=length)),
+           aborted(6))
       for length in (0, 1, 0xFFFFFFFE, 0xFFFFFFFF, 0x80000000, 0x7FFFFFFF)),
     Case(LENGTHS, "PDV one byte beyond its PDU",
          pdu(4, pdv(ECHO, COMMAND | LAST, echo_command(), length=len(echo_command()) + 3)), aborted(6)),
@@ -98,7 +100,8 @@ def test_the_announced_maximum(tight, length, outcome):
     """The PDU-length field counts, PS3.8 D.1; the rest of the message follows in a second PDU."""
     identity = new_identity()
     whole = dataset(identity, {0x00204000: (b"UT", b" " * 8000)})
-    pdus = [p_data(pdv(STORE, DATASET, whole[:length - 6])), p_data(pdv(STORE, DATASET, whole[length - 6:length + 3000])),
+    pdus = [p_data(pdv(STORE, DATASET, whole[:length - 6])),
+            p_data(pdv(STORE, DATASET, whole[length - 6:length + 3000])),
             p_data(pdv(STORE, DATASET | LAST, whole[length + 3000:]))]
     assert int.from_bytes(pdus[0][2:6], "big") == length
     with Peer(tight.port) as peer:
@@ -130,9 +133,14 @@ def pieces(whole: bytes, size: int, kind: int) -> list[bytes]:
     return [pdv(STORE, kind | (LAST if n == len(cut) - 1 else 0), piece) for n, piece in enumerate(cut)]
 
 
+def one_a_pdu(command: bytes, data: bytes, size: int) -> list[bytes]:
+    """Fragments of so many bytes, each in a PDU of its own."""
+    return [p_data(piece) for piece in pieces(command, size, COMMAND) + pieces(data, size, DATASET)]
+
+
 SHAPES = {
-    "odd-length fragment: of 1": lambda command, data: [p_data(p) for p in pieces(command, 1, COMMAND) + pieces(data, 1, 0)],
-    "odd-length fragment: of 7": lambda command, data: [p_data(p) for p in pieces(command, 7, COMMAND) + pieces(data, 7, 0)],
+    "odd-length fragment: of 1": lambda command, data: one_a_pdu(command, data, 1),
+    "odd-length fragment: of 7": lambda command, data: one_a_pdu(command, data, 7),
     "many PDUs in one segment: all PDVs in one PDU": lambda command, data: [
         p_data(*pieces(command, 50, COMMAND), *pieces(data, 33, DATASET))],
     "many PDUs in one segment: command and dataset in one PDU": lambda command, data: [

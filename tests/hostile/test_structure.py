@@ -56,7 +56,8 @@ BAD_TAILS = {
     "an element longer than its item": lambda s: begin(s) + begin_item(s, 16) + element(
         s, 0x00401001, b"SH", b"abcdef", 60) + delimiter(0xE0DD, s),
     "a sequence longer than its item": lambda s: begin(s) + begin_item(s, 12) + begin(s, 800) + delimiter(0xE0DD, s),
-    "an element where an item must be": lambda s: begin(s) + element(s, 0x00401001, b"SH", b"ab") + delimiter(0xE0DD, s),
+    "an element where an item must be": lambda s: begin(s) + element(s, 0x00401001, b"SH", b"ab") + delimiter(
+        0xE0DD, s),
     "an item at the top level": lambda s: begin_item(s, 0),
     "an item's end at the top level": lambda s: delimiter(0xE00D, s),
     "a sequence's end at the top level": lambda s: delimiter(0xE0DD, s),
@@ -106,7 +107,8 @@ def test_structure(server, case):
 @covers(ROW)
 @pytest.mark.parametrize("depth, status", [(4, success), (5, cannot_understand)], ids=["just below", "just above"])
 def test_the_configured_depth(tight, depth, status):
-    run_store(tight, Stored(ROW, "", lambda identity: dataset(identity, None, nested("1.2.840.10008.1.2.1", depth)), status))
+    run_store(tight, Stored(ROW, "", lambda identity: dataset(identity, None, nested("1.2.840.10008.1.2.1", depth)),
+                            status))
 
 
 FOREIGN = "foreign groups, repeated UIDs"
@@ -123,7 +125,8 @@ GROUPS = {
 @pytest.mark.parametrize("group", GROUPS)
 def test_groups_that_have_no_place_in_a_dataset(server, group, place):
     content = GROUPS[group]
-    build = {"first": lambda identity: content + dataset(identity), "last": lambda identity: dataset(identity, None, content),
+    build = {"first": lambda identity: content + dataset(identity),
+             "last": lambda identity: dataset(identity, None, content),
              "in an item": lambda identity: dataset(identity, None, explicit(NESTED, b"SQ", item(
                  content) + SEQUENCE_END, UNDEFINED) + b"")}[place]
     run_store(server, Stored(FOREIGN, "", build, cannot_understand))
@@ -135,5 +138,6 @@ def test_items_of_mixed_lengths(server):
     inner = explicit(0x00401001, b"SH", b"ab")
     mixed = explicit(NESTED, b"SQ", item(inner) + item(inner + ITEM_END, UNDEFINED) + SEQUENCE_END, UNDEFINED)
     defined = item(inner + ITEM_END, UNDEFINED) + item(inner)
-    build = Stored(ROW, "", lambda identity: dataset(identity, None, mixed + explicit(0x00400280, b"SQ", defined)), success)
+    build = Stored(ROW, "", lambda identity: dataset(identity, None, mixed + explicit(0x00400280, b"SQ", defined)),
+                   success)
     run_store(server, build)

@@ -13,7 +13,8 @@ JUNK = "odd lengths and junk values"
 STUDY_DATE, STUDY_TIME, BIRTH, NUMBER, SERIES_NUMBER = 0x00080020, 0x00080030, 0x00100030, 0x00200013, 0x00200011
 NAME, PATIENT, DESCRIPTION, CHARACTER_SET = 0x00100010, 0x00100020, 0x00081030, 0x00080005
 
-COLUMNS = {STUDY_DATE: "SELECT study_date FROM studies WHERE uid = ?", STUDY_TIME: "SELECT study_time FROM studies WHERE uid = ?",
+COLUMNS = {STUDY_DATE: "SELECT study_date FROM studies WHERE uid = ?",
+           STUDY_TIME: "SELECT study_time FROM studies WHERE uid = ?",
            BIRTH: "SELECT patient_birth_date FROM studies WHERE uid = ?",
            NUMBER: "SELECT number FROM instances WHERE uid = ? || '.1.1'",
            SERIES_NUMBER: "SELECT number FROM series WHERE uid = ? || '.1'",
@@ -36,11 +37,13 @@ def sent(server, changed: dict, write=explicit) -> Identity:
 
 
 UNREADABLE = [
-    (STUDY_DATE, b"DA", value) for value in (b"20261399", b"20260230", b"tomorrow", b"00000000", b"2026", b"20260101\\20260102",
+    (STUDY_DATE, b"DA", value) for value in (b"20261399", b"20260230", b"tomorrow", b"00000000", b"2026",
+                                             b"20260101\\20260102",
                                              b"2026010", b"-2026101", b"\xff\xfe", b"202601019999999999")
 ] + [(BIRTH, b"DA", value) for value in (b"19999999", b"unknown ", b"99999999")
 ] + [(STUDY_TIME, b"TM", value) for value in (b"250000", b"noon", b"126000", b"12:60", b"\0\0\0\0")
-] + [(NUMBER, b"IS", value) for value in (b"1e309 ", b"1E99999999", b"9" * 400, b"99999999999 ", b"0x10", b"NaN ", b"--1 ",
+] + [(NUMBER, b"IS", value) for value in (b"1e309 ", b"1E99999999", b"9" * 400, b"99999999999 ", b"0x10", b"NaN ",
+                                          b"--1 ",
                                           b"1\\2 ", b"2147483648", b"-2147483649")
 ] + [(SERIES_NUMBER, b"IS", value) for value in (b"1e309", b"\xb2\xb3", b"1.5 ")]
 
@@ -66,8 +69,10 @@ ODD = [Stored(JUNK, name, lambda identity, changed=changed: dataset(identity, ch
     "UN for all": {NAME: (b"UN", b"A^B"), STUDY_DATE: (b"UN", b"20260101"), NUMBER: (b"UN", b"1 ")},
     "AT of 5 bytes": {0x00280009: (b"AT", b"\0" * 5)},
 }.items()] + [
-    Stored(JUNK, "elements out of order", lambda identity: dataset(identity, None, explicit(0x00080050, b"SH", b"A1")), success),
-    Stored(JUNK, "an element twice", lambda identity: dataset(identity, None, explicit(0x00081030, b"LO", b"ab")), success),
+    Stored(JUNK, "elements out of order",
+           lambda identity: dataset(identity, None, explicit(0x00080050, b"SH", b"A1")), success),
+    Stored(JUNK, "an element twice", lambda identity: dataset(identity, None, explicit(0x00081030, b"LO", b"ab")),
+           success),
     Stored(JUNK, "trailing padding", lambda identity: dataset(identity, {0xFFFCFFFC: (b"OB", b"\0" * 1001)}), success),
 ]
 TABLES = [ODD]
@@ -79,10 +84,13 @@ def test_odd(server, case):
 
 
 PN = "person names"
-NAMES = {"8 carets": b"A^B^C^D^E^F^G^H^I", "only carets": b"^^^^^^^^", "5 groups": b"A=B=C=D=E", "newline": b"Evil\r\nname^X",
+NAMES = {"8 carets": b"A^B^C^D^E^F^G^H^I", "only carets": b"^^^^^^^^", "5 groups": b"A=B=C=D=E",
+         "newline": b"Evil\r\nname^X",
          "markup": b"<script>alert(1)</script>^X", "quotes": b"O'Neil\";--", "escape sequences": b"\x1b[31mred\x1b[0m",
-         "NULs": b"A\0B\0C", "spaces": b" " * 64, "65 characters": b"A" * 65, "1 KiB": b"B" * 1024, "1 KiB and one": b"C" * 1025,
-         "65 534 bytes": b"D" * 65534, "format": b"%s%n{0}${jndi:ldap://x}", "bytes that are no text": bytes(range(128, 256))}
+         "NULs": b"A\0B\0C", "spaces": b" " * 64, "65 characters": b"A" * 65, "1 KiB": b"B" * 1024,
+         "1 KiB and one": b"C" * 1025,
+         "65 534 bytes": b"D" * 65534, "format": b"%s%n{0}${jndi:ldap://x}",
+         "bytes that are no text": bytes(range(128, 256))}
 
 
 @covers(PN)
@@ -161,7 +169,8 @@ def image(rows: int, columns: int, frames: bytes, bits: int, data: bytes) -> dic
 
 @covers(PIXELS)
 @pytest.mark.parametrize("rows, columns, frames, bits, octets, short", [
-    (4, 4, b"2", 16, 64, 0), (4, 4, b"2", 16, 63, 1), (4, 4, b"2", 16, 0, 1), (4, 4, b"2", 16, 65, 0), (3, 3, b"1", 1, 2, 0),
+    (4, 4, b"2", 16, 64, 0), (4, 4, b"2", 16, 63, 1), (4, 4, b"2", 16, 0, 1), (4, 4, b"2", 16, 65, 0),
+    (3, 3, b"1", 1, 2, 0),
     (3, 3, b"1", 1, 1, 1), (65535, 65535, b"2147483647", 65535, 10, 1), (65535, 65535, b"9" * 30, 32, 10, 1),
     (0, 0, b"0", 0, 10, 0), (1, 1, b"-5", 8, 1, 0), (1, 1, b"9" * 5000, 8, 1, None), (1, 1, b"many", 8, 0, 0),
 ], ids=str)
