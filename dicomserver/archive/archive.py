@@ -81,13 +81,13 @@ class Archive:
         """The slot is durable and its row exists: closes it; from now on it waits for `file_batch`."""
         self._intake.keep(slot, file_length)
 
-    def discard(self, slot: Slot | int) -> None:
+    def discard(self, slot: Slot | int, *, durably: bool = False) -> None:
         """The slot was not acknowledged, or held what is stored already: closes and removes it.
 
-        Recovery gives the number of a slot that it found.
-        Raises StorageFailed.
+        durably: a complete slot must not come back after a power cut, when its instance may have been sent again.
+        Recovery gives the number of a slot that it found. Raises StorageFailed.
         """
-        self._intake.discard(slot)
+        self._intake.discard(slot, durably=durably)
 
     def adopt(self, found: Found) -> None:
         """Counts a whole slot that recovery found as waiting for `file_batch`."""

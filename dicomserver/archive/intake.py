@@ -138,13 +138,15 @@ class Intake:
                 self._waiting_octets -= self._waiting.pop(number, 0)
             self._decide()
 
-    def discard(self, slot: Slot | int) -> None:
+    def discard(self, slot: Slot | int, *, durably: bool = False) -> None:
         """Closes and removes a slot whose instance nobody was promised. Its number is not used again."""
         if isinstance(slot, Slot):
             self.release(slot)
             slot = slot.number
         with translated(StorageFailed, "removing a slot"):
             unlink_if_there(slot_name(slot), self._folder)
+            if durably:
+                self._folder.sync()
         if slot in self._waiting:
             self.gone([slot])
 

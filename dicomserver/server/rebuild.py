@@ -37,7 +37,7 @@ class FillReport:
 
 
 def describe_found(archive: Archive, found: Found, describe: Describe) -> Instance:
-    """The index entry of a whole file. Raises InstanceDamaged, OSError."""
+    """The index entry of a whole file. Raises InstanceDamaged."""
     if found.header is None:
         raise InstanceDamaged("it has no header")
     preamble = found.header.preamble
@@ -47,6 +47,8 @@ def describe_found(archive: Archive, found: Found, describe: Describe) -> Instan
                         checksum=preamble.checksum)
     except WireError as error:
         raise InstanceDamaged(f"its dataset cannot be indexed: {error}") from error
+    except OSError as error:
+        raise InstanceDamaged(f"it cannot be read: {error.strerror}") from error
     finally:
         os.close(fd)
 

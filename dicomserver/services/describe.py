@@ -1,29 +1,39 @@
 """From a scanned dataset to its index entry, the same for an instance just received and for one found in a file."""
 from __future__ import annotations
 
-import mmap
 import os
 import time
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
 
 from dicomserver.index import FLAG_INFLATION_CAPPED, FLAG_PIXEL_DATA_SHORT, Instance
 from dicomserver.standard.attributes import INDEXED, Level
 from dicomserver.standard.transfer_syntaxes import encoding
+from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.meta import FileMeta
 from dicomserver.wire.pixels import pixel_data_short
 from dicomserver.wire.scanner import DatasetScanner
 from dicomserver.wire.wanted import Wanted
 
 WANTED = Wanted(INDEXED)
+READ_BLOCK = 1 << 16
+MOST_DEPTH = 1000               # the most that a configuration may allow
+MOST_INFLATED = 100_000 << 20
 
 
-def scanner_for(transfer_syntax_uid: str, *, maximum_depth: int = 64,
-                maximum_inflated: int = 1 << 26) -> DatasetScanner:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanLimits:
+    """sequence_depth: nested sequences; deeper ones are refused. inflated: bytes of a deflated dataset looked at."""
+    sequence_depth: int = 64
+    inflated: int = 1 << 26
+
+
+def scanner_for(transfer_syntax_uid: str, limits: ScanLimits = ScanLimits()) -> DatasetScanner:
     """A scanner for datasets in a transfer syntax."""
     how = encoding(transfer_syntax_uid)
-    return DatasetScanner(WANTED, how.explicit, how.big_endian, how.deflated, maximum_depth=maximum_depth,
-                          maximum_inflated=maximum_inflated)
+    return DatasetScanner(WANTED, how.explicit, how.big_endian, how.deflated, maximum_depth=limits.sequence_depth,
+                          maximum_inflated=limits.inflated)
 
 
 def describe(scanner: DatasetScanner, *, transfer_syntax_uid: str, slot: int, file_length: int, dataset_offset: int,
@@ -43,24 +53,35 @@ def describe(scanner: DatasetScanner, *, transfer_syntax_uid: str, slot: int, fi
 
 
 def describe_file(fd: int, meta: FileMeta, *, slot: int, file_length: int, checksum: int) -> Instance:
-    """The index entry of an instance in a file of ours. The file is mapped, so only its element headers are read.
+    """The index entry of an instance in a file of ours. Of large values only the headers are read.
 
-    Raises DatasetError where the dataset is malformed or lacks its UIDs.
+    What was once accepted is never refused here, whatever the limits for receiving say today. Raises DatasetError
+    where the dataset is malformed or lacks its UIDs, OSError where the file cannot be read.
     """
-    scanner = scanner_for(meta.transfer_syntax_uid)
-    with mmap.mmap(fd, file_length, prot=mmap.PROT_READ) as whole, memoryview(whole) as view:
-        with view[meta.dataset_offset:] as dataset:
-            scanner.feed(dataset)
-        scanner.finish()
-    scanner.values.require_identity(meta.sop_class_uid.encode("ascii"), meta.sop_instance_uid.encode("ascii"))
-    received = meta.received_at or _dicom_time(os.fstat(fd).st_mtime)
+    try:
+        scanner = _scanned(fd, meta, file_length, ScanLimits().inflated)
+    except DatasetError:
+        scanner = _scanned(fd, meta, file_length, MOST_INFLATED)
+    received = meta.received_at or received_text(int(os.fstat(fd).st_mtime * 1_000_000))
     return describe(scanner, transfer_syntax_uid=meta.transfer_syntax_uid, slot=slot, file_length=file_length,
                     dataset_offset=meta.dataset_offset, checksum=checksum, received_at=_microseconds(received),
                     source_ae=meta.source_ae, receiving_ae=meta.receiving_ae)
 
 
-def _dicom_time(seconds: float) -> str:
-    return received_text(int(seconds * 1_000_000))
+def _scanned(fd: int, meta: FileMeta, file_length: int, maximum_inflated: int) -> DatasetScanner:
+    scanner = scanner_for(meta.transfer_syntax_uid, ScanLimits(sequence_depth=MOST_DEPTH, inflated=maximum_inflated))
+    offset = meta.dataset_offset
+    # Read, not mapped: a bad sector under a map would end the process.
+    while offset < file_length:
+        piece = os.pread(fd, min(READ_BLOCK, file_length - offset), offset)
+        if not piece:
+            raise DatasetError("the file ends before its dataset does")
+        scanner.feed(piece)
+        offset += len(piece)
+        offset += scanner.skip(file_length - offset)
+    scanner.finish()
+    scanner.values.require_identity(meta.sop_class_uid.encode("ascii"), meta.sop_instance_uid.encode("ascii"))
+    return scanner
 
 
 def received_text(microseconds: int) -> str:

@@ -9,33 +9,26 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from dicomserver.archive.archive import Archive
-from dicomserver.archive.errors import ArchiveError, IntakeError
+from dicomserver.archive.errors import ArchiveError, InstanceMissing, IntakeError
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
 from dicomserver.archive.reading import same_bytes
 from dicomserver.archive.writer import DatasetWriter, IdentityMismatch, Received
 from dicomserver.index import Index, IndexFault, Instance, Stored
-from dicomserver.services.describe import describe, received_text, scanner_for
+from dicomserver.services.claims import Claims, ClaimTaken
+from dicomserver.services.describe import ScanLimits, describe, received_text, scanner_for
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.standard import statuses
 from dicomserver.standard.uids import is_valid_uid
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import response_to
-from dicomserver.wire.errors import DatasetError
+from dicomserver.wire.errors import DatasetError, WireError
 from dicomserver.wire.part10 import encode_file_meta
 
 CONFLICTING_INSTANCE = 0xC001      # ours among Cxxx: the SOP Instance UID is stored with other content
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanLimits:
-    """sequence_depth: nested sequences; deeper ones are refused. inflated: bytes of a deflated dataset looked at."""
-    sequence_depth: int = 64
-    inflated: int = 1 << 26
 
 
 class Refused(Exception):
@@ -59,6 +52,7 @@ class StoreService:
         self._on_stored = on_stored
         self._log = log
         self._limits = limits
+        self._claims = Claims()
 
     def store(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> int:
         """Receives, keeps and indexes one instance; -> the status."""
@@ -75,20 +69,34 @@ class StoreService:
 
     def _receive(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> None:
         self._check(context, request)
+        try:
+            with self._claims.claim(request.affected_sop_instance_uid):
+                self._receive_alone(acceptor, context, request)
+        except ClaimTaken as error:
+            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from None
+
+    def _receive_alone(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> None:
         slot = self._take()
         try:
             instance = self._write(acceptor, context, request, slot)
-            there = self._add(instance)
         except BaseException:
             self._discard(slot)
             raise
+        try:
+            there = self._add(instance)
+        except BaseException:
+            self._discard(slot, durably=True)
+            raise
         if there is None:
-            self._archive.keep(slot, instance.file_length)
-            self._on_stored(Waiting(slot.number, instance.study_instance_uid, instance.series_instance_uid,
-                                    instance.sop_instance_uid, instance.file_length))
-            self._log.debug("stored %s", instance.sop_instance_uid)
+            self._keep(slot, instance)
         else:
             self._resolve_duplicate(slot, instance, there)
+
+    def _keep(self, slot: Slot, instance: Instance) -> None:
+        self._archive.keep(slot, instance.file_length)
+        self._on_stored(Waiting(slot.number, instance.study_instance_uid, instance.series_instance_uid,
+                                instance.sop_instance_uid, instance.file_length))
+        self._log.debug("stored %s", instance.sop_instance_uid)
 
     def _check(self, context: AcceptedContext, request: CommandSet) -> None:
         """What can be said before a byte of the dataset was read."""
@@ -145,29 +153,43 @@ class StoreService:
             return self._index.add(instance)
         except IndexFault as error:
             raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, f"the index is unavailable: {error}") from None
+        except WireError as error:
+            raise Refused(statuses.CANNOT_UNDERSTAND, f"the index cannot read it: {error}") from None
 
     def _resolve_duplicate(self, slot: Slot, instance: Instance, there: Stored) -> None:
         """The same SOP Instance UID again: the same bytes are welcome, others are set aside and refused."""
         try:
+            if self._archive.is_being_deleted(there.slot):
+                self._discard(slot, durably=True)
+                raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance is being deleted")
             if self._is_same(slot, instance, there):
                 self._discard(slot)
                 return
             refusal = Refused(CONFLICTING_INSTANCE, "SOP Instance UID is stored with other content")
+        except InstanceMissing:
+            # Deleted in this moment: then its row has gone too, and this one is new.
+            if self._add(instance) is None:
+                self._keep(slot, instance)
+                return
+            refusal = Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance is not there")
         except (ArchiveError, OSError):
             # Then the newcomer may be all that is left of it.
             refusal = Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance cannot be read")
+        self._set_aside(slot, instance, refusal)
+        raise refusal
+
+    def _set_aside(self, slot: Slot, instance: Instance, refusal: Refused) -> None:
         try:
             name = self._archive.set_aside(slot, str(refusal), {
                 "sop_instance_uid": instance.sop_instance_uid, "source_ae": instance.source_ae})
         except ArchiveError as error:
             raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from error
         self._log.error("a SOP Instance UID came again (%s); the newcomer is quarantine/%s", refusal, name)
-        raise refusal
 
-    def _discard(self, slot: Slot) -> None:
+    def _discard(self, slot: Slot, *, durably: bool = False) -> None:
         """Gives the slot back. Where that fails its file stays in the intake, and the next start settles it."""
         try:
-            self._archive.discard(slot)
+            self._archive.discard(slot, durably=durably)
         except ArchiveError as error:
             self._log.error("a slot could not be removed: %s", error)
 

@@ -50,6 +50,8 @@ cdef class KeptValues:
     cdef void begin(self, const WantedElement *wanted, uint32_t tag, uint32_t sequence, uint16_t item,
                     const char *vr, uint32_t length) noexcept nogil
     cdef void take(self, const unsigned char *p, size_t n) noexcept nogil
+    cdef bint wants_more(self) noexcept nogil
+    cdef void abandon(self) noexcept nogil
     cdef void end(self) noexcept nogil
     cdef void open_record(self, const WantedElement *wanted, uint32_t tag, uint32_t sequence, uint16_t item,
                           const char *vr, uint32_t length) noexcept nogil

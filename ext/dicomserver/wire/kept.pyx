@@ -227,6 +227,21 @@ cdef class KeptValues:
         if self.value_taken == self.value_length:
             self.end()
 
+    cdef bint wants_more(self) noexcept nogil:
+        """Whether bytes of the value that has begun are still to be kept."""
+        return self.keep_left > 0 or (self.noting != NULL and self.value_taken < <uint64_t>NOTE_BYTES)
+
+    cdef void abandon(self) noexcept nogil:
+        """No more bytes come: a value that has begun is as if it had not."""
+        if self.keep_left:
+            self.keep.length = self.keep_from - RECORD_HEAD
+        if self.noting != NULL:
+            self.noting.seen = 0
+            self.noting.length = 0
+        self.noting = NULL
+        self.keep = NULL
+        self.keep_left = 0
+
     cdef void end(self) noexcept nogil:
         """The value is complete."""
         if self.keep != NULL and self.keep_unit and self.big_endian:

@@ -37,6 +37,7 @@ cdef class DatasetScanner:
     cdef int inflate(self, const unsigned char *p, size_t n) noexcept nogil
     cdef int walk(self, const unsigned char *p, size_t n) noexcept nogil
     cdef int header_length(self) noexcept nogil
+    cdef bint is_item(self) noexcept nogil
     cdef int begin_element(self) noexcept nogil
     cdef int begin_item(self, uint32_t tag, uint32_t length) noexcept nogil
     cdef int begin_value(self, uint32_t tag, const char *vr, uint32_t length) noexcept nogil

@@ -68,6 +68,16 @@ cdef class DatasetScanner:
             self.scan(p, n)
         self.raise_if_bad()
 
+    def skip(self, uint64_t most) -> int:
+        """Counts past bytes that nobody needs, up to `most`; -> how many: a caller with the dataset in a file leaves
+        them out of what it feeds."""
+        cdef uint64_t n = 0
+        if not self.failed and not self.deflated and not (self.keeping and self.values.wants_more()):
+            n = min(most, self.value_left)
+            self.position += n
+            self.value_left -= n
+        return n
+
     def finish(self) -> None:
         """The dataset is complete. Raises DatasetError where it is not."""
         with nogil:
@@ -131,6 +141,7 @@ cdef class DatasetScanner:
                     # To the last byte of the limit, so that it does not matter how the dataset was cut.
                     r = self.walk(piece, min(<uint64_t>len(piece), room))
                     if r == 0 and <uint64_t>len(piece) > room:
+                        self.values.abandon()
                         self.inflation_capped = True
                         return 0
             except zlib.error:
@@ -171,12 +182,20 @@ cdef class DatasetScanner:
     cdef int header_length(self) noexcept nogil:
         """Bytes of the element header that has begun; 8 until they are there."""
         cdef const char *vr = <const char *>&self.head[4]
-        if self.head_have < 8 or self.frames[self.depth].implicit or not is_vr(vr) or has_short_length(vr):
+        if self.head_have < 8 or self.frames[self.depth].implicit or self.is_item() or not is_vr(vr):
+            return 8
+        if has_short_length(vr):
             return 8
         if self.head[6] == 0 and self.head[7] == 0:
             return 12
         # Not what PS3.5 7.1.2 says of other VRs: an unknown VR that was written with a short length.
         return 12 if number_size(vr) or vr_is(vr, b'O', b'B') or vr_is(vr, b'U', b'N') or vr_is(vr, b'S', b'Q') else 8
+
+    cdef bint is_item(self) noexcept nogil:
+        """Whether the header is of group FFFE: no VR follows its tag, but a length, which may look like one."""
+        if self.big_endian:
+            return self.head[0] == 0xFF and self.head[1] == 0xFE
+        return self.head[0] == 0xFE and self.head[1] == 0xFF
 
     cdef int begin_element(self) noexcept nogil:
         """The header is in `head`: its value or items begin. -> 0 or -1"""

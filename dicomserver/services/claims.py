@@ -1,0 +1,47 @@
+"""Who receives an instance: one association at a time for each SOP Instance UID.
+
+Without it, two complete slots of one UID could wait in the intake, one of them refused; after a power cut nothing would
+say which one was acknowledged. With it the lower slot number is the one that came first, and recovery goes by that.
+"""
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class ClaimTaken(Exception):
+    """Another association did not finish with this UID in time."""
+
+
+class Claims:
+    """Thread-safe. patience: seconds that a second claim on a UID waits for the first one's end."""
+
+    def __init__(self, patience: float = 10.0) -> None:
+        self._patience = patience
+        self._held: set[str] = set()
+        self._changed = threading.Condition()
+        self._waiting = 0
+
+    @contextmanager
+    def claim(self, sop_instance_uid: str) -> Iterator[None]:
+        """Inside the block nobody else has this UID. Raises ClaimTaken."""
+        with self._changed:
+            if sop_instance_uid in self._held:
+                self._await(sop_instance_uid)
+            self._held.add(sop_instance_uid)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held.discard(sop_instance_uid)
+                if self._waiting:
+                    self._changed.notify_all()
+
+    def _await(self, sop_instance_uid: str) -> None:
+        self._waiting += 1
+        try:
+            if not self._changed.wait_for(lambda: sop_instance_uid not in self._held, self._patience):
+                raise ClaimTaken("another association is sending this instance")
+        finally:
+            self._waiting -= 1
