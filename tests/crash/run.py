@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from tests.crash import lint
@@ -62,10 +62,8 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a new folder for traces and for the disks that broke a promise")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)   # of what is said about each damaged disk
-    folder = options.keep or scratch_folder()
-    violations = run(folder, options.states, options.seed)
-    if not options.keep:
-        shutil.rmtree(folder)
+    with nullcontext(options.keep) if options.keep else scratch_folder() as folder:
+        violations = run(folder, options.states, options.seed)
     return 1 if violations else 0
 
 

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.crash.strace import OPTIONS
@@ -75,10 +77,13 @@ class Running:
             self.kill()
 
 
-def scratch_folder() -> Path:
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
     """A new one, in memory where there is some: what is tried is the order of syncs, not the disk."""
     memory = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="crash-", dir=memory if os.access(memory, os.W_OK) else None))
+    where = memory if os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="crash-", dir=where) as folder:
+        yield Path(folder)
 
 
 def compiled_shim(folder: Path) -> Path:

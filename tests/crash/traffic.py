@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dicomserver.scu.requester import Requester
 from dicomserver.session.proposal import propose
 from dicomserver.standard.uids import EXPLICIT_VR_LE
-from dicomserver.wire.command import CommandSet, encode_command
+from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import C_STORE_RQ
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -62,9 +62,9 @@ class Sender:
 
     def store(self, one: Sample, message: int) -> int:
         """-> the status. `message` is the Message ID (0000,0110)."""
-        self._requester.send(self._context, encode_command(CommandSet(
+        self._requester.send(self._context, CommandSet(
             affected_sop_class_uid=CT, command_field=C_STORE_RQ, message_id=message, priority=0,
-            command_data_set_type=_HAS_DATASET, affected_sop_instance_uid=one.uid)), one.dataset)
+            command_data_set_type=_HAS_DATASET, affected_sop_instance_uid=one.uid), one.dataset)
         return self._requester.receive().command.status
 
     def __enter__(self) -> Sender:
