@@ -143,9 +143,7 @@ class StoreService:
             writer = kept[DatasetWriter] = DatasetWriter()
         scanner = kept.get(context.context_id)
         if scanner is None:
-            scanner = kept[context.context_id] = scanner_for(
-                context.transfer_syntax, maximum_depth=self._limits.sequence_depth,
-                maximum_inflated=self._limits.inflated)
+            scanner = kept[context.context_id] = scanner_for(context.transfer_syntax, self._limits)
         return writer, scanner
 
     def _add(self, instance: Instance) -> Stored | None:
