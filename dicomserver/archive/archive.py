@@ -166,6 +166,13 @@ class Archive:
         """Deletions that an earlier process began: remove their rows, then `finish` each."""
         return self._deletions.interrupted()
 
+    def is_being_deleted(self, slot: int) -> bool:
+        """Whether the deletion of what was received in that slot has begun and is not finished; nanoseconds.
+
+        Its row may still be there, but it goes: nothing may be promised on its account.
+        """
+        return self._tombstones.cover_slot(slot)
+
     @contextmanager
     def _folder_of(self, source: Slot | Found | int) -> Iterator[tuple[Folder, str]]:
         if isinstance(source, Found):

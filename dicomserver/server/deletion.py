@@ -3,11 +3,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.deletion import Deletion
 from dicomserver.archive.errors import ArchiveError
+from dicomserver.archive.tombstones import Tombstone
 from dicomserver.index import Index, IndexFault, Stored
 from dicomserver.server.mover import Mover
 
@@ -19,7 +22,7 @@ class DeletionStopped(Exception):
 
 
 class Deleter:
-    """One deletion at a time.
+    """One deletion at a time; one that stopped in the middle is finished before the next begins.
 
     mover: None when no server runs (then nothing waits in the intake that is not there for recovery).
     """
@@ -30,19 +33,29 @@ class Deleter:
         self._mover = mover
         self._log = log
         self._lock = threading.Lock()
+        self._unfinished: list[Deletion] = []   # their tombstones are durable: there is no way back
 
     def delete(self, *, study: str | None = None, series: str | None = None, instance: str | None = None,
                progress: Callable[[int], None] = lambda done: None) -> int:
         """-> how many instances were deleted, for good: those that have all the UIDs given, at least one.
+
+        Those of them count whose deletion stopped earlier and came to its end only now.
 
         progress: told how many are gone so far; what it raises ends the deletion between two batches.
         Raises DeletionStopped.
         """
         if study is None and series is None and instance is None:
             raise ValueError("which study, series or instance?")
+        uids = (study, series, instance)
         done = 0
         with self._lock:
             try:
+                while self._unfinished:
+                    deletion = self._unfinished[0]
+                    self._finish(deletion)
+                    done += sum(_has(file, uids) for file in deletion.files)
+                if done:
+                    progress(done)
                 rows = self._index.select(study=study, series=series, instance=instance)
                 while batch := list(islice(rows, AT_ONCE)):
                     self._delete(batch)
@@ -55,12 +68,29 @@ class Deleter:
         return done
 
     def _delete(self, batch: list[Stored]) -> None:
-        waiting = self._mover.forget([row.slot for row in batch]) if self._mover is not None else []
-        try:
+        with self._kept_from_the_mover(batch):
             deletion = self._archive.begin_delete(batch)
-            self._index.remove([row.sop_instance_uid for row in batch], [row.slot for row in batch])
+            self._unfinished.append(deletion)
+            self._finish(deletion)
+
+    def _finish(self, deletion: Deletion) -> None:
+        files = deletion.files
+        with self._kept_from_the_mover(files):
+            self._index.remove([file.sop_instance_uid for file in files], [file.slot for file in files])
             deletion.finish()
+        self._unfinished.remove(deletion)
+
+    @contextmanager
+    def _kept_from_the_mover(self, files: Sequence[Stored | Tombstone]) -> Iterator[None]:
+        waiting = self._mover.forget([file.slot for file in files]) if self._mover is not None else []
+        try:
+            yield
         except BaseException:
             for instance in waiting:
                 self._mover.add(instance)   # whatever is left of it still wants to be filed
             raise
+
+
+def _has(file: Tombstone, uids: tuple[str | None, str | None, str | None]) -> bool:
+    return all(uid in (None, its) for uid, its in zip(
+        uids, (file.study_instance_uid, file.series_instance_uid, file.sop_instance_uid)))

@@ -24,6 +24,14 @@ def test_a_filed_instance(archive: Archive, data: Path) -> None:
         archive.open_instance(lose.slot, STUDY, SERIES, "1.2")
 
 
+def test_what_is_being_deleted(archive: Archive) -> None:
+    lose, keep = store(archive, "1.1"), store(archive, "1.2")
+    deletion = archive.begin_delete([stored(lose)])
+    assert archive.is_being_deleted(lose.slot) and not archive.is_being_deleted(keep.slot)
+    deletion.finish()
+    assert not archive.is_being_deleted(lose.slot)
+
+
 def test_empty_folders_go_too(archive: Archive, data: Path) -> None:
     batch = [store(archive, "1.1"), store(archive, "1.2", series="7")]
     archive.file_batch(batch)

@@ -3,6 +3,7 @@ import threading
 
 import pytest
 
+from dicomserver.archive import deletion as archive_deletion
 from dicomserver.archive.errors import DeletionFailed
 from dicomserver.index import IndexFull, open_index
 from dicomserver.server import deletion
@@ -109,6 +110,53 @@ def test_a_deletion_that_the_index_stopped_is_finished_at_the_next_start(store, 
     report = recover(store.archive, store.index, store.mover, store.describe, lambda *step: None, store.log)
     assert report.deletions == 1
     assert left(store) == {"1.2.2.1.1"}
+
+
+@pytest.mark.parametrize("filed", [False, True])
+def test_asking_again_goes_on_where_the_index_failed(store, deleter, filed, monkeypatch):
+    def full(uids, slots):
+        raise IndexFull("the disk is full")
+
+    store.mover.start()
+    if filed:
+        store.mover.flush()
+    with monkeypatch.context() as patch:
+        patch.setattr(store.index, "remove", full)
+        with pytest.raises(DeletionStopped):
+            deleter.delete(study="1.2.1")
+    assert deleter.delete(study="1.2.1") == 3
+    assert_gone(store)
+
+
+@pytest.mark.parametrize("filed", [False, True])
+@pytest.mark.parametrize("uids, number", [
+    ({"study": "1.2.1"}, 3), ({"series": "1.2.1.1"}, 2), ({"instance": "1.2.1.2.1"}, 1), ({"study": "9.9"}, 0)])
+def test_asking_again_goes_on_where_the_files_failed(store, deleter, filed, uids, number, monkeypatch):
+    def broken(*arguments):
+        raise OSError(errno.EIO, "")
+
+    store.mover.start()
+    if filed:
+        store.mover.flush()
+    with monkeypatch.context() as patch:
+        patch.setattr(archive_deletion, "unlink_if_there", broken)
+        with pytest.raises(DeletionStopped):
+            deleter.delete(study="1.2.1")
+        with pytest.raises(DeletionStopped):
+            deleter.delete(**uids)
+    assert left(store) == {"1.2.2.1.1"}     # the rows were gone already
+    seen = []
+    assert deleter.delete(**uids, progress=seen.append) == number
+    assert seen == [number] * bool(number)
+    assert_gone(store)
+
+
+def assert_gone(store) -> None:
+    """Study 1.2.1 is, with all that reminds of it, the other is not."""
+    assert store.mover.flush()
+    assert left(store) == files(store) == {"1.2.2.1.1"}
+    assert list((store.path / "tombstones").iterdir()) == []
+    assert store.archive.waiting == (0, 0)
 
 
 def test_without_a_server_there_is_no_mover(store, deleter):
