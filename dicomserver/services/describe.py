@@ -71,11 +71,13 @@ def describe_file(fd: int, meta: FileMeta, *, slot: int, file_length: int, check
 def _scanned(fd: int, meta: FileMeta, file_length: int, maximum_inflated: int) -> DatasetScanner:
     scanner = scanner_for(meta.transfer_syntax_uid, ScanLimits(sequence_depth=MOST_DEPTH, inflated=maximum_inflated))
     offset = meta.dataset_offset
+    if os.fstat(fd).st_size != file_length:
+        raise DatasetError("the file does not have its length")
     # Read, not mapped: a bad sector under a map would end the process.
     while offset < file_length:
         piece = os.pread(fd, min(READ_BLOCK, file_length - offset), offset)
         if not piece:
-            raise DatasetError("the file ends before its dataset does")
+            raise DatasetError("the file ended while it was read")
         scanner.feed(piece)
         offset += len(piece)
         offset += scanner.skip(file_length - offset)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 
 from dicomserver.archive.preamble import read_header
 from dicomserver.index import FLAG_INFLATION_CAPPED, FLAG_PIXEL_DATA_SHORT
-from dicomserver.services.describe import describe, describe_file, received_text, scanner_for
+from dicomserver.services.describe import ScanLimits, describe, describe_file, received_text, scanner_for
 from dicomserver.standard.uids import DEFLATED_EXPLICIT_VR_LE, EXPLICIT_VR_LE, IMPLICIT_VR_LE
 from dicomserver.wire.errors import DatasetError
+from dicomserver.wire.meta import FileMeta
+from dicomserver.wire.part10 import decode_file_meta, encode_file_meta
 from tests.interop.sender import Sender
 from tests.interop.stored import sent_of
 from tests.interop.synthetic import CT, element, instance
@@ -57,7 +60,7 @@ def test_received_and_read_again(name: str, provider) -> None:
 
 
 def described(transfer_syntax: str, dataset: bytes, **limits: int):
-    scanner = scanner_for(transfer_syntax, **limits)
+    scanner = scanner_for(transfer_syntax, ScanLimits(**limits))
     scanner.feed(dataset)
     scanner.finish()
     return describe(scanner, transfer_syntax_uid=transfer_syntax, slot=1, file_length=1, dataset_offset=0, checksum=0,
@@ -74,17 +77,57 @@ def test_the_flags() -> None:
     assert described(EXPLICIT_VR_LE, short).flags == FLAG_PIXEL_DATA_SHORT
     deflated = sent_of(*shipped("image_dfl.dcm")).dataset
     assert described(DEFLATED_EXPLICIT_VR_LE, deflated).flags == 0
-    assert described(DEFLATED_EXPLICIT_VR_LE, deflated, maximum_inflated=4096).flags & FLAG_INFLATION_CAPPED
+    assert described(DEFLATED_EXPLICIT_VR_LE, deflated, inflated=4096).flags & FLAG_INFLATION_CAPPED
+
+
+def nested(depth: int) -> bytes:
+    opening = b"\x40\x00\x75\x02SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    closing = b"\xfe\xff\x0d\xe0\0\0\0\0" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    return instance(1, 1, size=0).dataset[:-12] + depth * opening + depth * closing
 
 
 def test_the_depth_of_sequences_is_limited() -> None:
-    def nested(depth: int) -> bytes:
-        opening = b"\x40\x00\x75\x02SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
-        closing = b"\xfe\xff\x0d\xe0\0\0\0\0" + b"\xfe\xff\xdd\xe0\0\0\0\0"
-        return instance(1, 1, size=0).dataset[:-12] + depth * opening + depth * closing
-    assert described(EXPLICIT_VR_LE, nested(3), maximum_depth=3).sop_class_uid == CT
+    assert described(EXPLICIT_VR_LE, nested(3), sequence_depth=3).sop_class_uid == CT
     with pytest.raises(DatasetError):
-        described(EXPLICIT_VR_LE, nested(4), maximum_depth=3)
+        described(EXPLICIT_VR_LE, nested(4), sequence_depth=3)
+
+
+def stored_file(folder: Path, dataset: bytes, transfer_syntax: str = EXPLICIT_VR_LE) -> tuple[int, FileMeta, int]:
+    """A file with this dataset; -> its descriptor, meta information and length."""
+    one = instance(1, 1)
+    head = bytes(128) + b"DICM" + encode_file_meta(one.sop_class, one.sop_instance, transfer_syntax)
+    (folder / "file").write_bytes(head + dataset)
+    return os.open(folder / "file", os.O_RDONLY), decode_file_meta(head), len(head) + len(dataset)
+
+
+def read_again(folder: Path, dataset: bytes, transfer_syntax: str = EXPLICIT_VR_LE, cut: int = 0):
+    fd, meta, length = stored_file(folder, dataset, transfer_syntax)
+    try:
+        os.truncate(folder / "file", length - cut)
+        return describe_file(fd, meta, slot=1, file_length=length, checksum=0)
+    finally:
+        os.close(fd)
+
+
+def test_what_was_once_accepted_is_never_refused_by_todays_limits(tmp_path: Path) -> None:
+    assert read_again(tmp_path, nested(200)).sop_class_uid == CT
+    junk = element(0x00080006, "UT", b"")[:8] + (80 << 20).to_bytes(4, "little") + bytes(80 << 20)
+    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    late = squeeze.compress(junk + instance(1, 1).dataset) + squeeze.flush()
+    assert read_again(tmp_path, late, DEFLATED_EXPLICIT_VR_LE).sop_class_uid == CT
+
+
+def test_large_values_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    real = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, n, offset: read.append(n) or real(fd, n, offset))
+    assert read_again(tmp_path, instance(1, 1, size=50 << 20).dataset).sop_class_uid == CT
+    assert sum(read) < 1 << 20
+
+
+def test_a_file_that_has_become_shorter_is_no_instance(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError):
+        read_again(tmp_path, instance(1, 1, size=100).dataset, cut=1)
 
 
 @pytest.mark.parametrize("microseconds", [0, 1, 1_709_210_096_000_000, 1_709_210_096_999_999])

@@ -3,13 +3,23 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from dicomserver.archive.errors import InstanceDamaged, IntakeBusy, IntakeFull, IntakeRefused, QuarantineFailed
+from dicomserver.archive.errors import (
+    InstanceDamaged,
+    InstanceMissing,
+    IntakeBusy,
+    IntakeFull,
+    IntakeRefused,
+    QuarantineFailed,
+)
 from dicomserver.archive.intake import Slot
 from dicomserver.index import IndexFull, IndexUnavailable
+from dicomserver.services.claims import ClaimTaken
+from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.part10 import decode_file_meta
 from tests.interop.sender import Response, Sender, command_set, data_tf
 from tests.interop.stored import Sent, dataset_of
@@ -169,6 +179,60 @@ def test_another_content_is_set_aside(provider, caplog) -> None:
     assert (response.status, response.comment) == (0xC001, "SOP Instance UID is stored with other content")
     assert left_behind(provider) == (1, 1, 1) and len(provider.waiting) == 1
     assert any(line.levelname == "ERROR" and "quarantine/" in line.getMessage() for line in caplog.records)
+
+
+@pytest.mark.parametrize("error", [IndexFull("no room"), DatasetError("is damaged")])
+def test_a_complete_slot_that_is_refused_does_not_come_back_after_a_power_cut(error: Exception, provider) -> None:
+    """Its sender may send other bytes and get success for them: then two slots would have one UID."""
+    discarded = []
+    real = provider.archive.discard
+
+    def discard(slot: Slot, *, durably: bool = False) -> None:
+        discarded.append(durably)
+        real(slot, durably=durably)
+
+    provider.archive = Faulty(provider.archive, discard=discard)
+    index, provider.index = provider.index, Faulty(provider.index, add=failing(error))
+    assert store(provider, instance(1, 1)).status in (0xA700, 0xC000)
+    assert store(provider, Sent(**{**asdict(instance(1, 1)), "dataset": b"cut"})).status == 0xC000
+    provider.index = index
+    assert discarded == [True, False]
+    assert left_behind(provider) == (0, 0, 0)
+
+
+def test_a_duplicate_of_what_is_being_deleted_gets_no_promise(provider) -> None:
+    assert store(provider, instance(1, 1)).status == 0
+    provider.archive = Faulty(provider.archive, is_being_deleted=lambda slot: True)
+    assert store(provider, instance(1, 1)).status == 0xA700
+    assert left_behind(provider) == (1, 1, 0)
+
+
+def test_a_duplicate_of_what_was_deleted_in_this_moment_is_new(provider) -> None:
+    assert store(provider, instance(1, 1)).status == 0
+    row = provider.index.find(instance(1, 1).sop_instance)
+
+    def delete(*_: object) -> int:
+        provider.index.remove([row.sop_instance_uid], [row.slot])
+        raise InstanceMissing("neither the slot nor the file is there")
+
+    provider.archive = Faulty(provider.archive, open_instance=delete)
+    assert store(provider, instance(1, 1)).status == 0
+    assert provider.index.find(row.sop_instance_uid).slot > row.slot
+    assert len(provider.waiting) == 2
+
+
+def test_an_instance_that_another_association_is_sending_waits_its_turn(provider, monkeypatch) -> None:
+    monkeypatch.setattr("dicomserver.services.store.Claims", lambda: Busy())
+    response = store(provider, instance(1, 1))
+    assert (response.status, response.comment) == (0xA700, "another association is sending this instance")
+    assert left_behind(provider) == (0, 0, 0)
+
+
+class Busy:
+    """Claims of which each is taken."""
+
+    def claim(self, _uid: str):
+        raise ClaimTaken("another association is sending this instance")
 
 
 def descriptors() -> int:

@@ -185,6 +185,59 @@ def test_what_is_only_strange_passes():
     assert scan(strange).values.identity[1].rstrip(b"\0") == b"1.2.3.4"
 
 
+LOOK_LIKE_VRS = [first | second << 8 for first in range(0x41, 0x5B) for second in range(0x41, 0x5B)]
+
+
+@pytest.mark.parametrize("order, encoding", [("<", "explicit"), (">", "big endian")])
+def test_the_length_of_an_item_is_not_taken_for_a_vr(order, encoding):
+    """(FFFE,E000) has no VR; 0x4241 bytes are "AB" where other elements have theirs."""
+    item = struct.pack(f"{order}HHI", 0xFFFE, 0xE000, 0)[:4]
+    end = struct.pack(f"{order}HHI", 0xFFFE, 0xE0DD, 0)
+    good = encode(sample(), encoding)
+    filler = bytes(0x15A5B)
+    for length in LOOK_LIKE_VRS + [0x1424F, 0x14E55]:
+        sent = struct.pack(f"{order}I", length) if order == "<" else length.to_bytes(4, "little")
+        length = int.from_bytes(sent, "little" if order == "<" else "big")
+        if length > len(filler):
+            continue
+        pixels = struct.pack(f"{order}HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF)
+        assert scan(good + pixels + item + sent + filler[:length] + end, encoding).values.uids[1] == "1.2.3.4"
+    for length in LOOK_LIKE_VRS[:40]:
+        inner = struct.pack(f"{order}HH2sHI", 0x7FDF, 0x1020, b"OB", 0, length - 12) + filler[:length - 12]
+        sequence = struct.pack(f"{order}HH2sHI", 0x7FDF, 0x1010, b"SQ", 0, 0xFFFFFFFF)
+        scan(good + sequence + item + struct.pack(f"{order}I", length) + inner + end, encoding)
+
+
+def test_what_nobody_needs_can_be_left_out():
+    data = encode(sample(), "explicit") + struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OW", 0, 1 << 20) + bytes(1 << 20)
+    scanner, at, fed = DatasetScanner(WANTED), 0, 0
+    while at < len(data):
+        piece = data[at:at + 100]
+        scanner.feed(piece)
+        fed += len(piece)
+        at += len(piece)
+        at += scanner.skip(len(data) - at)
+    scanner.finish()
+    whole = scan(data).values
+    assert scanner.values.uids == whole.uids and scanner.values.pixel_length == 1 << 20
+    assert [scanner.values.packed(level) for level in range(4)] == [whole.packed(level) for level in range(4)]
+    assert fed < len(data) - (1 << 20) + 200
+    assert DatasetScanner(WANTED).skip(10) == 0
+
+
+def test_a_value_that_the_cap_cuts_is_not_kept():
+    """Half a record would make the whole blob unreadable."""
+    comment = element(0x00104000, b"LT", b"c" * 500)
+    data = encode(sample(), "explicit")
+    for cap in (len(data) + 8, len(data) + 9, len(data) + 507):
+        scanner = scan(deflate(data + comment), "deflated", maximum_inflated=cap)
+        assert scanner.inflation_capped
+        kept = [e for level in range(4) for e in unpack(scanner.values.packed(level))]
+        assert 0x00104000 not in [e.tag for e in kept] and 0x00100010 in [e.tag for e in kept]
+    half = element(0x0020000D, b"UI", b"1.2.3.4.5.6.7.8 ")
+    assert scan(deflate(half), "deflated", maximum_inflated=12).values.identity[2] is None
+
+
 def nested(depth: int) -> bytes:
     return (GOOD + (sequence_header(0x7FDF1010) + ITEM) * depth + (ITEM_END + SEQUENCE_END) * depth)
 
