@@ -97,6 +97,17 @@ class RecoveryFailed(StorageFailed):
 
 
 @contextmanager
+def unreadable_is_damaged() -> Iterator[None]:
+    """Turns EIO inside the block, which reads one instance, into InstanceDamaged; others do not suffer for it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise InstanceDamaged("it cannot be read") from error
+
+
+@contextmanager
 def translated(kind: type[StorageFailed], doing: str) -> Iterator[None]:
     """Turns the system's errors inside the block into `kind`."""
     try:

@@ -1,7 +1,6 @@
 """What an earlier process left in intake/: which slots hold an instance, which do not, which are damaged."""
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dicomserver.archive.durable import OPEN_FILE, unlink_if_there
-from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated
+from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated, unreadable_is_damaged
 from dicomserver.archive.layout import DataDirectory, slot_number, start_of
 from dicomserver.archive.preamble import Header, check_whole, read_header
 from dicomserver.archive.tombstones import Tombstones
@@ -87,13 +86,9 @@ def _examine(directory: DataDirectory, name: str, slot: int | None, has_row: Cal
 
 
 def _verified(fd: int, slot: int) -> Header:
-    try:
+    with unreadable_is_damaged():
         header = read_header(fd)
         if header.preamble.slot != slot:
             raise InstanceDamaged("it was received in another slot")
         check_whole(fd, header.preamble)
-    except OSError as error:
-        if error.errno != errno.EIO:
-            raise
-        raise InstanceDamaged("it cannot be read") from error
     return header

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dicomserver.archive.durable import OPEN_FILE, Folder
-from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated
+from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated, unreadable_is_damaged
 from dicomserver.archive.layout import OWN_FOLDERS, SUFFIX, DataDirectory
 from dicomserver.archive.preamble import LENGTH, Header, check_length, check_whole, read_header, unpack
 from dicomserver.archive.recovery import Found, Verdict
@@ -65,15 +66,20 @@ def _slot(series: Folder, entry: os.DirEntry[str]) -> int:
     if not entry.is_file(follow_symlinks=False):
         return _NO_SLOT
     try:
+        with _opened(series, entry) as fd:
+            return unpack(os.pread(fd, LENGTH, 0)).slot
+    except (FileNotFoundError, InstanceDamaged):
+        return _NO_SLOT
+
+
+@contextmanager
+def _opened(series: Folder, entry: os.DirEntry[str]) -> Iterator[int]:
+    with unreadable_is_damaged():
         fd = os.open(entry.name, OPEN_FILE, dir_fd=series.fd)
-    except FileNotFoundError:
-        return _NO_SLOT
-    try:
-        return unpack(os.pread(fd, LENGTH, 0)).slot
-    except NoPreamble:
-        return _NO_SLOT
-    finally:
-        os.close(fd)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
 
 def _series_folders(directory: DataDirectory) -> Iterator[tuple[str, Folder | str]]:
@@ -108,16 +114,13 @@ def _look(series: Folder, path: str, entry: os.DirEntry[str], tombstones: Tombst
     uid = entry.name.removesuffix(SUFFIX)
     if uid == entry.name or not is_valid_uid(uid) or not entry.is_file(follow_symlinks=False):
         return Found(name, Verdict.FOREIGN, reason="not an instance's name or kind")
-    try:
-        fd = os.open(entry.name, OPEN_FILE, dir_fd=series.fd)
-    except FileNotFoundError:
-        return None
     study_uid, series_uid = path.split("/")
     header: Header | None = None
     reason = ""
+    length = 0
     try:
-        length = os.fstat(fd).st_size
-        try:
+        with _opened(series, entry) as fd:
+            length = os.fstat(fd).st_size
             header = read_header(fd)
             if tombstones.cover(header.preamble.slot, header.preamble.checksum):
                 return None
@@ -125,11 +128,11 @@ def _look(series: Folder, path: str, entry: os.DirEntry[str], tombstones: Tombst
                 raise InstanceDamaged("another instance has its name")
             (check_whole if whole else check_length)(fd, header.preamble)
             verdict = Verdict.WHOLE
-        except NoPreamble as absence:
-            verdict, reason = Verdict.FOREIGN, str(absence)
-        except InstanceDamaged as damage:
-            verdict, reason = Verdict.DAMAGED, str(damage)
-    finally:
-        os.close(fd)
+    except FileNotFoundError:
+        return None
+    except NoPreamble as absence:
+        verdict, reason = Verdict.FOREIGN, str(absence)
+    except InstanceDamaged as damage:
+        verdict, reason = Verdict.DAMAGED, str(damage)
     slot = header.preamble.slot if header else None
     return Found(name, verdict, slot, header, reason, length, study_uid, series_uid, uid)

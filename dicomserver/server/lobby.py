@@ -88,8 +88,7 @@ class Lobby:
         None: the lobby has stopped.
         """
         with self._attended:
-            if self._asking:
-                self._offer_again()
+            self._offer()
             while not self._stopping and self._admitted is None:
                 self._attend()
             guest, self._admitted = self._admitted, None
@@ -144,7 +143,7 @@ class Lobby:
             self._drain(guest)
         elif fd == self._wake:
             os.eventfd_read(fd)
-            self._offer_again()
+            self._offer()
 
     def _blame(self, fd: int, error: Exception) -> None:
         # A fault of ours with one connection must not close the door to all others.
@@ -214,13 +213,12 @@ class Lobby:
 
     def _complete(self, guest: Guest) -> None:
         self._forget(guest)
-        if self._admit():
-            self._admitted = guest
-        else:
-            guest.deadline = time.monotonic() + self._settings.patience_seconds
-            self._asking[guest.fd] = guest
+        guest.deadline = time.monotonic() + self._settings.patience_seconds
+        # First among those who ask: an association that ends from here on wakes us.
+        self._asking[guest.fd] = guest
+        self._offer()
 
-    def _offer_again(self) -> None:
+    def _offer(self) -> None:
         if self._asking and self._admit():
             guest = self._admitted = _oldest(self._asking)
             del self._asking[guest.fd]
@@ -295,10 +293,12 @@ class Lobby:
             self._log.info("%s did not ask for an association in time", guest.host)
             self._statistics.rejected()
             self._close(guest)
-        while self._asking and (guest := _oldest(self._asking)).deadline <= now:
-            del self._asking[guest.fd]
-            self._log.warning("the association of %s is refused: as many as allowed are busy", guest.host)
-            self._send_off(guest, LOCAL_LIMIT_EXCEEDED)
+        while self._admitted is None and self._asking and (guest := _oldest(self._asking)).deadline <= now:
+            self._offer()
+            if self._admitted is None:
+                del self._asking[guest.fd]
+                self._log.warning("the association of %s is refused: as many as allowed are busy", guest.host)
+                self._send_off(guest, LOCAL_LIMIT_EXCEEDED)
         while self._leaving and (guest := _oldest(self._leaving)).deadline <= now:
             self._close(guest)
         if self._doors_open_at is not None and self._doors_open_at <= now:

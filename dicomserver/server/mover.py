@@ -127,7 +127,8 @@ class Mover:
     def _run(self) -> None:
         while True:
             batch, last = self._next_batch()
-            worked = self._pass(batch) if batch else True
+            # After a failure also without any: the archive refuses until a pass has worked.
+            worked = self._pass(batch) if batch or self._failures else True
             self._end_pass(batch, worked)
             if last:
                 return
@@ -145,10 +146,10 @@ class Mover:
             return batch, self._stopping
 
     def _due_at(self) -> float:
-        if not self._waiting:
-            return math.inf
         if self._failures:
             return self._retry_at
+        if not self._waiting:
+            return math.inf
         return 0.0 if self._is_full() else self._oldest_since + self._settings.interval_seconds
 
     def _is_full(self) -> bool:

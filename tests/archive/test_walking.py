@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from dicomserver.archive import walking
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.errors import RecoveryFailed
 from dicomserver.archive.recovery import Verdict
 from tests.archive.files import SERIES, STUDY, store, stored
 
@@ -62,6 +64,35 @@ def test_damage(archive: Archive, data: Path) -> None:
     assert damaged == {"1.0", "1.2", "1.4"}
     damaged = {f.sop_instance_uid for f in archive.walk_instances(whole=True) if f.verdict is Verdict.DAMAGED}
     assert damaged == {"1.0", "1.1", "1.2", "1.4"}
+
+
+@pytest.mark.parametrize("call", ["open", "pread"])
+def test_a_file_that_cannot_be_read_costs_no_other(archive: Archive, data: Path, call: str,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    archive.file_batch([store(archive, f"1.{number}") for number in range(3)])
+    bad = (data / STUDY / SERIES / "1.1.dcm").stat().st_ino
+    real = getattr(os, call)
+
+    def failing(file: str | int, *arguments: int, **folder: int) -> object:
+        if os.stat(file, **folder).st_ino == bad:
+            raise OSError(errno.EIO, "")
+        return real(file, *arguments, **folder)
+
+    monkeypatch.setattr(os, call, failing)
+    found = {f.sop_instance_uid: (f.verdict, f.reason) for f in archive.walk_instances()}
+    assert found == {"1.0": (Verdict.WHOLE, ""), "1.1": (Verdict.DAMAGED, "it cannot be read"),
+                     "1.2": (Verdict.WHOLE, "")}
+
+
+def test_another_failure_ends_the_walk(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive.file_batch([store(archive, "1.1")])
+
+    def failing(*arguments: int) -> None:
+        raise OSError(errno.ENOMEM, "")
+
+    monkeypatch.setattr(os, "pread", failing)
+    with pytest.raises(RecoveryFailed):
+        list(archive.walk_instances())
 
 
 def test_tombstones_are_obeyed(archive: Archive) -> None:

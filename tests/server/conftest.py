@@ -54,11 +54,12 @@ class OpenLobby:
     def __init__(self, settings: LobbySettings, address: str = "127.0.0.1") -> None:
         self.requests: list[Request] = []
         self.full = False
+        self.admit: Callable[[], bool] = lambda: not self.full
         self.arrived = threading.Event()
         self.statistics = Statistics()
         entrance = doors.bind(address, 0)
         self.port = entrance[0].getsockname()[1]
-        self.lobby = Lobby(entrance, lambda: not self.full, settings, self.statistics,
+        self.lobby = Lobby(entrance, lambda: self.admit(), settings, self.statistics,
                            logging.getLogger("test.lobby"))
         doors.listen(entrance)
         self.threads = [threading.Thread(target=self.work) for _ in range(2)]

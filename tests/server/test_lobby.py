@@ -130,6 +130,31 @@ def test_a_request_waits_for_an_association_that_is_just_ending(open_lobby, tool
     assert {request.peer for request in lobby.requests} == {peer.getsockname() for peer in peers}
 
 
+def test_an_association_that_ends_just_after_the_no_is_not_missed(open_lobby, tools):
+    lobby = open_lobby(patience_seconds=600)
+    answers = iter((False, True))
+
+    def admit() -> bool:
+        answer = next(answers)
+        if not answer:
+            lobby.lobby.association_free()      # in the moment behind the look at the places
+        return answer
+
+    lobby.admit = admit
+    peer = lobby.connect()
+    peer.sendall(tools.associate_rq())
+    assert lobby.next_request().peer == peer.getsockname()
+
+
+def test_nobody_is_refused_whose_place_is_free(open_lobby, tools):
+    lobby = open_lobby(patience_seconds=0.05)
+    answers = iter((False, True))
+    lobby.admit = lambda: next(answers)
+    peer = lobby.connect()
+    peer.sendall(tools.associate_rq())
+    assert lobby.next_request().peer == peer.getsockname()
+
+
 def test_three_hundred_mute_connections_and_the_next_good_peer(open_lobby, tools):
     lobby = open_lobby(capacity_per_host=64)
     mute = [lobby.connect() for _ in range(300)]

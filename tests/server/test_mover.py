@@ -123,6 +123,29 @@ def test_while_it_fails_stores_are_refused_and_it_recovers_by_itself(rooms, move
     assert caplog.text.count("cannot be filed") == 1 and "storing works again" in caplog.text
 
 
+def test_storing_works_again_though_all_that_waited_was_deleted(rooms, mover, tools):
+    failing = mover(batch=1, first_retry_seconds=0.2)
+    rooms.filing_error = FilingFailed("filing instances", errno.ENOSPC)
+    failing.add(instance(1))
+    tools.wait_until(lambda: failing.failing)
+    assert failing.forget([1]) == [instance(1)]
+    rooms.filing_error = None
+    assert rooms.resumed.wait(10)
+    tools.wait_until(lambda: not failing.failing)
+    assert rooms.batches.get(timeout=10) == []
+
+
+def test_a_pass_without_instances_is_no_success_of_itself(rooms, mover, tools):
+    failing = mover(batch=1)
+    rooms.filing_error = FilingFailed("filing instances", errno.ENOSPC)
+    failing.add(instance(1))
+    tools.wait_until(lambda: failing.failing)
+    failing.forget([1])
+    failing.stop()
+    assert failing.failing and not rooms.resumed.is_set()
+    assert rooms.calls.count("file_batch") == 2
+
+
 def test_nothing_is_filed_whose_row_is_not_durable(rooms, mover):
     failing = mover()
     rooms.sync_error = OSError(errno.EIO, "DOE^JOHN")
