@@ -51,7 +51,7 @@ cdef enum:
     MOST_VECTORS = 1024         # IOV_MAX of Linux
     GATHER = 262144             # bytes that are gathered for one write
     LEAST_ROOM = 65536          # of the buffer: with less, it is written out and compacted before the next fill
-    WRITE_BACK = 8388608        # bytes after which the kernel is told to begin with the disk
+    WRITE_BACK = 67108864       # bytes after which the kernel is told to begin with the disk
     DATASET_PREFIX = 132        # preamble and "DICM"
     READ_BLOCK = 1048576
 
