@@ -27,7 +27,8 @@ def answer(server: Installed, calling: str = "INTEROP", called: str = "ANY-SCP")
 
 @pytest.mark.parametrize("settings, answers", [
     ({}, {"ANYBODY": None}),
-    ({"allowedCallingAETitles": ["CT1", "CT2"]}, {"CT1": None, "CT2": None, "CT3": WRONG_CALLING, "ct1": WRONG_CALLING}),
+    ({"allowedCallingAETitles": ["CT1", "CT2"]},
+     {"CT1": None, "CT2": None, "CT3": WRONG_CALLING, "ct1": WRONG_CALLING}),
     ({"blockedCallingAETitles": ["OLD"]}, {"OLD": WRONG_CALLING, "NEW": None}),
     ({"allowedCallingAETitles": ["A", "B"], "blockedCallingAETitles": ["B"]}, {"A": None, "B": WRONG_CALLING}),
 ])
