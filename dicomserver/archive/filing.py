@@ -14,10 +14,10 @@ from enum import Enum
 from dicomserver.archive.durable import OPEN_FILE, Folder, unlink_if_there
 from dicomserver.archive.errors import ArchiveError, FilingFailed, translated
 from dicomserver.archive.folders import MOST_OPEN, Folders, Series
-from dicomserver.archive.layout import DataDirectory, instance_name, slot_name
+from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
 from dicomserver.archive.preamble import read_header
 from dicomserver.archive.quarantine import Quarantine
-from dicomserver.archive.reading import same_bytes
+from dicomserver.archive.reading import open_filed, same_bytes
 from dicomserver.archive.tombstones import Tombstones
 
 
@@ -55,6 +55,7 @@ class Filing:
 
     def __init__(self, directory: DataDirectory, folders: Folders, quarantine: Quarantine,
                  tombstones: Tombstones) -> None:
+        self._root = directory.root
         self._intake = directory.intake
         self._folders = folders
         self._quarantine = quarantine
@@ -76,7 +77,8 @@ class Filing:
     def _link_and_sync(self, group: dict[Series, list[Waiting]]) -> list[Outcome]:
         # All links before the first sync: a journal then commits them together.
         outcomes = [self._link(waiting, series) for series, several in group.items() for waiting in several]
-        for series in group:
+        for series in dict.fromkeys(_series_of(outcome.waiting) for outcome in outcomes
+                                    if outcome.result is not Result.MISSING):
             try:
                 self._folders.open(series).sync()
             except OSError:
@@ -89,30 +91,32 @@ class Filing:
     def _link(self, waiting: Waiting, series: Series) -> Outcome:
         name = instance_name(waiting.sop_instance_uid)
         slot = slot_name(waiting.slot)
+        if _status(slot, self._intake) is None:
+            return self._miss(waiting, series, name)    # opening its folder would make it anew
         folder = self._folders.open(series)
         try:
             _link(self._intake, slot, folder, name)
         except FileExistsError:
             return self._meet(waiting, series, folder, name)
         except FileNotFoundError:
-            return self._miss(waiting, series, folder, name)
+            return self._miss(waiting, series, name)
         return Outcome(waiting, Result.FILED)
 
-    def _miss(self, waiting: Waiting, series: Series, folder: Folder, name: str) -> Outcome:
+    def _miss(self, waiting: Waiting, series: Series, name: str) -> Outcome:
         slot = slot_name(waiting.slot)
         if _status(slot, self._intake) is not None:
             # Somebody removed the folder under our descriptor.
             self._folders.forget(series)
             _link(self._intake, slot, self._folders.open(series), name)
             return Outcome(waiting, Result.FILED)
-        filed = _slot_of(folder, name) == waiting.slot
+        filed = self._slot_filed(series, name) == waiting.slot
         return Outcome(waiting, Result.ALREADY if filed else Result.MISSING)
 
     def _meet(self, waiting: Waiting, series: Series, folder: Folder, name: str) -> Outcome:
         slot = slot_name(waiting.slot)
         ours, there = _status(slot, self._intake), _status(name, folder)
         if ours is None or there is None:
-            return self._miss(waiting, series, folder, name)
+            return self._miss(waiting, series, name)
         if os.path.samestat(ours, there):
             if series in self._suspect:
                 os.unlink(name, dir_fd=folder.fd)
@@ -133,6 +137,18 @@ class Filing:
         _link(self._intake, slot, folder, name)
         return Outcome(waiting, Result.REPLACED, set_aside)
 
+    def _slot_filed(self, series: Series, name: str) -> int | None:
+        study_uid, series_uid = map(checked_uid, series)
+        fd = open_filed(self._root, study_uid, series_uid, name)
+        if fd is None:
+            return None
+        try:
+            return read_header(fd).preamble.slot
+        except ArchiveError:
+            return None
+        finally:
+            os.close(fd)
+
     def _is_being_deleted(self, folder: Folder, name: str) -> bool:
         fd = os.open(name, OPEN_FILE, dir_fd=folder.fd)
         try:
@@ -144,11 +160,15 @@ class Filing:
         return self._tombstones.cover(preamble.slot, preamble.checksum)
 
 
+def _series_of(waiting: Waiting) -> Series:
+    return waiting.study_instance_uid, waiting.series_instance_uid
+
+
 def _by_series(batch: Sequence[Waiting]) -> Iterator[dict[Series, list[Waiting]]]:
     """The batch in parts that touch no more folders than may be open at once."""
     group: dict[Series, list[Waiting]] = {}
     for waiting in batch:
-        series = (waiting.study_instance_uid, waiting.series_instance_uid)
+        series = _series_of(waiting)
         if series not in group and len(group) == MOST_OPEN:
             yield group
             group = {}
@@ -166,19 +186,6 @@ def _status(name: str, folder: Folder) -> os.stat_result | None:
         return os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
     except FileNotFoundError:
         return None
-
-
-def _slot_of(folder: Folder, name: str) -> int | None:
-    try:
-        fd = os.open(name, OPEN_FILE, dir_fd=folder.fd)
-    except FileNotFoundError:
-        return None
-    try:
-        return read_header(fd).preamble.slot
-    except ArchiveError:
-        return None
-    finally:
-        os.close(fd)
 
 
 def _same_and_durable(source: Folder, source_name: str, target: Folder, target_name: str) -> bool:

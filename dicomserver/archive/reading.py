@@ -22,7 +22,7 @@ def open_instance(directory: DataDirectory, slot: int, study_instance_uid: str, 
                            instance_name(sop_instance_uid))
     fd = _open(slot_name(slot), directory.intake)
     if fd is None:
-        fd = _open_filed(directory.root, study, series, name)
+        fd = open_filed(directory.root, study, series, name)
     if fd is None:
         # While the mover replaces a stray, the final name is away for a moment; the slot is not.
         fd = _open(slot_name(slot), directory.intake)
@@ -46,7 +46,8 @@ def _open(name: str, folder: Folder) -> int | None:
         return None
 
 
-def _open_filed(root: Folder, study_uid: str, series_uid: str, name: str) -> int | None:
+def open_filed(root: Folder, study_uid: str, series_uid: str, name: str) -> int | None:
+    """A descriptor of what has an instance's final name, nothing verified; None where a part of it is missing."""
     try:
         with Folder(study_uid, root.fd) as study, Folder(series_uid, study.fd) as series:
             return _open(name, series)

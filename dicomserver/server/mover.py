@@ -14,6 +14,7 @@ from typing import Protocol
 
 from dicomserver.archive.errors import StorageFailed
 from dicomserver.archive.filing import Outcome, Result, Waiting
+from dicomserver.index import Stored
 from dicomserver.server.logs import failure_text
 from dicomserver.server.settings import MoverSettings
 
@@ -24,6 +25,8 @@ class Rows(Protocol):
     def make_durable(self) -> None: ...
 
     def checkpoint(self) -> None: ...
+
+    def find(self, sop_instance_uid: str) -> Stored | None: ...
 
 
 class Files(Protocol):
@@ -198,10 +201,17 @@ class Mover:
             self._changed.notify_all()
 
     def _report(self, outcomes: list[Outcome]) -> None:
-        missing = sum(outcome.result is Result.MISSING for outcome in outcomes)
-        if missing:
-            self._log.error("%d instances were gone from the intake before they were filed", missing)
         for outcome in outcomes:
             if outcome.set_aside is not None:
                 self._log.error("a file that no row knows had an instance's name; it is quarantine/%s now",
                                 outcome.set_aside)
+        missing = [outcome.waiting for outcome in outcomes if outcome.result is Result.MISSING]
+        lost = sum(map(self._has_row, missing))
+        if lost:
+            self._log.error("%d instances were gone from the intake before they were filed", lost)
+        if len(missing) > lost:
+            self._log.debug("%d instances were deleted before they were filed", len(missing) - lost)
+
+    def _has_row(self, waiting: Waiting) -> bool:
+        stored = self._index.find(waiting.sop_instance_uid)
+        return stored is not None and stored.slot == waiting.slot

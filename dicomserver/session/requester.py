@@ -39,7 +39,8 @@ class Message:
 class AssociationRequester:
     """One association that we have asked for; owned by one thread, but for `stop`.
 
-    connection: a connected socket, owned from now on. When the constructor returns the association stands.
+    connection: a connected socket, owned from now on. When the constructor returns the association stands; when
+    it raises AssociationEnded the connection is closed.
     All methods but `abort` and `close` raise AssociationEnded, after which only `close` is left to do.
     As a context manager: released at the end, aborted if the block raised, closed in any case.
 
@@ -50,7 +51,7 @@ class AssociationRequester:
                  limits: MessageLimits = MessageLimits()) -> None:
         self.inlet = SocketInlet(RECEIVE_BUFFER, connection, deadlines.idle, deadlines.progress, deadlines.write,
                                  deadlines.minimum_rate)
-        self.is_same_machine = connection.getpeername()[0] == connection.getsockname()[0]
+        self.is_same_machine = _is_same_machine(connection)
         self.association = Association(self.inlet, StateMachine(requestor=True),
                                        request.user_information.maximum_length or 0, limits.command, limits.control_pdu)
         self.contexts: dict[int, AcceptedContext] = {}
@@ -159,6 +160,15 @@ class AssociationRequester:
             raise AssociationEnded(f"rejected (result {answer.result}, source {answer.source}, reason {answer.reason})",
                                    Ending.REJECTED, answer)
         return answer
+
+
+def _is_same_machine(connection: socket.socket) -> bool:
+    try:
+        return connection.getpeername()[0] == connection.getsockname()[0]
+    except OSError:
+        # The peer took the connection and has reset it since.
+        connection.close()
+        raise AssociationEnded("the connection broke", Ending.CLOSED) from None
 
 
 def connect(host: str, port: int, timeout: float) -> socket.socket:

@@ -155,6 +155,24 @@ def test_a_deleted_slot(archive: Archive) -> None:
     archive.discard(waiting.slot)
     assert file_one(archive, waiting) is Result.MISSING
     assert archive.waiting == (0, 0)
+    assert not Path(archive.path, STUDY).exists()
+
+
+def test_a_deleted_slot_beside_another_of_its_study(archive: Archive) -> None:
+    gone, there = store(archive, "1.1", series="2.1"), store(archive, "1.2", series="2.2")
+    archive.discard(gone.slot)
+    outcomes = archive.file_batch([gone, there])
+    assert [outcome.result for outcome in outcomes] == [Result.MISSING, Result.FILED]
+    assert names(Path(archive.path, STUDY)) == ["2.2"]
+
+
+def test_a_slot_that_is_gone_because_it_was_filed(archive: Archive) -> None:
+    waiting = store(archive, "1.1")
+    assert file_one(archive, waiting) is Result.FILED
+    assert file_one(archive, waiting) is Result.ALREADY
+    archive.begin_delete([stored(waiting)]).finish()
+    assert file_one(archive, waiting) is Result.MISSING
+    assert not Path(archive.path, STUDY).exists()
 
 
 def test_a_folder_removed_under_the_descriptor(archive: Archive, data: Path) -> None:

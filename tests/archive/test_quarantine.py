@@ -34,7 +34,8 @@ def test_durable_before_it_leaves_its_place(archive: Archive, data: Path, monkey
     disk = watch(monkeypatch, data)
     name = archive.set_aside(waiting.slot, "why", {})
     assert [call for call in disk.calls if call[0] != "open"] == [
-        ("fdatasync", f"intake/{name}"), ("link", f"quarantine/{name}.dcm"), ("write", f"quarantine/{name}.json.new"),
+        ("fdatasync", f"intake/{name}"), ("link", f"quarantine/{name}.dcm"),
+        ("unlink", f"quarantine/{name}.json.new"), ("write", f"quarantine/{name}.json.new"),
         ("fsync", f"quarantine/{name}.json.new"), ("rename", f"quarantine/{name}.json"), ("fsync", "quarantine"),
         ("unlink", f"intake/{name}")]
     assert archive.waiting == (0, 0)

@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
 def test_a_record_is_durable_when_written(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = watch(monkeypatch, tmp_path)
     name = Tombstones(folder).write([STONE])
-    assert [call for call, _ in disk.calls] == ["open", "write", "fsync", "rename", "fsync"]
+    assert [call for call, _ in disk.calls] == ["unlink", "open", "write", "fsync", "rename", "fsync"]
     again = Tombstones(folder)
     assert again.left_behind == {name: [STONE]}
     assert again.cover(5, 2**64 - 1) and again.cover_slot(5)

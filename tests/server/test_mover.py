@@ -7,8 +7,10 @@ import pytest
 
 from dicomserver.archive.errors import FilingFailed
 from dicomserver.archive.filing import Outcome, Result, Waiting
+from dicomserver.index import Stored
 from dicomserver.server.mover import Mover
 from dicomserver.server.settings import MoverSettings
+from dicomserver.standard.uids import EXPLICIT_VR_LE
 
 
 class Rooms:
@@ -18,6 +20,7 @@ class Rooms:
         self.calls: list[str] = []
         self.batches: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
         self.result = Result.FILED
+        self.rows: dict[str, Stored] = {}
         self.sync_error: Exception | None = None
         self.filing_error: Exception | None = None
         self.inside = threading.Event()
@@ -42,6 +45,9 @@ class Rooms:
 
     def checkpoint(self):
         self.calls.append("checkpoint")
+
+    def find(self, sop_instance_uid):
+        return self.rows.get(sop_instance_uid)
 
     def refuse(self, reason):
         self.refusals.put(reason)
@@ -75,6 +81,10 @@ def mover(rooms):
 
 def instance(slot: int, octets: int = 100) -> Waiting:
     return Waiting(slot, "1.2", "1.2.3", f"1.2.3.{slot}", octets)
+
+
+def row(slot: int) -> Stored:
+    return Stored("1.2", "1.2.3", f"1.2.3.{slot}", "1.2.840.10008.5.1.4.1.1.7", EXPLICIT_VR_LE, slot, 100, 50, 1, 1, 0)
 
 
 def test_the_order_is_sync_then_file_then_checkpoint(rooms, mover):
@@ -223,8 +233,21 @@ def test_stop_tries_once_and_says_what_stays(rooms, mover):
 
 
 def test_a_loss_is_reported(rooms, mover, caplog):
+    caplog.set_level(logging.DEBUG)
+    patient = mover()
+    rooms.result = Result.MISSING
+    rooms.rows = {"1.2.3.1": row(1), "1.2.3.2": row(7)}     # the second was deleted and stored again
+    for slot in (1, 2, 3):
+        patient.add(instance(slot))
+    assert patient.flush()
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("ERROR", "1 instances were gone from the intake before they were filed"),
+        ("DEBUG", "2 instances were deleted before they were filed")]
+
+
+def test_what_was_deleted_is_no_loss(rooms, mover, caplog):
     patient = mover()
     rooms.result = Result.MISSING
     patient.add(instance(1))
     assert patient.flush()
-    assert "1 instances were gone" in caplog.text
+    assert "ERROR" not in caplog.text

@@ -132,8 +132,10 @@ def test_a_silent_peer() -> None:
 def test_a_peer_that_is_gone(them) -> None:
     ours, peer = tcp_pair()
     reset(peer)
-    with pytest.raises((AssociationEnded, OSError)):
+    with pytest.raises(AssociationEnded) as ended:
         AssociationRequester(ours, REQUEST)
+    assert ended.value.ending is Ending.CLOSED
+    assert ours.fileno() == -1
 
 
 def test_a_failure_of_the_caller_aborts(them) -> None:
