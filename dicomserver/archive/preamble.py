@@ -7,7 +7,9 @@
            32  dataset_offset     u32   where the dataset begins
            36  flags              u32
            40  header checksum    u64   XXH3-64 of the first dataset_offset bytes with this field zero
-           48  zero
+           48  order              u64   counts the sealed headers of one start: of two slots with the same SOP Instance
+                                        UID, only the one sealed first can have been acknowledged
+           56  zero
 
 All little-endian. The preamble is written last, so a file without it was never acknowledged.
 """
@@ -24,7 +26,7 @@ from dicomserver.wire.part10 import FileMeta, decode_file_meta
 
 MAGIC = b"DCMSRV\0\1"
 LENGTH = 128
-_FIELDS = struct.Struct("<8sQQQIIQ")
+_FIELDS = struct.Struct("<8sQQQIIQQ")
 _HEADER_CHECKSUM = struct.Struct("<Q")
 _HEADER_CHECKSUM_AT = 40
 _SHORTEST_HEADER = LENGTH + 4
@@ -41,6 +43,7 @@ class Preamble:
     slot: int
     dataset_offset: int
     flags: int = 0
+    order: int = 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -54,7 +57,7 @@ class Header:
 def pack(preamble: Preamble, meta: bytes) -> bytes:
     """The sealed header: preamble, "DICM" and `meta` (group 0002); `dataset_offset` must be its length."""
     fields = _FIELDS.pack(MAGIC, preamble.file_length, preamble.checksum, preamble.slot,
-                          preamble.dataset_offset, preamble.flags, 0)
+                          preamble.dataset_offset, preamble.flags, 0, preamble.order)
     header = bytearray(fields.ljust(LENGTH, b"\0") + b"DICM" + meta)
     if len(header) != preamble.dataset_offset:
         raise ValueError("the dataset does not begin where the header ends")
@@ -66,8 +69,8 @@ def unpack(head: bytes) -> Preamble:
     """The fields as they stand, nothing verified; raises NoPreamble when there are none."""
     if len(head) < LENGTH or head[: len(MAGIC)] != MAGIC:
         raise NoPreamble("no header of this server")
-    _, file_length, checksum, slot, dataset_offset, flags, _ = _FIELDS.unpack_from(head)
-    return Preamble(file_length, checksum, slot, dataset_offset, flags)
+    _, file_length, checksum, slot, dataset_offset, flags, _, order = _FIELDS.unpack_from(head)
+    return Preamble(file_length, checksum, slot, dataset_offset, flags, order)
 
 
 def verify(header: bytes) -> None:

@@ -10,7 +10,7 @@ from enum import Enum
 from dicomserver.archive.durable import OPEN_FILE, unlink_if_there
 from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated, unreadable_is_damaged
 from dicomserver.archive.layout import DataDirectory, slot_number, start_of
-from dicomserver.archive.preamble import Header, check_whole, read_header
+from dicomserver.archive.preamble import LENGTH, Header, check_whole, read_header, unpack
 from dicomserver.archive.tombstones import Tombstones
 
 
@@ -48,19 +48,43 @@ def examine_intake(directory: DataDirectory, tombstones: Tombstones,
 
     A slot without a complete header is removed, unless `has_row` says that the index knows the slot: then it
     is damaged. Damaged and foreign files stay for the caller to set aside. Slots that a tombstone names are
-    left to the interrupted deletion. Doing it again after a crash gives the same. Raises RecoveryFailed.
+    left to the interrupted deletion. In the order in which they were sealed, so that of two with the same SOP Instance
+    UID the one that may have been acknowledged comes first. Doing it again after a crash gives the same. Raises RecoveryFailed.
     """
     with translated(RecoveryFailed, "reading the intake"):
         # After a SIGKILL names and bytes may live in the page cache alone.
         directory.intake.sync()
-        names = sorted(os.listdir(directory.intake.fd))
+        earlier = [name for name in os.listdir(directory.intake.fd) if not _is_of_this_start(directory, name)]
+        names = sorted(earlier, key=lambda name: _sealed(directory, name))
     for name in names:
         slot = slot_number(name)
-        if slot is not None and (start_of(slot) >= directory.opened_start or tombstones.cover_slot(slot)):
+        if slot is not None and tombstones.cover_slot(slot):
             continue
         with translated(RecoveryFailed, "examining a slot"):
             found = _examine(directory, name, slot, has_row)
         yield found
+
+
+def _is_of_this_start(directory: DataDirectory, name: str) -> bool:
+    slot = slot_number(name)
+    return slot is not None and start_of(slot) >= directory.opened_start
+
+
+def _sealed(directory: DataDirectory, name: str) -> tuple[int, int, str]:
+    """When a slot was sealed, as it says itself: start, order, and its name for those that do not say it."""
+    slot = slot_number(name)
+    if slot is None:
+        return 0, 0, name
+    try:
+        fd = os.open(name, OPEN_FILE, dir_fd=directory.intake.fd)
+    except OSError:
+        return start_of(slot), 0, name      # to be judged by whoever examines it
+    try:
+        return start_of(slot), unpack(os.pread(fd, LENGTH, 0)).order, name
+    except (NoPreamble, OSError):
+        return start_of(slot), 0, name
+    finally:
+        os.close(fd)
 
 
 def _examine(directory: DataDirectory, name: str, slot: int | None, has_row: Callable[[int], bool]) -> Found:

@@ -1,13 +1,11 @@
-"""Who receives an instance: one association at a time for each SOP Instance UID.
+"""Who completes an instance: one association at a time for each SOP Instance UID.
 
-Without it, two complete slots of one UID could wait in the intake, one of them refused; after a power cut nothing would
-say which one was acknowledged. With it the lower slot number is the one that came first, and recovery goes by that.
+Without it two complete slots of one UID could be written side by side, one to be refused; after a power cut nothing would
+say which one was acknowledged. With it the one sealed first was, and the slots say in which order they were sealed.
 """
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class ClaimTaken(Exception):
@@ -23,25 +21,24 @@ class Claims:
         self._changed = threading.Condition()
         self._waiting = 0
 
-    @contextmanager
-    def claim(self, sop_instance_uid: str) -> Iterator[None]:
-        """Inside the block nobody else has this UID. Raises ClaimTaken."""
+    def take(self, sop_instance_uid: str) -> None:
+        """From now on, until `give_back`, nobody else has this UID. Raises ClaimTaken."""
         with self._changed:
             if sop_instance_uid in self._held:
                 self._await(sop_instance_uid)
             self._held.add(sop_instance_uid)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._held.discard(sop_instance_uid)
-                if self._waiting:
-                    self._changed.notify_all()
+
+    def give_back(self, sop_instance_uid: str) -> None:
+        """The claim is over."""
+        with self._changed:
+            self._held.discard(sop_instance_uid)
+            if self._waiting:
+                self._changed.notify_all()
 
     def _await(self, sop_instance_uid: str) -> None:
         self._waiting += 1
         try:
             if not self._changed.wait_for(lambda: sop_instance_uid not in self._held, self._patience):
-                raise ClaimTaken("another association is sending this instance")
+                raise ClaimTaken("another association is storing this instance")
         finally:
             self._waiting -= 1

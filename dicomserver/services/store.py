@@ -9,13 +9,14 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from itertools import count
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveError, InstanceMissing, IntakeError
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
 from dicomserver.archive.reading import same_bytes
-from dicomserver.archive.writer import DatasetWriter, IdentityMismatch, Received
+from dicomserver.archive.writer import DatasetWriter, IdentityMismatch
 from dicomserver.index import Index, IndexFault, Instance, Stored
 from dicomserver.services.claims import Claims, ClaimTaken
 from dicomserver.services.describe import ScanLimits, describe, received_text, scanner_for
@@ -53,6 +54,7 @@ class StoreService:
         self._log = log
         self._limits = limits
         self._claims = Claims()
+        self._order = count(1)
 
     def store(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> int:
         """Receives, keeps and indexes one instance; -> the status."""
@@ -69,16 +71,26 @@ class StoreService:
 
     def _receive(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> None:
         self._check(context, request)
-        try:
-            with self._claims.claim(request.affected_sop_instance_uid):
-                self._receive_alone(acceptor, context, request)
-        except ClaimTaken as error:
-            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from None
-
-    def _receive_alone(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> None:
         slot = self._take()
+        uid = request.affected_sop_instance_uid
         try:
-            instance = self._write(acceptor, context, request, slot)
+            received = self._stream_in(acceptor, context, request, slot)
+            self._claims.take(uid)
+        except ClaimTaken as error:
+            self._discard(slot)
+            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from None
+        except BaseException:
+            self._discard(slot)
+            raise
+        try:
+            self._store_alone(slot, received)
+        finally:
+            self._claims.give_back(uid)
+
+    def _store_alone(self, slot: Slot, complete: Callable[[], Instance]) -> None:
+        """Nobody else completes an instance of this UID meanwhile. complete: makes the slot a durable instance."""
+        try:
+            instance = complete()
         except BaseException:
             self._discard(slot)
             raise
@@ -113,27 +125,35 @@ class StoreService:
         except IntakeError as error:
             raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from None
 
-    def _write(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet,
-               slot: Slot) -> Instance:
+    def _stream_in(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet,
+                   slot: Slot) -> Callable[[], Instance]:
+        """Receives the dataset into the slot; -> what makes it complete and durable and describes it."""
         writer, scanner = self._tools(acceptor, context)
         received_at = time.time_ns() // 1000
         meta = encode_file_meta(context.abstract_syntax, request.affected_sop_instance_uid, context.transfer_syntax,
                                 source_ae=acceptor.calling_ae_title, sending_ae=acceptor.calling_ae_title,
                                 receiving_ae=acceptor.called_ae_title, received_at=received_text(received_at))
         try:
-            received: Received = writer.receive(
-                acceptor.association.stream, scanner, slot.fd, slot.number, meta,
-                request.affected_sop_class_uid.encode("ascii"), request.affected_sop_instance_uid.encode("ascii"))
+            writer.receive(acceptor.association.stream, scanner, slot.fd, meta,
+                           request.affected_sop_class_uid.encode("ascii"),
+                           request.affected_sop_instance_uid.encode("ascii"))
         except IdentityMismatch as error:
             raise Refused(statuses.DATASET_MISMATCH, str(error)) from None
         except DatasetError as error:
             raise Refused(statuses.CANNOT_UNDERSTAND, str(error)) from None
         except OSError as error:
-            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, f"writing failed: {os.strerror(error.errno)}") from None
-        return describe(scanner, transfer_syntax_uid=context.transfer_syntax, slot=slot.number,
-                        file_length=received.file_length, dataset_offset=received.dataset_offset,
-                        checksum=received.checksum, received_at=received_at, source_ae=acceptor.calling_ae_title,
-                        receiving_ae=acceptor.called_ae_title)
+            raise _disk_failed(error) from None
+
+        def complete() -> Instance:
+            try:
+                received = writer.seal(slot.number, next(self._order))
+            except OSError as error:
+                raise _disk_failed(error) from None
+            return describe(scanner, transfer_syntax_uid=context.transfer_syntax, slot=slot.number,
+                            file_length=received.file_length, dataset_offset=received.dataset_offset,
+                            checksum=received.checksum, received_at=received_at,
+                            source_ae=acceptor.calling_ae_title, receiving_ae=acceptor.called_ae_title)
+        return complete
 
     def _tools(self, acceptor: AssociationAcceptor, context: AcceptedContext):
         """The association's own writer, and its scanner for this context; both are used again and again."""
@@ -202,3 +222,7 @@ class StoreService:
             return same_bytes(slot.fd, instance.dataset_offset, stored, there.dataset_offset, length)
         finally:
             os.close(stored)
+
+
+def _disk_failed(error: OSError) -> Refused:
+    return Refused(statuses.REFUSED_OUT_OF_RESOURCES, f"writing failed: {os.strerror(error.errno)}")

@@ -17,11 +17,11 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT_VR_LE = "1.2.840.10008.1.2"
 
 
-def instance_bytes(slot: int, sop: str, dataset: bytes) -> bytes:
+def instance_bytes(slot: int, sop: str, dataset: bytes, order: int = 0) -> bytes:
     """The complete file of an instance that was received in that slot."""
     meta = encode_file_meta(CT, sop, IMPLICIT_VR_LE, source_ae="SCANNER")
     offset = LENGTH + 4 + len(meta)
-    return pack(Preamble(offset + len(dataset), xxh3_64(dataset), slot, offset), meta) + dataset
+    return pack(Preamble(offset + len(dataset), xxh3_64(dataset), slot, offset, order=order), meta) + dataset
 
 
 def write_instance(slot: Slot, sop: str, dataset: bytes) -> int:

@@ -118,8 +118,16 @@ def test_names_and_bytes_are_durable_before_anybody_relies_on_them(data: Path, l
     disk = watch(monkeypatch, data)
     next(archive.examine_intake())
     place = f"intake/{SLOT:016x}"
-    assert disk.calls == [("fsync", "intake"), ("open", place), ("fdatasync", place)]
+    assert disk.calls == [("fsync", "intake"), ("open", place), ("open", place), ("fdatasync", place)]
     archive.close()
+
+
+def test_slots_come_in_the_order_in_which_they_were_sealed(data: Path, left: Path) -> None:
+    """Of two with one SOP Instance UID the one sealed first may have been acknowledged; its number says nothing."""
+    for slot, order in ((SLOT, 3), (SLOT + 1, 1), (SLOT + 2, 2)):
+        put(left, instance_bytes(slot, "1.1", b"pixels", order=order), slot)
+    with Archive(data) as archive:
+        assert [found.slot for found in archive.examine_intake()] == [SLOT + 1, SLOT + 2, SLOT]
 
 
 def test_a_slot_that_cannot_be_made_durable_is_not_relied_on(data: Path, left: Path,

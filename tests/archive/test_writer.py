@@ -56,8 +56,9 @@ def opened(data: bytes, chunk: int = 1 << 20, capacity: int = 1 << 20) -> stream
 
 
 def receive(source, fd, *, slot=77, sop_class=SOP_CLASS, instance=INSTANCE):
-    return DatasetWriter().receive(source, DatasetScanner(WANTED), fd, slot, META, sop_class.encode(),
-                                   instance.encode())
+    writer = DatasetWriter()
+    writer.receive(source, DatasetScanner(WANTED), fd, META, sop_class.encode(), instance.encode())
+    return writer.seal(slot, 5)
 
 
 @pytest.fixture
@@ -76,7 +77,8 @@ def test_the_file_is_what_was_sent(slot, tmp_path, pixels, maximum, chunk):
     assert whole[received.dataset_offset:] == data
     assert (received.file_length, received.checksum) == (len(whole), xxhash.xxh3_64_intdigest(data))
     preamble = read_header(slot).preamble
-    assert (preamble.slot, preamble.file_length, preamble.checksum) == (77, len(whole), received.checksum)
+    assert (preamble.slot, preamble.order) == (77, 5)
+    assert (preamble.file_length, preamble.checksum) == (len(whole), received.checksum)
     read = pydicom.dcmread(BytesIO(whole))
     assert (read.SOPInstanceUID, read.file_meta.SourceApplicationEntityTitle) == (INSTANCE, "CT1")
 
@@ -142,6 +144,24 @@ def test_a_failed_write_is_told_after_the_dataset_was_read(slot):
         signal.signal(signal.SIGXFSZ, former)
     assert has_no_header(slot)
     assert source.next()[0] == stream.COMMAND
+
+
+def test_only_what_was_received_can_be_sealed_and_only_once(slot):
+    writer = DatasetWriter()
+    with pytest.raises(RuntimeError):
+        writer.seal(1, 1)
+    with pytest.raises(IdentityMismatch):
+        writer.receive(opened(message(dataset(10, "1.2.3.5"))), DatasetScanner(WANTED), slot, META,
+                       SOP_CLASS.encode(), INSTANCE.encode())
+    with pytest.raises(RuntimeError):
+        writer.seal(1, 1)
+    writer.receive(opened(message(dataset(10))), DatasetScanner(WANTED), slot, META, SOP_CLASS.encode(),
+                   INSTANCE.encode())
+    assert has_no_header(slot)
+    writer.seal(1, 1)
+    assert not has_no_header(slot)
+    with pytest.raises(RuntimeError):
+        writer.seal(1, 1)
 
 
 def test_the_checksum_is_xxh3(slot):

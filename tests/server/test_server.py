@@ -92,6 +92,7 @@ def build(place, store):
     store.index.close()
     store.archive.close()
     servers = []
+    before = {thread.name for thread in threading.enumerate()}      # a test elsewhere may have left tqdm's own
 
     def make(read_settings=None, **settings) -> Server:
         settings = {"port": 0, "bind_address": "127.0.0.1", "data_directory": place / "pacs",
@@ -104,7 +105,7 @@ def build(place, store):
     yield make
     for server in servers:
         server.stop()
-    assert {thread.name for thread in threading.enumerate()} <= {"MainThread"}
+    assert {thread.name for thread in threading.enumerate()} <= before
 
 
 def talk(server, tools) -> socket.socket:

@@ -221,18 +221,18 @@ def test_a_duplicate_of_what_was_deleted_in_this_moment_is_new(provider) -> None
     assert len(provider.waiting) == 2
 
 
-def test_an_instance_that_another_association_is_sending_waits_its_turn(provider, monkeypatch) -> None:
+def test_an_instance_that_another_association_is_storing_waits_its_turn(provider, monkeypatch) -> None:
     monkeypatch.setattr("dicomserver.services.store.Claims", lambda: Busy())
     response = store(provider, instance(1, 1))
-    assert (response.status, response.comment) == (0xA700, "another association is sending this instance")
+    assert (response.status, response.comment) == (0xA700, "another association is storing this instance")
     assert left_behind(provider) == (0, 0, 0)
 
 
 class Busy:
     """Claims of which each is taken."""
 
-    def claim(self, _uid: str):
-        raise ClaimTaken("another association is sending this instance")
+    def take(self, _uid: str) -> None:
+        raise ClaimTaken("another association is storing this instance")
 
 
 def descriptors() -> int:

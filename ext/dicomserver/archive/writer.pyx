@@ -76,12 +76,14 @@ cdef class DatasetWriter:
     cdef size_t gathered            # bytes of them
     cdef off_t written              # where the next write goes
     cdef off_t told                 # up to here the kernel was told to begin with the disk
-    cdef int fd
+    cdef bytearray header           # preamble, "DICM" and file meta information of the file that has begun
+    cdef int fd                     # its descriptor, borrowed; -1 where there is nothing to seal
     cdef int error                  # errno of the first write or sync that failed
 
     def __cinit__(self):
         self.hash = XXH3_createState()
         self.vectors = <iovec *>malloc(MOST_VECTORS * sizeof(iovec))
+        self.fd = -1
         if self.hash == NULL or self.vectors == NULL:
             raise MemoryError
 
@@ -90,54 +92,72 @@ cdef class DatasetWriter:
             XXH3_freeState(self.hash)
         free(self.vectors)
 
-    def receive(self, PduStream stream not None, DatasetScanner scanner not None, int fd, uint64_t slot,
+    def receive(self, PduStream stream not None, DatasetScanner scanner not None, int fd,
                 const unsigned char[::1] meta not None, bytes sop_class_uid not None,
-                bytes sop_instance_uid not None) -> Received:
-        """Streams the announced dataset into the empty file fd and makes the file durable.
+                bytes sop_instance_uid not None) -> None:
+        """Streams the announced dataset into the empty file fd, which `seal` makes an instance. The GIL is released.
 
         meta: the file meta information, group 0002 whole. The two UIDs are those of the command, without padding.
+        Until `seal` nothing may be read from the stream: the last bytes are still in its buffer.
         Raises PduError or StreamEnded where the peer broke off: the association is at its end or about to be.
-        In the other cases the dataset was read to its end and nothing in the slot may be kept: DatasetError
-        (malformed), IdentityMismatch, OSError (a write or the sync failed; the file descriptor must not be used
-        again).
+        In the other cases the dataset was read to its end and nothing in the file may be kept: DatasetError
+        (malformed), IdentityMismatch, OSError (a write failed; the descriptor must not be used again).
         """
-        cdef Received received = Received()
-        cdef size_t header_length = DATASET_PREFIX + meta.shape[0]
-        cdef bytearray header = bytearray(header_length)
-        cdef unsigned char *head = header
         cdef int found, identity = IDENTITY_GOOD
         cdef const unsigned char *class_uid = sop_class_uid
         cdef const unsigned char *instance_uid = sop_instance_uid
         cdef size_t class_length = len(sop_class_uid), instance_length = len(sop_instance_uid)
-        memcpy(head + 128, b"DICM", 4)
-        memcpy(head + DATASET_PREFIX, &meta[0], meta.shape[0])
+        self.begin(fd, meta)
         scanner.clear()
-        self.begin(fd, head, header_length)
         with nogil:
             found = self.pump(stream, scanner)
             if found == STREAM_FRAGMENT and not self.error and scanner.end() == 0:
                 identity = scanner.values.check_identity(class_uid, class_length, instance_uid, instance_length)
-                if identity == IDENTITY_GOOD:
-                    received.checksum = XXH3_64bits_digest(self.hash)
-                    received.file_length = self.written + self.gathered
-                    received.dataset_offset = <uint32_t>header_length
-                    seal(head, header_length, received.file_length, received.checksum, slot)
-                    self.finish(head, header_length)
+        if found == STREAM_FRAGMENT and not self.error and not scanner.failed and identity == IDENTITY_GOOD:
+            return
+        self.fd = -1
         if found != STREAM_FRAGMENT:
             raise stream.failure(found)
         scanner.raise_if_bad()
-        if self.error:
-            raise OSError(self.error, "the instance could not be written")
-        if identity != IDENTITY_GOOD:
-            raise IdentityMismatch(IDENTITY_PROBLEMS[identity])
+        self.raise_if_failed()
+        raise IdentityMismatch(IDENTITY_PROBLEMS[identity])
+
+    def seal(self, uint64_t slot, uint64_t order) -> Received:
+        """Completes the file that was received: writes what is left and the header, and syncs. The GIL is released.
+
+        slot, order: for the preamble (dicomserver.archive.preamble). When it returns, the file is durable. Raises
+        OSError where it is not; nothing in the file may be kept then, and its descriptor not be used again.
+        """
+        cdef Received received = Received()
+        cdef unsigned char *head
+        cdef size_t header_length
+        if self.fd < 0:
+            raise RuntimeError("there is nothing to seal")
+        head = self.header
+        header_length = len(self.header)
+        with nogil:
+            received.checksum = XXH3_64bits_digest(self.hash)
+            received.file_length = self.written + self.gathered
+            received.dataset_offset = <uint32_t>header_length
+            fill_preamble(head, header_length, received, slot, order)
+            self.finish(head, header_length)
+        self.fd = -1
+        self.raise_if_failed()
         return received
 
-    cdef void begin(self, int fd, unsigned char *head, size_t header_length) noexcept:
+    cdef void begin(self, int fd, const unsigned char[::1] meta):
+        self.header = bytearray(DATASET_PREFIX + meta.shape[0])
+        self.header[128:DATASET_PREFIX] = b"DICM"
+        self.header[DATASET_PREFIX:] = meta
         XXH3_64bits_reset(self.hash)
         self.fd = fd
-        self.written = self.told = header_length
+        self.written = self.told = len(self.header)
         self.gathered = self.error = 0
         self.count = 1
+
+    cdef object raise_if_failed(self):
+        if self.error:
+            raise OSError(self.error, "the instance could not be written")
 
     cdef int pump(self, PduStream stream, DatasetScanner scanner) noexcept nogil:
         """Takes the dataset to its last fragment, whatever is wrong with it; -> what ended it."""
@@ -210,17 +230,17 @@ cdef class DatasetWriter:
                 vectors.iov_len -= n
 
 
-cdef void seal(unsigned char *head, size_t header_length, uint64_t file_length, uint64_t checksum,
-               uint64_t slot) noexcept nogil:
-    """Fills in the preamble; the layout is dicomserver.archive.preamble's. Both our machines are little endian."""
-    cdef uint32_t dataset_offset = <uint32_t>header_length
+cdef void fill_preamble(unsigned char *head, size_t header_length, Received received, uint64_t slot,
+                        uint64_t order) noexcept nogil:
+    """The layout is dicomserver.archive.preamble's. Both our machines are little endian."""
     cdef uint64_t header_checksum
     memset(head, 0, 128)
     memcpy(head, b"DCMSRV\0\1", 8)
-    memcpy(head + 8, &file_length, 8)
-    memcpy(head + 16, &checksum, 8)
+    memcpy(head + 8, &received.file_length, 8)
+    memcpy(head + 16, &received.checksum, 8)
     memcpy(head + 24, &slot, 8)
-    memcpy(head + 32, &dataset_offset, 4)
+    memcpy(head + 32, &received.dataset_offset, 4)
+    memcpy(head + 48, &order, 8)
     header_checksum = XXH3_64bits(head, header_length)
     memcpy(head + 40, &header_checksum, 8)
 
