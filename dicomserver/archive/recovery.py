@@ -49,12 +49,14 @@ def examine_intake(directory: DataDirectory, tombstones: Tombstones,
     A slot without a complete header is removed, unless `has_row` says that the index knows the slot: then it
     is damaged. Damaged and foreign files stay for the caller to set aside. Slots that a tombstone names are
     left to the interrupted deletion. In the order in which they were sealed, so that of two with the same SOP Instance
-    UID the one that may have been acknowledged comes first. Doing it again after a crash gives the same. Raises RecoveryFailed.
+    UID the one that may have been acknowledged comes first. Doing it again after a crash gives the same. Raises
+    RecoveryFailed.
     """
     with translated(RecoveryFailed, "reading the intake"):
         # After a SIGKILL names and bytes may live in the page cache alone.
         directory.intake.sync()
-        earlier = [name for name in os.listdir(directory.intake.fd) if not _is_of_this_start(directory, name)]
+        earlier = [name for name in os.listdir(directory.intake.fd)
+                   if not _is_of_this_start(directory, name)]
         names = sorted(earlier, key=lambda name: _sealed(directory, name))
     for name in names:
         slot = slot_number(name)

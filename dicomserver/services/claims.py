@@ -1,7 +1,7 @@
 """Who completes an instance: one association at a time for each SOP Instance UID.
 
-Without it two complete slots of one UID could be written side by side, one to be refused; after a power cut nothing would
-say which one was acknowledged. With it the one sealed first was, and the slots say in which order they were sealed.
+Without it two complete slots of one UID could be written side by side, one to be refused; after a power cut nothing
+would say which one was acknowledged. With it the one sealed first was, and the slots say in which order they were.
 """
 from __future__ import annotations
 

@@ -91,6 +91,7 @@ def put_clocks(clocks: Clocks) -> None:
     class Writer(DatasetWriter):
         """Receives on the clock."""
         receive = clocks.timed(RECEIVE, DatasetWriter.receive)
+        seal = clocks.timed(RECEIVE, DatasetWriter.seal)
 
     class Inlet(SocketInlet):
         """Sends on the clock; what was sent ends a record."""
