@@ -6,6 +6,18 @@ One thread at a time uses an inlet.
 """
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
+from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
+
+cdef enum:
+    MAPPED_FROM = 131072        # bytes: such a buffer goes back to the system when it is freed, not to the heap
+
+
+cdef unsigned char *allocate(size_t capacity) noexcept:
+    cdef void *data
+    if capacity < MAPPED_FROM:
+        return <unsigned char *>malloc(capacity)
+    data = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    return NULL if data == MAP_FAILED else <unsigned char *>data
 
 
 cdef class Inlet:
@@ -14,14 +26,17 @@ cdef class Inlet:
     def __cinit__(self, size_t capacity=1 << 20, *args, **kwargs):
         if capacity < 64:
             raise ValueError("an inlet needs 64 bytes or more")
-        self.data = <unsigned char *>malloc(capacity)
+        self.data = allocate(capacity)
         if self.data == NULL:
             raise MemoryError
         self.capacity = capacity
         self.lo = self.hi = 0
 
     def __dealloc__(self):
-        free(self.data)
+        if self.data != NULL and self.capacity >= MAPPED_FROM:
+            munmap(self.data, self.capacity)
+        else:
+            free(self.data)
 
     cdef long fill(self) noexcept nogil:
         """Appends what has arrived at data[hi:capacity], at least one byte; -> how many, or INLET_*.
