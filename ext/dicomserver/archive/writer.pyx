@@ -76,6 +76,7 @@ cdef class DatasetWriter:
     cdef size_t gathered            # bytes of them
     cdef off_t written              # where the next write goes
     cdef off_t told                 # up to here the kernel was told to begin with the disk
+    cdef PduStream source           # kept until `seal`: the last gathered bytes are in its buffer
     cdef bytearray header           # preamble, "DICM" and file meta information of the file that has begun
     cdef int fd                     # its descriptor, borrowed; -1 where there is nothing to seal
     cdef int error                  # errno of the first write or sync that failed
@@ -108,6 +109,7 @@ cdef class DatasetWriter:
         cdef const unsigned char *instance_uid = sop_instance_uid
         cdef size_t class_length = len(sop_class_uid), instance_length = len(sop_instance_uid)
         self.begin(fd, meta)
+        self.source = stream
         scanner.clear()
         with nogil:
             found = self.pump(stream, scanner)
@@ -115,6 +117,7 @@ cdef class DatasetWriter:
                 identity = scanner.values.check_identity(class_uid, class_length, instance_uid, instance_length)
         if found == STREAM_FRAGMENT and not self.error and not scanner.failed and identity == IDENTITY_GOOD:
             return
+        self.source = None
         self.fd = -1
         if found != STREAM_FRAGMENT:
             raise stream.failure(found)
@@ -141,6 +144,7 @@ cdef class DatasetWriter:
             received.dataset_offset = <uint32_t>header_length
             fill_preamble(head, header_length, received, slot, order)
             self.finish(head, header_length)
+        self.source = None
         self.fd = -1
         self.raise_if_failed()
         return received
