@@ -1,71 +1,19 @@
 """From the raw bytes of a DICOM value to text that can be searched; nothing raises for what a device sent.
 
-PS3.5 6.1.2 (character sets), 6.2 (value representations); PS3.3 C.12.1.1.2 (Specific Character Set).
+PS3.5 6.2 (value representations), PS3.4 C.2.2.2 (what matches what).
 """
 from __future__ import annotations
 
 import re
 import unicodedata
 from datetime import date
-from functools import lru_cache
 
-from dicomserver.index.character_sets import ENCODINGS, ESCAPES
+from dicomserver.index.decoding import decode
 
 TEXT_LIMIT = 1024  # bytes of UTF-8 that a searchable column holds at most
-_NOT_A_LETTER = re.compile(r"[^A-Z0-9]")
-_FRAGMENTS = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
-_DELIMITERS = re.compile(rb"[\\^=\r\n\t\f]")
 _DATE = re.compile(r"(\d{4})(\d\d)(\d\d)|(\d{4})\.(\d\d)\.(\d\d)", re.ASCII)
 _TIME = re.compile(r"([01]\d|2[0-3]):?(?:([0-5]\d):?(?:([0-5]\d|60)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,12}(?:\.0*)?", re.ASCII)
-
-# Devices write ISO_IR 100 as ISO-IR 100, ISO IR 100 and so on: only letters and digits tell the terms apart.
-_ENCODINGS = {_NOT_A_LETTER.sub("", term): encoding for term, encoding in ENCODINGS.items()}
-
-
-@lru_cache(maxsize=256)
-def encoding_of(character_set: bytes) -> str:
-    """The Python codec of the first value of (0008,0005); unknown terms give UTF-8, as the likeliest."""
-    first = character_set.split(b"\\")[0].decode("ascii", "replace").strip(" \0").upper()
-    return _ENCODINGS.get(_NOT_A_LETTER.sub("", first), "utf_8")
-
-
-def decode(value: bytes, character_set: bytes) -> str:
-    """All bytes become text: what the character set can't explain is read as UTF-8, then as Latin-1."""
-    if value.isascii() and b"\x1b" not in value:
-        return value.decode("ascii")
-    first = encoding_of(character_set)
-    if b"\x1b" not in value:
-        return _decode_plain(value, first)
-    return "".join(_decode_fragment(fragment, first) for fragment in _FRAGMENTS.findall(value))
-
-
-def _decode_plain(value: bytes, encoding: str) -> str:
-    for candidate in (encoding, "utf_8"):
-        try:
-            return value.decode(candidate)
-        except UnicodeError:
-            continue
-    return value.decode("latin_1")
-
-
-def _decode_fragment(fragment: bytes, first: str) -> str:
-    if not fragment.startswith(b"\x1b"):
-        return _decode_plain(fragment, first)
-    length = 4 if fragment.startswith((b"\x1b$(", b"\x1b$)")) else 3
-    encoding = ESCAPES.get(fragment[:length])
-    if encoding is None:
-        return _decode_plain(fragment[1:], first)
-    if encoding in ("iso2022_jp", "iso2022_jp_2"):
-        # These codecs want the escape sequence, and their two-byte letters may look like delimiters.
-        return fragment.decode(encoding, "replace")
-    fragment = fragment[length:]
-    # PS3.5 6.1.2.5.3: a delimiter switches back to the first character set.
-    delimiter = _DELIMITERS.search(fragment)
-    if delimiter is None:
-        return _decode_plain(fragment, encoding)
-    at = delimiter.start()
-    return _decode_plain(fragment[:at], encoding) + _decode_plain(fragment[at:], first)
 
 
 def searchable(value: bytes | None, character_set: bytes) -> str | None:
@@ -74,6 +22,15 @@ def searchable(value: bytes | None, character_set: bytes) -> str | None:
         return None
     text = decode(value, character_set).replace("\0", "").strip()
     return bounded(text) or None
+
+
+def split_values(value: bytes, character_set: bytes) -> list[str]:
+    """The texts of a value of several, without padding; none if there is nothing, "" for an empty one among others.
+
+    A backslash that is half of a letter, as in Shift JIS and GBK, splits nothing.
+    """
+    text = decode(value, character_set).strip(" \0")
+    return [one.strip(" \0") for one in text.split("\\")] if text else []
 
 
 def bounded(text: str) -> str:
