@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import date
+from functools import lru_cache
 
 from dicomserver.index.decoding import decode
 
@@ -14,6 +15,15 @@ TEXT_LIMIT = 1024  # bytes of UTF-8 that a searchable column holds at most
 _DATE = re.compile(r"(\d{4})(\d\d)(\d\d)|(\d{4})\.(\d\d)\.(\d\d)", re.ASCII)
 _TIME = re.compile(r"([01]\d|2[0-3]):?(?:([0-5]\d):?(?:([0-5]\d|60)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,12}(?:\.0*)?", re.ASCII)
+# Marks that are no part of a letter's identity: accents, and what nobody sees: hyphenation, joiners, direction,
+# variants of a glyph. In folded text the voiced marks of kana and all vowels of other scripts remain.
+_ACCENTS = re.compile(
+    "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+    "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]")
+# Unicode decomposes no bars and strokes, yet nobody types them in a search.
+_BARRED = str.maketrans({
+    "ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th"})
+_SIGNS = re.compile(r"[*?\\^=]")
 
 
 def searchable(value: bytes | None, character_set: bytes) -> str | None:
@@ -41,13 +51,40 @@ def bounded(text: str) -> str:
 
 
 def fold(text: str | None) -> str | None:
-    """For searching: without case, accents and compatibility forms, again at most TEXT_LIMIT bytes."""
+    """For searching: without case, accents and width, again at most TEXT_LIMIT bytes; folding twice changes nothing.
+
+    Only Latin, Greek and Cyrillic letters lose their marks: in other scripts these make another letter. No wildcard
+    and no delimiter appears that was none before: a full-width asterisk stays one.
+    """
     if text is None:
         return None
     if text.isascii():
-        return text.lower()
-    apart = unicodedata.normalize("NFKD", text)
-    return bounded("".join(c for c in apart if not unicodedata.combining(c)).casefold())
+        return bounded(text.lower())
+    return bounded(unicodedata.normalize("NFC", "".join(map(_fold_letter, text))))
+
+
+@lru_cache(maxsize=4096)
+def _fold_letter(letter: str) -> str:
+    """Decomposed; what remains of it needs no further folding."""
+    folded = unicodedata.normalize("NFKD", letter)
+    if _SIGNS.search(folded):
+        return letter
+    folded = _ACCENTS.sub("", folded).casefold().translate(_BARRED)
+    return folded if folded == letter else "".join(map(_fold_letter, folded))
+
+
+def name_groups(text: str) -> tuple[str, str, str]:
+    """The folded alphabetic, ideographic and phonetic group of a PN value or of a key for one, "" where absent.
+
+    PS3.5 6.2.1: components without spaces around them, and none that are empty at the end. Wildcards stay.
+    """
+    groups = [_name_group(group) for group in text.split("=", 3)[:3]]
+    return groups[0], groups[1] if len(groups) > 1 else "", groups[2] if len(groups) > 2 else ""
+
+
+def _name_group(group: str) -> str:
+    folded = fold(group) or ""
+    return "^".join(component.strip(" \0") for component in folded.split("^")).rstrip("^")
 
 
 def comparable(text: str) -> str:
