@@ -77,3 +77,8 @@ MIXED = [
 
 STORED = [*_ASCII, *ALONE, *_EXTENDING, *MANY_BYTES, *MIXED]
 ASKED = [stored.character_set for stored in STORED]
+
+
+def in_own_words(asked: bytes) -> bytes:
+    """The (0008,0005) that an answer has for it: with a single value there is nothing to extend."""
+    return asked if b"\\" in asked else asked.replace(b"ISO 2022 IR", b"ISO_IR")

@@ -38,5 +38,5 @@ def test_knows_what_a_misspelt_term_means(written: str, meant: str | None) -> No
 
 
 def test_the_index_does_without_importing_pydicom() -> None:
-    code = "import sys, dicomserver.index; sys.exit('pydicom' in sys.modules)"
+    code = "import sys, dicomserver.index, dicomserver.index.representing; sys.exit('pydicom' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
