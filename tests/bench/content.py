@@ -16,6 +16,7 @@ from tests.bench.population import INSTANCES, Study
 
 FILE_LENGTH, DATASET_OFFSET = 527_000, 400            # what is said of files that are not there
 RECEIVED_AT = 1_700_000_000_000_000                   # microseconds since the epoch
+CHECKSUMS = 0x9E3779B97F4A7C15                        # times the slot: looks like one
 SIDE = 8                                              # pixels; Rows, Columns
 REQUEST_ATTRIBUTES, PROCEDURE_CODE = 0x00400275, 0x00081032
 _LONG_LENGTH = {"OB", "SQ"}                           # of the VRs used here, those with 32 bits (PS3.5 7.1.2)
@@ -52,7 +53,7 @@ def entries(study: Study) -> Iterator[Instance]:
             yield Instance(
                 study_instance_uid=study.uid, series_instance_uid=series.uid, sop_instance_uid=uid,
                 sop_class_uid=study.modality.sop_class_uid, transfer_syntax_uid=EXPLICIT_VR_LE, slot=slot,
-                file_length=FILE_LENGTH, dataset_offset=DATASET_OFFSET, checksum=slot * 0x9E3779B97F4A7C15 & (1 << 64) - 1,
+                file_length=FILE_LENGTH, dataset_offset=DATASET_OFFSET, checksum=slot * CHECKSUMS % (1 << 64),
                 received_at=RECEIVED_AT + slot, source_ae=study.modality.name, receiving_ae="DICOMKIT_SCP",
                 character_set=_even(character_set), patient=patient, study=of_study, series=of_series,
                 instance=kind + pack(_own_elements(study, series, number, uid)) + _PACKED_GEOMETRY)

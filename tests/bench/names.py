@@ -18,9 +18,9 @@ _HANGUL_AND_HANJA = re.compile("([^\0-\x7f]+)")
 class Script(NamedTuple):
     """One way of writing.
 
-    share: of all patients, in per mille. families, given: what a name is made of, each in one component group or, where
-    tuples, in two or three (alphabetic, ideographic, phonetic). body_parts: their words for BODY_PARTS. encode: from text to
-    a value in `character_set`, which is the raw (0008,0005).
+    share: of all patients, in per mille. families, given: what a name is made of, each in one component group or,
+    where tuples, in two or three (alphabetic, ideographic, phonetic). body_parts: their words for BODY_PARTS. encode:
+    from text to a value in `character_set`, which is the raw (0008,0005).
     """
 
     name: str
@@ -126,14 +126,13 @@ _ARABIC_FAMILIES = "قباني الأحمد حداد منصور خوري الن�
 _ARABIC_GIVEN = "لنزار محمد فاطمة أحمد عائشة علي مريم يوسف ليلى".split()
 _HEBREW_FAMILIES = "שרון כהן לוי מזרחי פרץ ביטון אברהם פרידמן".split()
 _HEBREW_GIVEN = "דבורה משה שרה דוד רחל יוסף מרים יעקב".split()
-_UNICODE_FAMILIES = "Nguyễn Trần Phạm Kowalczyk Łuczak Wiśniewska Öztürk Yıldız Šimůnek Dvořák Kovačević Szőke Ștefan".split()
+_UNICODE_FAMILIES = "Nguyễn Trần Phạm Kowalczyk Łuczak Wiśniewska Öztürk Yıldız Šimůnek Dvořák Szőke Ștefan".split()
 _UNICODE_GIVEN = "Văn-An Thị-Hoa Łukasz Małgorzata Çağla İbrahim Jiří Božena Đorđe Gyöngyi Ioana Krzysztof".split()
 
-_ENGLISH_PARTS = ("CHEST", "HEAD", "ABDOMEN", "KNEE", "SPINE", "BREAST")
 _JAPANESE_PARTS = ("胸部", "頭部", "腹部", "膝関節", "脊椎", "乳房")
 
 SCRIPTS = (
-    Script("English", 560, b"ISO_IR 100", _in("latin_1"), _ENGLISH_FAMILIES, _ENGLISH_GIVEN, _ENGLISH_PARTS),
+    Script("English", 560, b"ISO_IR 100", _in("latin_1"), _ENGLISH_FAMILIES, _ENGLISH_GIVEN, BODY_PARTS),
     Script("Latin", 250, b"ISO_IR 100", _in("latin_1"), _LATIN_FAMILIES, _LATIN_GIVEN,
            ("Thorax p.a.", "Schädel", "Abdômen", "Genou côté gauche", "Wirbelsäule", "Mamografía")),
     Script("kanji", 30, b"\\ISO 2022 IR 87", _kanji, _JAPANESE_FAMILIES, _JAPANESE_GIVEN, _JAPANESE_PARTS),
