@@ -5,17 +5,16 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from dicomserver.standard.uids import EXPLICIT_VR_LE
 from dicomserver.wire.command import CommandSet, encode_command
 from dicomserver.wire.commands import C_FIND_RSP, DATA_SET_FOLLOWS, NO_DATA_SET
 from dicomserver.wire.pdata import encode_message
 from dicomserver.wire.pdu import encode_pdu
 from dicomserver.wire.pdus import PDV, AssociateAC, ContextResult, DataTF, ReleaseRP
-from dicomserver.standard.uids import EXPLICIT_VR_LE
 from tests.bench import find_table, finds
 from tests.bench.asking import STUDY_ROOT, Answer, Asker, Question, ask_all, asking_beside, identifier
 from tests.bench.clinic import Clinic
