@@ -17,7 +17,7 @@ from dicomserver.index.text import (
     searchable,
     time_of,
 )
-from dicomserver.wire.packed import unpack, value_of
+from dicomserver.wire.packed import top_level, value_of
 
 _INSTANCE_NUMBER = 0x00200013
 
@@ -67,7 +67,7 @@ class Series(NamedTuple):
 
 def patient_of(packed: bytes, character_set: bytes) -> Patient:
     """From the packed attributes of the patient level and the raw (0008,0005)."""
-    values = _top_level(packed)
+    values = top_level(packed)
     name = searchable(values.get(0x00100010), character_set)
     return Patient(
         patient_id=_identity(values.get(0x00100020), character_set),
@@ -81,7 +81,7 @@ def patient_of(packed: bytes, character_set: bytes) -> Patient:
 
 def study_of(packed: bytes, character_set: bytes) -> Study:
     """From the packed attributes of the study level and the raw (0008,0005)."""
-    values = _top_level(packed)
+    values = top_level(packed)
     physician = searchable(values.get(0x00080090), character_set)
     description = searchable(values.get(0x00081030), character_set)
     return Study(
@@ -98,7 +98,7 @@ def study_of(packed: bytes, character_set: bytes) -> Study:
 
 def series_of(packed: bytes, character_set: bytes) -> Series:
     """From the packed attributes of the series level and the raw (0008,0005)."""
-    values = _top_level(packed)
+    values = top_level(packed)
     description = searchable(values.get(0x0008103E), character_set)
     return Series(
         modality=searchable(values.get(0x00080060), character_set),
@@ -114,14 +114,6 @@ def series_of(packed: bytes, character_set: bytes) -> Series:
 def instance_number_of(packed: bytes) -> int | None:
     """(0020,0013), found without unpacking the rest: this one is read for every instance that arrives."""
     return integer_of(value_of(packed, _INSTANCE_NUMBER))
-
-
-def _top_level(packed: bytes) -> dict[int, bytes]:
-    values: dict[int, bytes] = {}
-    for element in unpack(packed):
-        if element.sequence == 0:
-            values.setdefault(element.tag, element.value)
-    return values
 
 
 def _identity(value: bytes | None, character_set: bytes) -> str | None:

@@ -61,6 +61,31 @@ def unpack(blob: bytes) -> list[Element]:
     return elements
 
 
+def top_level(blob: bytes) -> dict[int, bytes]:
+    """The values at the top of the dataset by tag, of a tag that is there twice the first; raises as unpack() does.
+
+    Several times as quick, as it makes no elements: a rebuilt index spent a tenth of its time on them.
+    """
+    values: dict[int, bytes] = {}
+    header, size, end = _HEADER.unpack_from, _HEADER.size, len(blob)
+    at, top = 0, True
+    while at + size <= end:
+        tag, length, vr = header(blob, at)
+        value_at = at + size
+        at = value_at + length
+        if vr == _PLACE:
+            top = tag == 0
+            if length != (0 if top else _ITEM.size):
+                raise DatasetError("is damaged", "packed attribute", value_at - size)
+        elif not vr.isalpha():
+            raise DatasetError("is damaged", "packed attribute", value_at - size)
+        elif top and tag not in values:
+            values[tag] = bytes(blob[value_at:at])
+    if at != end:
+        raise DatasetError("is cut off", "packed attributes", end)
+    return values
+
+
 def value_of(blob: bytes, wanted: int) -> bytes | None:
     """The value of a tag at the top of the dataset, without unpacking the rest; None if it is not there."""
     at, top = 0, True

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import peers, shares, table
+from tests.bench import find_table, finds, peers, shares, table
 from tests.bench.loads import FILLED, LOADS, Load, Measurement, rounds
 from tests.bench.sender import LoadFailed
 from tests.bench.servers import ORTHANC, OURS, STORESCP
@@ -33,6 +33,11 @@ def parser() -> argparse.ArgumentParser:
                       help="instances in the index in the load \"filled\" (default: 200000)")
     made.add_argument("--folder", type=Path, default=Path(DEFAULT_FOLDER), metavar="DIR",
                       help=f"where the servers store; 5 GB for the large load (default: {DEFAULT_FOLDER})")
+    made.add_argument("--find", action="store_true",
+                      help="instead: queries over many studies, beside Orthanc's over as many as it takes in in time")
+    made.add_argument("--studies", type=int, metavar="N", help="with --find (default: 100000; 200 with --quick)")
+    made.add_argument("--feed-seconds", type=float, default=600, metavar="N",
+                      help="with --find: how long studies are sent to Orthanc (default: 600)")
     made.add_argument("--profile", action="store_true",
                       help="instead: where our server's time goes, and what share of it is Python")
     return made
@@ -55,10 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
         if options.profile:
             return shares.main(Path(folder), options.quick)
         try:
-            peers.install(options.peers)
+            peers.install([ORTHANC] if options.find and ORTHANC in options.peers else options.peers)
         except peers.CannotInstall as error:
             print(error, file=sys.stderr)
             return 1
+        if options.find:
+            return compare_finds(options, Path(folder))
         return compare(options, Measurement(Path(folder), options.quick, options.sync_ms, options.fill))
 
 
@@ -81,12 +88,42 @@ def compare(options: argparse.Namespace, measurement: Measurement) -> int:
 
 
 def _results(measurement: Measurement, load: Load, servers: list[str], times: int) -> table.Results:
-    def say(text: str) -> None:
-        if sys.stderr.isatty():
-            print(f"\r\033[K{text}" if text else "\r\033[K", end="", file=sys.stderr, flush=True)
-    measured = dict(rounds(measurement, load, load.contestants or servers, times, say))
-    say("")
+    contestants = [one for one in load.contestants if one in (*servers, FILLED)] or servers
+    measured = dict(rounds(measurement, load, contestants, times, _say))
+    _say("")
     return measured
+
+
+def compare_finds(options: argparse.Namespace, folder: Path) -> int:
+    """Prints the tables of queries; -> the exit code."""
+    effort = finds.QUICK if options.quick else finds.Effort()
+    number = options.studies or (200 if options.quick else 100_000)
+    with_orthanc = ORTHANC in options.peers
+    print(peers.versions([OURS, ORTHANC] if with_orthanc else [OURS]), end="\n\n")
+    try:
+        _say(f"our server: {number} studies")
+        alone = finds.ours(folder, number, effort)
+        _say("")
+        print(*find_table.rows(alone), sep="\n", flush=True)
+        if not with_orthanc:
+            return int(alone.has_failed())
+        _say(f"Orthanc: as many studies as it takes in within {options.feed_seconds:g} s")
+        theirs = finds.orthanc(folder, number, effort, options.feed_seconds)
+        _say(f"our server: {theirs.studies} studies")
+        same = alone if theirs.studies == number else finds.ours(folder, theirs.studies, effort)
+    except LoadFailed as failure:
+        print(f"FAILED: {failure}")
+        return 1
+    finally:
+        _say("")
+    print(*find_table.rows(same, theirs), sep="\n")
+    return int(alone.has_failed() or same.has_failed())
+
+
+def _say(text: str) -> None:
+    """What goes on just now, to whoever waits for it; "" takes it away again."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _where(measurement: Measurement) -> str:

@@ -8,18 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import filled
+from tests.bench.asking import ask_all
+from tests.bench.feeding import feed
 from tests.bench.memory import PeakMemory, own_memory
-from tests.bench.sender import Job, LoadFailed, Timing, run, settle
-from tests.bench.servers import OURS, Server
+from tests.bench.population import INSTANCES
+from tests.bench.questions import KINDS as QUESTIONS, questions
+from tests.bench.sender import MOST_SECONDS, Job, LoadFailed, Timing, run, settle
+from tests.bench.servers import ORTHANC, OURS, Server
 from tests.bench.syncs import SlowSync
 
 FILLED = "filled"   # our server with --fill instances in its index beforehand
+STUDIES = 400       # sent to the server before it is asked
 QUIET = 2.0         # seconds from the start until idle memory is looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """count: instances on each association, quick: with --quick; megabytes: the rate is told in MB/s.
+    """kind: of instances, or of questions. count: so many on each association, quick: with --quick; megabytes: the
+    rate is told in MB/s.
 
     contestants: who takes part, where it is not our server and all the peers.
     """
@@ -44,6 +50,8 @@ LOADS = {load.name: load for load in (
     Load("echo", "associate + echo + release", "echo", 1000, 50),
     Load("idle", "start to 1st echo; idle memory", "", 0, 0),
     Load("syncs", "small objects, syncs counted", "small", 1000, 100, contestants=(OURS,)),
+    Load("find", f"find by name, {STUDIES} studies", "prefix", 400, 20, contestants=(OURS, ORTHANC)),
+    Load("findall", f"find all of {STUDIES} studies", "all", 20, 2, contestants=(OURS, ORTHANC)),
     Load("filled", "small objects, index filled", "small", 2000, 100, contestants=(OURS, FILLED)),
 )}
 
@@ -90,8 +98,9 @@ class Measurement:
             self.runs += 1
             before = shim.counts() if shim else None
             with PeakMemory(server.process.pid) as memory:
-                timing = run(Job(load.kind, server.port, self.runs, load.associations,
-                                 load.quick if self.quick else load.count))
+                count = load.quick if self.quick else load.count
+                timing = _asked(server.port, load.kind, count) if load.kind in QUESTIONS else run(
+                    Job(load.kind, server.port, self.runs, load.associations, count))
             syncs = None
             if shim and timing.sent and server.name == OURS:
                 counted = shim.counts().since(before)
@@ -101,6 +110,13 @@ class Measurement:
 
     def _fill(self, folder: Path) -> None:
         filled.put_index(self.folder, folder / "data", self.fill)
+
+
+def _asked(port: int, kind: str, count: int) -> Timing:
+    """Stores the first studies of the population, then asks; only the latter is on the clock."""
+    feed(port, STUDIES, MOST_SECONDS)
+    latencies = [answer.seconds for answer in ask_all(port, questions(STUDIES)[kind], count, MOST_SECONDS)]
+    return Timing(sum(latencies), latencies, STUDIES * INSTANCES, 0)
 
 
 def figures(load: Load, timing: Timing, memory: int, start_seconds: float,

@@ -8,13 +8,15 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dicomserver.session.negotiation import contexts_of, peer_maximum_length
 from dicomserver.session.proposal import propose
 from dicomserver.standard.uids import EXPLICIT_VR_LE, IMPLICIT_VR_LE, VERIFICATION
 from dicomserver.wire.command import CommandSet, decode_command, encode_command
-from dicomserver.wire.commands import C_ECHO_RQ
+from dicomserver.wire.commands import C_ECHO_RQ, C_STORE_RQ, DATA_SET_FOLLOWS
 from dicomserver.wire.pdata import encode_message
 from dicomserver.wire.pdu import decode_pdu, encode_pdu
 from dicomserver.wire.pdus import AssociateAC, DataTF, ReleaseRP, ReleaseRQ
@@ -29,6 +31,15 @@ ECHO_REQUEST = encode_command(CommandSet(affected_sop_class_uid=VERIFICATION, co
 
 class LoadFailed(Exception):
     """A server refused, failed or broke off; the text says what it answered."""
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """What the network, or an answer that cannot be read, raises in the block is a LoadFailed."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise LoadFailed(str(error) or type(error).__name__) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +70,23 @@ class Timing:
 
 
 class Connection:
-    """One association over a plain socket."""
+    """One association over a plain socket. contexts: the presentation context id of each SOP class."""
 
-    def __init__(self, port: int, sop_class_uid: str) -> None:
+    def __init__(self, port: int, *sop_class_uids: str) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), SILENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = bytearray()
-        asked = propose([(sop_class_uid, (EXPLICIT_VR_LE, IMPLICIT_VR_LE))], calling_ae_title="BENCH",
+        asked = propose([(uid, (EXPLICIT_VR_LE, IMPLICIT_VR_LE)) for uid in sop_class_uids], calling_ae_title="BENCH",
                         called_ae_title="ANY-SCP")
         self._socket.sendall(encode_pdu(asked))
         answer = self._answer(AssociateAC)
         self.maximum_length = peer_maximum_length(answer.user_information)
-        context = contexts_of(asked, answer).get(1)
-        if context is None or (sop_class_uid != VERIFICATION and context.transfer_syntax != EXPLICIT_VR_LE):
-            raise LoadFailed(f"{sop_class_uid} was not accepted in explicit VR little endian")
+        accepted = contexts_of(asked, answer)
+        self.contexts = {uid: 2 * number + 1 for number, uid in enumerate(sop_class_uids)}
+        for uid, context_id in self.contexts.items():
+            context = accepted.get(context_id)
+            if context is None or (uid != VERIFICATION and context.transfer_syntax != EXPLICIT_VR_LE):
+                raise LoadFailed(f"{uid} was not accepted in explicit VR little endian")
 
     def echo(self) -> None:
         """One C-ECHO."""
@@ -87,6 +101,14 @@ class Connection:
             send(what.block)
         if what.tail:
             send(what.tail)
+        self._succeeded()
+
+    def store_dataset(self, sop_class_uid: str, sop_instance_uid: str, dataset: bytes) -> None:
+        """The same with a dataset that is at hand, encoded in explicit VR little endian."""
+        command = encode_command(CommandSet(
+            affected_sop_class_uid=sop_class_uid, command_field=C_STORE_RQ, message_id=1, priority=0,
+            command_data_set_type=DATA_SET_FOLLOWS, affected_sop_instance_uid=sop_instance_uid))
+        self._socket.sendall(encode_message(self.contexts[sop_class_uid], command, dataset, self.maximum_length))
         self._succeeded()
 
     def release(self) -> None:

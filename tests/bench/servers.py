@@ -1,4 +1,7 @@
-"""The servers that are compared: each in a folder of its own, on a free port, with the settings that it ships with."""
+"""The servers that are compared: each in a folder of its own, on a free port, with the settings that it ships with.
+
+Of Orthanc's only those differ without which it would not let us in.
+"""
 from __future__ import annotations
 
 import json
@@ -82,7 +85,7 @@ def _orthanc(folder: Path, port: int) -> list[str]:
     (folder / "orthanc.json").write_text(json.dumps({
         "Name": "bench", "StorageDirectory": str(folder / "data"), "IndexDirectory": str(folder / "data"),
         "DicomPort": port, "HttpPort": free_port(), "RemoteAccessAllowed": False, "DicomAlwaysAllowStore": True,
-        "DicomCheckCalledAet": False}))
+        "DicomAlwaysAllowFind": True, "DicomCheckCalledAet": False}))
     return [os.environ.get("ORTHANC", "Orthanc"), str(folder / "orthanc.json")]
 
 

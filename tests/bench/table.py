@@ -1,7 +1,7 @@
 """How the figures are printed."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from tests.bench.loads import FILLED, Figures, Load
 from tests.bench.sender import LoadFailed
@@ -54,9 +54,14 @@ def _ratio(load: Load, results: Results, server: str) -> str:
     return f"{ours.memory / theirs.memory:.2f} x MB" if theirs.memory else ""
 
 
+def aligned(cells: Iterable[str], widths: Sequence[int], left: Container[int]) -> str:
+    """One line; `left` are the columns that begin at their left."""
+    padded = (f"{cell:{'<' if number in left else '>'}{widths[number]}}" for number, cell in enumerate(cells))
+    return " ".join(padded).rstrip()
+
+
 def _line(cells: Iterable[str]) -> str:
-    aligned = (f"{cell:{'<' if number in LEFT else '>'}{WIDTHS[number]}}" for number, cell in enumerate(cells))
-    return " ".join(aligned).rstrip()
+    return aligned(cells, WIDTHS, LEFT)
 
 
 def _rounded(rate: float) -> str:
