@@ -6,6 +6,7 @@ from dicomserver.index.errors import (
     IndexFull,
     IndexTooNew,
     IndexUnavailable,
+    SearchInterrupted,
     UnknownEngine,
 )
 from dicomserver.index.index import Index
@@ -13,6 +14,6 @@ from dicomserver.index.opening import open_index, rebuild_index
 
 __all__ = [
     "FLAG_INFLATION_CAPPED", "FLAG_PIXEL_DATA_SHORT", "Counts", "Index", "IndexDamaged", "IndexFault",
-    "IndexFull", "IndexTooNew", "IndexUnavailable", "Instance", "Stored", "UnknownEngine", "open_index",
+    "IndexFull", "IndexTooNew", "IndexUnavailable", "Instance", "SearchInterrupted", "Stored", "UnknownEngine", "open_index",
     "rebuild_index",
 ]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Protocol
@@ -26,11 +26,20 @@ class Session(Protocol):
     def rows(self, sql: str, values: Sequence[Value] = ()) -> list[tuple]:
         """All rows."""
 
+    def stream(self, sql: str, values: Sequence[Value] = ()) -> Iterator[tuple]:
+        """The rows as they are found; other statements may run meanwhile. To be read to its end, or closed."""
+
+    def watched(self, keep_going: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Within, a statement raises SearchInterrupted soon after `keep_going` says False. That is asked often, on
+        the session's thread, and must not use the session."""
+
 
 class Engine(Protocol):
     """One database, its connections and its locks."""
 
     statements: ModuleType
+    dialect: ModuleType  # the same of the parts of queries, see dicomserver.index.sqlite.dialect
+    readers_wait: bool  # whether a session for reading keeps writers waiting
     lock: threading.Lock  # whoever writes holds it; not reentrant
 
     def writer(self) -> Session:
@@ -41,6 +50,9 @@ class Engine(Protocol):
 
     def reading(self) -> AbstractContextManager[Session]:
         """A session that sees all that is committed; from any thread, not under `lock`, not nested."""
+
+    def searching(self) -> AbstractContextManager[Session]:
+        """The same for queries, which may take their time: they are in nobody's way who only reads a row."""
 
     def sync(self) -> None:
         """All that is committed survives a power cut. Under `lock`."""

@@ -23,3 +23,7 @@ class IndexTooNew(IndexFault):
 
 class UnknownEngine(IndexFault, ValueError):
     """No engine of that name, or a URL that doesn't say where the index is."""
+
+
+class SearchInterrupted(IndexFault):
+    """Whoever searches did not want to go on."""

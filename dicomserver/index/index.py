@@ -1,16 +1,22 @@
 """The door of the room: one Index, whichever engine stands behind it."""
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 
-from dicomserver.index.engine import Engine
+from dicomserver.index.engine import Engine, Session
 from dicomserver.index.entry import Counts, Instance, Stored
+from dicomserver.index.errors import SearchInterrupted
 from dicomserver.index.ledger import Ledger, stored_of
+from dicomserver.index.search.query import Query
+from dicomserver.index.search.selection import Selection, select
 from dicomserver.index.searchable import instance_number_of
 from dicomserver.index.tickets import Ticket, TicketQueue
 
 PAGE_ROWS = 500
+FIRST_ROWS = 50  # of a search: few, so that they are soon there and no slow peer keeps them from being sent
 BULK_ROWS = 1000
 REMOVAL_ROWS = 500
 
@@ -86,6 +92,33 @@ class Index:
             for row in self._series_rows(study, series):
                 yield from self._pages(self._sql.PAGE_OF_SERIES, row)
 
+    def search(self, query: Query, keep_going: Callable[[], bool] = lambda: True) -> Iterator[list[tuple]]:
+        """The rows (search.query) of all entities that meet a query, in pages, each entity once, in no order.
+
+        The first page comes as soon as there is something for it. Which entities there are is settled soon after that,
+        while later pages are read when they are asked for; what is removed meanwhile is left out. Memory: eight bytes
+        an entity, and a page. keep_going: asked often; after a False SearchInterrupted is raised. Close the iterator
+        to end sooner.
+        """
+        selection = select(query, self._engine.dialect)
+        with (self._engine.searching() as session,
+              closing(session.stream(selection.ids, selection.values)) as found):
+            ids = (row for row, in found)
+            with session.watched(keep_going):
+                first = self._page(session, selection, list(islice(ids, FIRST_ROWS)))
+            if not self._engine.readers_wait:
+                yield from first
+                first = []
+            with session.watched(keep_going):
+                rest = array("q", ids)
+        yield from first
+        for at in range(0, len(rest), PAGE_ROWS):
+            if not keep_going():
+                raise SearchInterrupted("nobody wants the rest")
+            with self._engine.searching() as session, session.watched(keep_going):
+                page = self._page(session, selection, rest[at:at + PAGE_ROWS])
+            yield from page
+
     def remove(self, sop_instance_uids: Sequence[str], slots: Sequence[int]) -> int:
         """Removes the rows whose UID and slot both match, and what stands empty above them; how many rows.
         Durable when it returns. After an error part of them may be gone; calling it again is harmless."""
@@ -112,6 +145,13 @@ class Index:
     def close(self) -> None:
         """All that is committed is durable then. Later calls, but another close, raise IndexUnavailable."""
         self._engine.close()
+
+    def _page(self, session: Session, selection: Selection, ids: Sequence[int]) -> list[list[tuple]]:
+        """The rows of these entities as a page, no page where there are none."""
+        rows = session.rows(selection.rows, (self._engine.dialect.rows_of(ids),)) if ids else []
+        if selection.meets is not None:
+            rows = list(filter(selection.meets, rows))
+        return [rows] if rows else []
 
     def _series_rows(self, study: str | None, series: str | None) -> list[int]:
         if series is None:

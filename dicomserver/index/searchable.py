@@ -14,6 +14,7 @@ from dicomserver.index.text import (
     decode,
     fold,
     integer_of,
+    name_groups,
     searchable,
     time_of,
 )
@@ -28,7 +29,9 @@ class Patient(NamedTuple):
     patient_id: str | None  # None: nobody can say who it is, so nobody shares it
     issuer: str
     name: str | None
-    name_folded: str | None
+    name_folded: str | None  # the component groups, each folded; None: there is none
+    name_ideographic: str | None
+    name_phonetic: str | None
     birth_date: str | None
     sex: str | None
 
@@ -49,6 +52,8 @@ class Study(NamedTuple):
     study_id: str | None
     referring_physician: str | None
     referring_physician_folded: str | None
+    referring_physician_ideographic: str | None
+    referring_physician_phonetic: str | None
     description: str | None
     description_folded: str | None
 
@@ -69,11 +74,14 @@ def patient_of(packed: bytes, character_set: bytes) -> Patient:
     """From the packed attributes of the patient level and the raw (0008,0005)."""
     values = top_level(packed)
     name = searchable(values.get(0x00100010), character_set)
+    alphabetic, ideographic, phonetic = _groups(name)
     return Patient(
         patient_id=_identity(values.get(0x00100020), character_set),
         issuer=_identity(values.get(0x00100021), character_set) or "",
         name=name,
-        name_folded=fold(name),
+        name_folded=alphabetic,
+        name_ideographic=ideographic,
+        name_phonetic=phonetic,
         birth_date=date_of(values.get(0x00100030)),
         sex=searchable(values.get(0x00100040), character_set),
     )
@@ -84,13 +92,16 @@ def study_of(packed: bytes, character_set: bytes) -> Study:
     values = top_level(packed)
     physician = searchable(values.get(0x00080090), character_set)
     description = searchable(values.get(0x00081030), character_set)
+    alphabetic, ideographic, phonetic = _groups(physician)
     return Study(
         study_date=date_of(values.get(0x00080020)),
         study_time=time_of(values.get(0x00080030)),
         accession_number=searchable(values.get(0x00080050), character_set),
         study_id=searchable(values.get(0x00200010), character_set),
         referring_physician=physician,
-        referring_physician_folded=fold(physician),
+        referring_physician_folded=alphabetic,
+        referring_physician_ideographic=ideographic,
+        referring_physician_phonetic=phonetic,
         description=description,
         description_folded=fold(description),
     )
@@ -114,6 +125,10 @@ def series_of(packed: bytes, character_set: bytes) -> Series:
 def instance_number_of(packed: bytes) -> int | None:
     """(0020,0013), found without unpacking the rest: this one is read for every instance that arrives."""
     return integer_of(value_of(packed, _INSTANCE_NUMBER))
+
+
+def _groups(name: str | None) -> tuple[str | None, ...]:
+    return tuple(group or None for group in name_groups(name)) if name else (None, None, None)
 
 
 def _identity(value: bytes | None, character_set: bytes) -> str | None:

@@ -1,7 +1,8 @@
 """One SQLite connection: opened, set up, and everything that was set read back."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import apsw
 
@@ -13,6 +14,7 @@ NORMAL, FULL = 1, 2  # values of PRAGMA synchronous
 PAGE_SIZE = 4096
 LOG_LIMIT = 64 << 20  # bytes that the write-ahead log keeps on the disk when it restarts
 MEMORY = ":memory:"
+STEPS_UNWATCHED = 100_000  # of SQLite's machine, a millisecond or so
 
 # Every connection; a wrong value here is a promise broken in silence, so each is read back.
 COMMON = {
@@ -68,9 +70,10 @@ def _set_up(connection: apsw.Connection, path: str, synchronous: int, cache_kib:
 class SqliteSession:
     """See engine.Session. Statements stay prepared in the connection's cache, so most run in one step."""
 
-    __slots__ = ("_changes", "_execute")
+    __slots__ = ("_changes", "_connection", "_execute")
 
     def __init__(self, connection: apsw.Connection):
+        self._connection = connection
         self._execute = connection.cursor().execute
         self._changes = connection.changes
 
@@ -96,3 +99,19 @@ class SqliteSession:
             return self._execute(sql, values).fetchall()
         except apsw.Error as error:
             raise translated(error) from error
+
+    def stream(self, sql: str, values: Sequence[Value] = ()) -> Iterator[tuple]:
+        """See engine.Session."""
+        try:
+            yield from self._connection.cursor().execute(sql, values)
+        except apsw.Error as error:
+            raise translated(error) from error
+
+    @contextmanager
+    def watched(self, keep_going: Callable[[], bool]) -> Iterator[None]:
+        """See engine.Session."""
+        self._connection.set_progress_handler(lambda: not keep_going(), STEPS_UNWATCHED)
+        try:
+            yield
+        finally:
+            self._connection.set_progress_handler(None)

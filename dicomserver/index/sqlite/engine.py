@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 
 from dicomserver.index.errors import IndexUnavailable
-from dicomserver.index.sqlite import statements
+from dicomserver.index.sqlite import dialect, statements
 from dicomserver.index.sqlite.connection import FULL, LOG_LIMIT, MEMORY, PAGE_SIZE, SqliteSession, connect
 from dicomserver.index.sqlite.errors import SyncFailed, translated
 from dicomserver.index.sqlite.files import create
@@ -24,6 +24,8 @@ from dicomserver.index.sqlite.readers import Readers
 WRITER_CACHE_KIB = 16 * 1024  # holds the inner pages of the UIDs' index at five million instances
 READER_CACHE_KIB = 2 * 1024
 READERS = 4
+SEARCHER_CACHE_KIB = 4 * 1024
+SEARCHERS = 16
 CLOSED = "the index is closed"
 CHECKPOINT_PAGES = 1000  # below this a checkpoint is not worth its syncs
 
@@ -32,6 +34,8 @@ class SqliteFile:
     """`path` is absolute and its folder exists; the file is made if it is not there. Raises IndexFault."""
 
     statements = statements
+    dialect = dialect
+    readers_wait = False
 
     def __init__(self, path: Path):
         self.lock = threading.Lock()
@@ -48,6 +52,8 @@ class SqliteFile:
             self._syncer = SqliteSession(self._connect(name, synchronous=FULL))
             self._readers = Readers(
                 lambda: connect(name, cache_kib=READER_CACHE_KIB, read_only=True), READERS)
+            self._searchers = Readers(
+                lambda: connect(name, cache_kib=SEARCHER_CACHE_KIB, read_only=True), SEARCHERS)
             # A log that a killed process left may be in the page cache alone, whatever later syncs of it say;
             # copying it into the file and syncing that ends the doubt.
             self._copy_log(apsw.SQLITE_CHECKPOINT_TRUNCATE)
@@ -74,6 +80,12 @@ class SqliteFile:
     def reading(self) -> Iterator[SqliteSession]:
         """See engine.Engine."""
         with self._readers.session() as session:
+            yield session
+
+    @contextmanager
+    def searching(self) -> Iterator[SqliteSession]:
+        """See engine.Engine."""
+        with self._searchers.session() as session:
             yield session
 
     def sync(self) -> None:
@@ -111,6 +123,7 @@ class SqliteFile:
             finally:
                 self._out_of_use = CLOSED
                 self._readers.close()
+                self._searchers.close()
                 self._disconnect()
 
     def _connect(self, name: str, **settings: int) -> apsw.Connection:
@@ -154,6 +167,8 @@ class SqliteMemory:
     """A private database in memory: one connection behind one lock; nothing to make durable."""
 
     statements = statements
+    dialect = dialect
+    readers_wait = True
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -179,6 +194,8 @@ class SqliteMemory:
         """See engine.Engine."""
         with self.lock:
             yield self.writer()
+
+    searching = reading
 
     def sync(self) -> None:
         """Memory is gone with the process, as whoever chose it knows."""

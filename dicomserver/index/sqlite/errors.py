@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import apsw
 
-from dicomserver.index.errors import IndexDamaged, IndexFault, IndexFull, IndexUnavailable
+from dicomserver.index.errors import IndexDamaged, IndexFault, IndexFull, IndexUnavailable, SearchInterrupted
 
 
 class SyncFailed(IndexUnavailable):
@@ -19,6 +19,7 @@ _BY_EXTENDED_CODE: dict[int, type[IndexFault]] = {
 }
 _BY_CODE: dict[int, type[IndexFault]] = {
     apsw.SQLITE_FULL: IndexFull,
+    apsw.SQLITE_INTERRUPT: SearchInterrupted,
     apsw.SQLITE_CORRUPT: IndexDamaged,
     apsw.SQLITE_NOTADB: IndexDamaged,
 }

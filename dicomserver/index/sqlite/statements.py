@@ -15,22 +15,22 @@ ROLLBACK = "ROLLBACK"
 INSTANCE_COLUMNS = (
     "series", "uid", "sop_class", "transfer_syntax", "slot", "file_length", "dataset_offset", "checksum",
     "received_at", "source_ae", "receiving_ae", "flags", "number", "character_set", "attributes")
+# The patient as a study's own objects name him.
+PATIENT_OF_STUDY = tuple("patient_" + field.removeprefix("patient_") for field in Patient._fields)
 # Counts are kept by triggers, so that an instance of a known series is one statement and one commit.
 ADD_INSTANCE = _insert("instances", INSTANCE_COLUMNS, "ON CONFLICT (uid) DO NOTHING")
 ADD_LABEL = _insert("labels", ("text",), "RETURNING id")
 ADD_PATIENT = _insert("patients", (*Patient._fields, "character_set", "attributes"), "RETURNING id")
 ADD_STUDY = _insert("studies", (
-    "uid", "patient", "patient_differs", *Study._fields,
-    "patient_id", "patient_issuer", "patient_name", "patient_name_folded", "patient_birth_date",
-    "patient_sex", "character_set", "attributes", "patient_attributes"), "RETURNING id")
+    "uid", "patient", "patient_differs", *Study._fields, *PATIENT_OF_STUDY,
+    "character_set", "attributes", "patient_attributes"), "RETURNING id")
 ADD_SERIES = _insert("series", (
     "uid", "study", *Series._fields, "character_set", "attributes"), "RETURNING id")
 
 FIND_LABEL = "SELECT id FROM labels WHERE text = ?"
 FIND_PATIENT = f"""SELECT id, character_set, attributes, {', '.join(Patient._fields)}
     FROM patients WHERE patient_id = ? AND issuer = ?"""
-FIND_STUDY = """SELECT id, patient_differs, patient_id, patient_issuer, patient_name, patient_name_folded,
-    patient_birth_date, patient_sex FROM studies WHERE uid = ?"""
+FIND_STUDY = f"SELECT id, patient_differs, {', '.join(PATIENT_OF_STUDY)} FROM studies WHERE uid = ?"
 FIND_SERIES = "SELECT id FROM series WHERE uid = ? AND study = ?"
 FLAG_STUDY = "UPDATE studies SET patient_differs = 1 WHERE id = ?"
 

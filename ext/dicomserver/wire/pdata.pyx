@@ -12,8 +12,6 @@ cdef enum:
     P_DATA_TF = 0x04
     HEADERS = 12                # 1 type, 2 reserved, 3-6 length; 7-10 PDV length, 11 context, 12 control
     PDV_HEADER = 6              # what of these the PDU's length counts
-    COMMAND = 1                 # bits of the control header
-    LAST = 2
 
 
 def encode_message(int context_id, bytes command not None, dataset, maximum_length) -> bytes:
@@ -32,14 +30,14 @@ def encode_message(int context_id, bytes command not None, dataset, maximum_leng
     if dataset is None:
         out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>size)
         frame(<unsigned char *>PyBytes_AS_STRING(out), <const unsigned char *>command, length, room,
-              <uint8_t>context_id, COMMAND)
+              <uint8_t>context_id, PDV_COMMAND)
         return out
     PyObject_GetBuffer(dataset, &view, PyBUF_SIMPLE)
     try:
         size += framed(<uint64_t>view.len, room)
         out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>size)
         to = frame(<unsigned char *>PyBytes_AS_STRING(out), <const unsigned char *>command, length, room,
-                   <uint8_t>context_id, COMMAND)
+                   <uint8_t>context_id, PDV_COMMAND)
         frame(to, <const unsigned char *>view.buf, <uint64_t>view.len, room, <uint8_t>context_id, 0)
         return out
     finally:
@@ -69,7 +67,7 @@ cdef unsigned char *frame(unsigned char *to, const unsigned char *data, uint64_t
         set_u32be(to + 2, <uint32_t>(size + PDV_HEADER))
         set_u32be(to + 6, <uint32_t>(size + 2))
         to[10] = context_id
-        to[11] = control | (LAST if size == length else 0)
+        to[11] = control | (PDV_LAST if size == length else 0)
         if size:
             memcpy(to + HEADERS, data, size)
         to += HEADERS + size

@@ -1,0 +1,166 @@
+"""What a key matches (PS3.4 C.2.2.2): one class a kind of matching, over the texts of a stored attribute.
+
+`accepts` gets the attribute's values, decoded and without padding, none where the object lacks it or has it empty: an
+attribute of several values matches if any of them does. Nothing here knows of databases.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Protocol
+
+from dicomserver.index.search.times import Span
+from dicomserver.index.text import name_groups
+
+
+class Criterion(Protocol):
+    """One kind of matching, with what the key asks for."""
+
+    def accepts(self, values: Sequence[str]) -> bool:
+        """Whether an attribute with these values matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Empty-value matching: the attribute is absent or has no value."""
+
+    def accepts(self, values: Sequence[str]) -> bool:
+        """See Criterion; so everywhere below."""
+        return not any(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """Single value matching, or a list of UIDs: one of `texts`, letter by letter."""
+
+    texts: frozenset[str]
+
+    def accepts(self, values: Sequence[str]) -> bool:
+        return any(value in self.texts for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """Wildcard matching; `pattern` has an * or ?."""
+
+    pattern: str
+
+    def accepts(self, values: Sequence[str]) -> bool:
+        return any(value and matches(self.pattern, value) for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A person name: patterns for the three component groups, folded as names are (text.name_groups), "" for any.
+
+    anywhere: the key has one group only, which may match any of the three.
+    """
+
+    groups: tuple[str, str, str]
+    anywhere: bool
+
+    def accepts(self, values: Sequence[str]) -> bool:
+        return any(self._accepts(name_groups(value)) for value in values if value)
+
+    def _accepts(self, groups: tuple[str, str, str]) -> bool:
+        if self.anywhere:
+            return any(group and matches(self.groups[0], group) for group in groups)
+        return all(not pattern or (group and matches(pattern, group))
+                   for pattern, group in zip(self.groups, groups, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Range matching, and single values of dates and times; None: open. span: reads a stored value."""
+
+    low: Span | None
+    high: Span | None
+    span: Callable[[str], Span | None]
+
+    def accepts(self, values: Sequence[str]) -> bool:
+        return any(span is not None and self._accepts(span) for span in map(self.span, values))
+
+    def _accepts(self, stored: Span) -> bool:
+        """A stored value of less precision counts as its first moment."""
+        return _from(self.low, stored) and _until(stored, self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Numeric:
+    """Numbers, however written: 007 is 7."""
+
+    numbers: frozenset[Decimal]
+
+    def accepts(self, values: Sequence[str]) -> bool:
+        return any(number_of(value) in self.numbers for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Multiple value matching: a key of several values."""
+
+    criteria: tuple[Criterion, ...]
+
+    def accepts(self, values: Sequence[str]) -> bool:
+        return any(criterion.accepts(values) for criterion in self.criteria)
+
+
+def number_of(text: str) -> Decimal | None:
+    """The number that an IS or DS says, None where it says none."""
+    try:
+        number = Decimal(text[:64].strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether the whole text matches: * is any run of letters, ? is one letter. Never takes exponential time."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return len(first) == len(text) and _fits(first, text, 0)
+    *middle, last = rest
+    end = len(text) - len(last)
+    if end < len(first) or not _fits(first, text, 0) or not _fits(last, text, end):
+        return False
+    at = len(first)
+    for part in middle:
+        at = _found(part, text, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def _found(part: str, text: str, begin: int, end: int) -> int:
+    """Where the part first fits between `begin` and `end`; -1: nowhere."""
+    if "?" not in part:
+        return text.find(part, begin, end)
+    return next((at for at in range(begin, end - len(part) + 1) if _fits(part, text, at)), -1)
+
+
+def _fits(part: str, text: str, at: int) -> bool:
+    if "?" not in part:
+        return text.startswith(part, at)
+    return len(text) - at >= len(part) and all(a in ("?", b) for a, b in zip(part, text[at:at + len(part)]))
+
+
+def _from(low: Span | None, stored: Span) -> bool:
+    if low is None:
+        return True
+    low, stored = _comparable(low, stored)
+    return low.low <= stored.low
+
+
+def _until(stored: Span, high: Span | None) -> bool:
+    if high is None:
+        return True
+    stored, high = _comparable(stored, high)
+    return stored.low <= high.high
+
+
+def _comparable(one: Span, other: Span) -> tuple[Span, Span]:
+    if one.offset is None or other.offset is None:
+        return one, other
+    return one.at_utc(), other.at_utc()

@@ -1,0 +1,55 @@
+"""How SQLite says what the conditions of a query need. Another engine has a module with the same names.
+
+Each gives SQL and its parameters; `column` is SQL of ours, never a peer's text.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+
+Part = tuple[str, tuple]
+
+
+def among(column: str, values: Collection[str | int]) -> Part:
+    """The column has one of any number of values."""
+    if len(values) == 1:
+        return f"{column} = ?", tuple(values)
+    return f"{column} IN (SELECT value FROM json_each(?))", (json.dumps(list(values)),)
+
+
+def like(column: str, pattern: str) -> Part:
+    """The column matches a pattern of DICOM's (* and ?), case and all; through an index as far as it begins with
+    letters. GLOB does not backtrack where a pattern cannot match any more."""
+    begin = pattern[:min(at for at in (pattern.find("*"), pattern.find("?"), len(pattern)) if at >= 0)]
+    glob = f"{column} GLOB ?", (pattern.replace("[", "[[]"),)
+    if not begin:
+        return glob
+    # Behind every text that begins so, as nothing begins with Unicode's last code point.
+    between = f"{column} >= ? AND {column} < ?", (begin, begin + "\U0010FFFF")
+    if pattern == begin + "*":
+        return between
+    return f"{between[0]} AND {glob[0]}", between[1] + glob[1]
+
+
+def containing(column: str, pattern: str) -> Part | None:
+    """A superset of the ids of the studies whose text matches the pattern somewhere, from the index of trigrams; None
+    where the pattern has no three letters in a row. column: of study_texts."""
+    trigrams = {run[at:at + 3] for part in pattern.split("*") for run in part.split("?")
+                for at in range(len(run) - 2)}
+    if not trigrams:
+        return None
+    terms = " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in sorted(trigrams)[:MOST_TRIGRAMS])
+    return "SELECT rowid FROM study_texts WHERE study_texts MATCH ?", (f"{column} : ({terms})",)
+
+
+MOST_TRIGRAMS = 32      # more of them cost more than they sort out
+
+
+def rows_of(ids: Collection[int]) -> str:
+    """The parameter for selection.WITH_IDS: one text for any number of ids."""
+    return json.dumps(list(ids))
+
+
+WITH_IDS = "IN (SELECT value FROM json_each(?))"
+# The values joined as DICOM joins them; a separator of one's own does not go with DISTINCT.
+DISTINCT_LIST = "replace(group_concat(DISTINCT {column}), ',', '\\')"
