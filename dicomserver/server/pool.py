@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from typing import Protocol
@@ -16,7 +17,11 @@ ABORT_SECONDS = 5.0     # what an aborted association may take to come to its en
 class Association(Protocol):
     """What the pool asks of dicomserver.session.acceptor.AssociationAcceptor."""
 
-    def run(self) -> None: ...
+    def begin(self) -> None: ...
+
+    def serve(self) -> None: ...
+
+    def close(self) -> None: ...
 
     def stop(self, grace_over: bool) -> None: ...
 
@@ -25,6 +30,8 @@ class Requests(Protocol):
     """What the pool asks of dicomserver.server.lobby.Lobby."""
 
     def next_request(self) -> Request | None: ...
+
+    def leave(self) -> None: ...
 
     def association_free(self) -> None: ...
 
@@ -41,6 +48,7 @@ class AssociationPool:
         self._log = log
         self._changed = threading.Condition()
         self._active = 0            # places taken, from `admit` to the end of the association
+        self._busy = 0              # threads taken, until the connection is closed
         self._associations: set[Association] = set()
         self._threads: dict[str, threading.Thread] = {}
         self._requests: Requests | None = None
@@ -60,7 +68,7 @@ class AssociationPool:
     @property
     def alive(self) -> bool:
         """Whether there is a thread for the lobby beside those that associations have."""
-        return sum(thread.is_alive() for thread in self._threads.copy().values()) > self._active
+        return sum(thread.is_alive() for thread in self._threads.copy().values()) > self._busy
 
     def start(self, requests: Requests) -> None:
         """Begins to serve what `requests` gives."""
@@ -75,13 +83,14 @@ class AssociationPool:
             if self._stopping or self._active >= self._limit:
                 return False
             # Whoever serves this one leaves the lobby to somebody else.
-            if self._active + 1 >= len(self._threads):
+            if self._busy + 1 >= len(self._threads):
                 try:
                     self._start_thread()
                 except RuntimeError:
                     self._log.warning("no thread for one more association: the system's limit is reached")
                     return False
             self._active += 1
+            self._busy += 1
             return True
 
     def configure(self, limit: int) -> None:
@@ -99,16 +108,16 @@ class AssociationPool:
             running = list(self._associations)
         for association in running:
             association.stop(False)
-        self._await_end(grace, lambda: not self._active or self._grace_over)
+        self._await_end(grace, lambda: not self._busy or self._grace_over)
         with self._changed:
             running = list(self._associations)
         for association in running:
             association.stop(True)
         if running:
             self._log.warning("%d associations were aborted at the end of the grace period", len(running))
-        ended = self._await_end(ABORT_SECONDS, lambda: not self._active)
+        ended = self._await_end(ABORT_SECONDS, lambda: not self._busy)
         if not ended:
-            self._log.error("%d associations do not end", self._active)
+            self._log.error("%d associations do not end", self._busy)
             return False
         for thread in list(self._threads.values()):
             thread.join()
@@ -136,31 +145,49 @@ class AssociationPool:
 
     def _work(self) -> None:
         while (request := self._requests.next_request()) is not None:
+            connection = request.socket     # or the association that owns it
             try:
-                self._run(request)
+                try:
+                    connection = association = self._enter(request)
+                    association.begin()
+                finally:
+                    self._requests.leave()
+                association.serve()
             except Exception as error:
                 # The association answers for what peers do; this is a fault of ours, and costs one association.
                 self._log.error("an association failed: %s", failure_text(error))
-                request.socket.close()
-            finally:
-                del request
-                with self._changed:
-                    self._active -= 1
-                    if self._stopping:
-                        self._changed.notify_all()
-            self._requests.association_free()
+            self._see_off(connection)
+            # Nothing of it outlives it while this thread waits for the next.
+            connection = association = None
+            del request
 
-    def _run(self, request: Request) -> None:
+    def _enter(self, request: Request) -> Association:
         association = self._serve(request)
         with self._changed:
+            self._associations.add(association)
             stopping = self._stopping
-            if not stopping:
-                self._associations.add(association)
         if stopping:
-            request.socket.close()
-            return
+            association.stop(True)
+        return association
+
+    def _see_off(self, connection: Association | socket.socket) -> None:
+        """A peer that takes its time to close keeps this thread, but no place; of such threads there are at most as many
+        as places."""
+        with self._changed:
+            early = self._busy - self._active < self._limit
+            self._active -= early
+        if early:
+            self._requests.association_free()
         try:
-            association.run()
+            connection.close()
+        except Exception as error:
+            self._log.error("closing a connection failed: %s", failure_text(error))
         finally:
             with self._changed:
-                self._associations.discard(association)
+                self._associations.discard(connection)
+                self._busy -= 1
+                self._active -= not early
+                if self._stopping:
+                    self._changed.notify_all()
+        if not early:
+            self._requests.association_free()
