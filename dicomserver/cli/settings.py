@@ -56,6 +56,8 @@ def _association(chosen: Configuration) -> AssociationSettings:
         minimum_rate=chosen.minimum_rate_bytes_per_second,
         max_command=chosen.max_command_bytes,
         max_identifier=chosen.max_identifier_bytes,
+        query_seconds=chosen.query_timeout_seconds,
+        max_query_matches=chosen.max_query_matches,
         max_sequence_depth=chosen.max_sequence_depth,
         max_inflated=chosen.max_inflated_megabytes * _MEGABYTE,
     )

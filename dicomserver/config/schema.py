@@ -152,6 +152,12 @@ class Configuration(_Keys):
         64 << 10, alias="maxCommandBytes", description="The longest command set.")
     max_identifier_bytes: _whole(1024, 1 << 30) = Field(
         1 << 20, alias="maxIdentifierBytes", description="The longest identifier of a query or retrieval.")
+    query_timeout_seconds: _seconds(0.1, 3600) = Field(
+        30, alias="queryTimeoutSeconds",
+        description="How long the index may look for the first matches of a query, and for each few hundred more.")
+    max_query_matches: _whole(0, 1_000_000_000) = Field(
+        0, alias="maxQueryMatches",
+        description="A query with more matches than this ends with a failure (A700) after so many; 0 is no limit.")
     max_sequence_depth: _whole(1, 1000) = Field(
         64, alias="maxSequenceDepth", description="Sequences nested deeper than this are refused.")
     max_inflated_megabytes: _whole(1, 100_000) = Field(

@@ -10,7 +10,8 @@ from dicomserver.index import Index
 from dicomserver.server.lobby import Request
 from dicomserver.server.settings import AssociationSettings, ServerSettings
 from dicomserver.server.statistics import Statistics
-from dicomserver.services.registry import build_handlers
+from dicomserver.services.find import QueryLimits
+from dicomserver.services.registry import build_handlers, sop_classes
 from dicomserver.services.store import ScanLimits
 from dicomserver.session.acceptor import AssociationAcceptor, Deadlines, MessageLimits
 from dicomserver.session.negotiator import Negotiator
@@ -34,8 +35,10 @@ class Reception:
     def configure(self, settings: ServerSettings) -> None:
         """Takes over who may call, and the deadlines and limits."""
         association = settings.association
-        limits = ScanLimits(sequence_depth=association.max_sequence_depth, inflated=association.max_inflated)
-        handlers: Mapping = build_handlers(self._archive, self._index, self._on_stored, self._log, limits)
+        handlers: Mapping = build_handlers(
+            self._archive, self._index, self._on_stored, self._log, ae_title=settings.ae_title,
+            scan=ScanLimits(sequence_depth=association.max_sequence_depth, inflated=association.max_inflated),
+            query=QueryLimits(seconds=association.query_seconds, matches=association.max_query_matches))
         # One assignment: an association gets the old configuration or the new one, never some of each.
         self._configuration = (
             Negotiator(_policy(settings.ae_title, association)), handlers,
@@ -97,4 +100,5 @@ def _policy(ae_title: str, association: AssociationSettings) -> AcceptorPolicy:
         ae_title=ae_title, check_called_ae_title=association.check_called_ae_title,
         allowed_calling=association.allowed_calling_ae_titles or None,
         blocked_calling=association.blocked_calling_ae_titles, maximum_length=association.max_pdu_size,
+        sop_classes=sop_classes(),
         accept_private_sop_classes=association.accept_private_sop_classes)

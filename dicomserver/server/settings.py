@@ -53,6 +53,8 @@ class AssociationSettings:
     minimum_rate: float = 1024.0        # bytes a second, inside a message; 0: none
     max_command: int = 64 << 10
     max_identifier: int = 1 << 20
+    query_seconds: float = 30.0         # the index may take so long for the first matches, and for each page of more
+    max_query_matches: int = 0          # of one C-FIND; 0: no limit
     max_sequence_depth: int = 64
     max_inflated: int = 64 << 20        # of a deflated dataset, for the index; all of it is stored
 

@@ -18,9 +18,9 @@ from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.session.negotiator import Negotiated, Negotiator
 from dicomserver.session.states import Event
 from dicomserver.session.transport import SocketInlet
-from dicomserver.standard.statuses import UNRECOGNISED_OPERATION
+from dicomserver.standard.statuses import DUPLICATE_INVOCATION, UNRECOGNISED_OPERATION
 from dicomserver.wire.command import CommandSet
-from dicomserver.wire.commands import C_CANCEL_RQ, C_STORE_RQ, RESPONSE, SERVICES, response_to
+from dicomserver.wire.commands import C_CANCEL_RQ, C_STORE_RQ, REQUESTS, RESPONSE, SERVICES, response_to
 from dicomserver.wire.errors import PduError
 from dicomserver.wire.pdus import AssociateRJ
 from dicomserver.wire.stream import StreamEnded
@@ -100,6 +100,30 @@ class AssociationAcceptor:
     def respond(self, context: AcceptedContext, response: CommandSet, dataset: bytes | None = None) -> None:
         """Sends one response. Raises AssociationEnded."""
         self.association.send(context.context_id, response, dataset)
+
+    def cancelled(self, request: CommandSet) -> bool:
+        """Whether the peer has cancelled a request that is being answered (PS3.7 9.3.2.3). To be asked between two
+        pending responses; waits for nothing but the end of a message that has begun. Raises AssociationEnded."""
+        while self.inlet.pending:
+            context, command = self.association.next_command()
+            if command.command_field != C_CANCEL_RQ:
+                self._refuse_second(context, command, request)
+            elif command.message_id_being_responded_to == request.message_id:
+                return True
+        return False
+
+    def _refuse_second(self, context: AcceptedContext, command: CommandSet, request: CommandSet) -> None:
+        """Another request before the first is answered: our window is one operation (PS3.7 D.3.3.3)."""
+        if command.message_id != request.message_id or command.command_field not in REQUESTS:
+            raise self.association.abort("a message while a request is being answered", Ending.VIOLATED)
+        try:
+            if self.association.stream.in_dataset:
+                self.association.stream.drain()
+        except StreamEnded as ended:
+            raise self.association.interrupted(ended.event) from None
+        except PduError as error:
+            raise self.association.violated(error) from None
+        self.respond(context, response_to(command, DUPLICATE_INVOCATION))
 
     def _tell(self, ended: AssociationEnded) -> None:
         """One line for each association, but for those that only knocked and left: monitors do, every minute."""

@@ -121,6 +121,12 @@ class Association:
         self.machine.on(Event.EVT9)
         self.transmit(encode_message(context_id, encode_command(command), dataset, self.peer_maximum_length))
 
+    def send_encoded(self, messages: bytes) -> None:
+        """Sends messages that are P-DATA-TF PDUs already, within the peer's maximum length, in one write. Raises
+        AssociationEnded where the connection fails."""
+        self.machine.on(Event.EVT9)
+        self.transmit(messages)
+
     # -- ends --------------------------------------------------------------------------------------------
 
     def interrupted(self, event: str, pdu: bytes | None = None) -> AssociationEnded:

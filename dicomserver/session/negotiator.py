@@ -25,6 +25,11 @@ class Negotiated:
     contexts: Mapping[int, AcceptedContext]
     peer_maximum_length: int
 
+    def granted(self, sop_class_uid: str) -> bytes:
+        """Our Service-class-application-information about a SOP class (PS3.7 D.3.3.5); empty where none was asked for."""
+        return next((item.application_information for item in self.reply.user_information.extended_negotiations
+                     if item.sop_class_uid == sop_class_uid), b"")
+
 
 class Negotiator:
     """Answers by one policy. Any thread: an answer that two threads work out at once is the same."""

@@ -41,9 +41,15 @@ def _storage_information(_proposed: bytes) -> bytes:
 
 
 @cache
+def plain_syntaxes() -> frozenset[str]:
+    """For small datasets that we read whole, and for none."""
+    return frozenset((EXPLICIT_VR_LE, IMPLICIT_VR_LE, EXPLICIT_VR_BE))
+
+
+@cache
 def verification_support() -> Support:
     """C-ECHO has no dataset: any plain encoding will do."""
-    return Support(frozenset((EXPLICIT_VR_LE, IMPLICIT_VR_LE, EXPLICIT_VR_BE)))
+    return Support(plain_syntaxes())
 
 
 @cache

@@ -126,6 +126,11 @@ cdef class SocketInlet(Inlet):
         """Whether the peer is inside a message."""
         return self.in_message
 
+    @property
+    def pending(self) -> bool:
+        """Whether something has arrived, or the connection has ended: reading would not wait."""
+        return self.hi > self.lo or wait_for(self.fd, POLLIN, 0) != 0
+
     def send(self, const unsigned char[::1] data not None) -> None:
         """Sends all of it, in one write where the peer keeps up. The GIL is released.
 

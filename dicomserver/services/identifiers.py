@@ -1,0 +1,200 @@
+"""From the identifier of a C-FIND-RQ to a query of the index and the form of its answers (PS3.4 C.2, C.4.1, C.6)."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dicomserver.index.search.criteria import Criterion, Equal, Within
+from dicomserver.index.search.keys import BadKey, TooManyValues, criterion_of, values_of
+from dicomserver.index.search.query import Condition, ItemCondition, Moment, Query, packed_column
+from dicomserver.index.search.times import Span, date_time_span
+from dicomserver.standard import query as model
+from dicomserver.standard import statuses
+from dicomserver.standard.attributes import Attribute, Level
+from dicomserver.wire.identifier import IdentifierElement
+from dicomserver.wire.matches import ResponseField, Source
+
+# PS3.4 Table C.5-1: what a requestor may propose, by byte. Fuzzy names, time zones and enhanced conversion: not here.
+_RELATIONAL, _COMBINED = 0, 1
+_SUPPORTED = frozenset({_RELATIONAL, _COMBINED, 5, 6})     # and empty-value, multiple-value matching
+_CONSTANT = frozenset({model.SPECIFIC_CHARACTER_SET, model.QUERY_RETRIEVE_LEVEL, model.RETRIEVE_AE_TITLE,
+                       model.INSTANCE_AVAILABILITY})
+
+
+class IdentifierRefused(Exception):
+    """The request fails: its status, why in words, and the offending element's tag where there is one."""
+
+    def __init__(self, status: int, comment: str, offending: int | None = None) -> None:
+        super().__init__(comment)
+        self.status = status
+        self.offending = offending
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was negotiated for the association (PS3.4 C.5.1.1)."""
+
+    relational: bool = False
+    combined_date_time: bool = False
+
+    @staticmethod
+    def answer(proposed: bytes) -> bytes:
+        """The Service-class-application-information of the acceptor to that of the requestor."""
+        return bytes(int(value == 1 and byte in _SUPPORTED) for byte, value in enumerate(proposed[:7]))
+
+    @classmethod
+    def of(cls, granted: bytes) -> Options:
+        """From our answer; empty where nothing was proposed."""
+        return cls(granted[_RELATIONAL:_RELATIONAL + 1] == b"\1", granted[_COMBINED:_COMBINED + 1] == b"\1")
+
+
+@dataclass(slots=True)
+class Question:
+    """A query, and the elements of each response by ascending tag. all_supported: whether every key is answered."""
+
+    query: Query
+    fields: list[ResponseField]
+    all_supported: bool
+    character_set: bytes            # raw (0008,0005) of the identifier
+
+
+def read_question(elements: Iterable[IdentifierElement], sop_class: str, options: Options, ae_title: str) -> Question:
+    """elements: of the identifier. sop_class: one of FIND_LEVELS. Raises IdentifierRefused."""
+    by_tag = {element.tag: element for element in elements}
+    character_set = _value(by_tag, model.SPECIFIC_CHARACTER_SET)
+    level = _level(_value(by_tag, model.QUERY_RETRIEVE_LEVEL), sop_class)
+    if not options.relational:
+        _check_hierarchy(by_tag, level, model.FIND_LEVELS[sop_class], character_set)
+    reader = _Reader(level, character_set)
+    for tag, element in by_tag.items():
+        if tag not in _CONSTANT and tag & 0xFFFF:      # (gggg,0000), a group length, is no attribute
+            reader.read(element)
+    if options.combined_date_time:
+        reader.combine()
+    query = Query(level, (*reader.conditions.values(), *reader.others), tuple(reader.computed))
+    fields = [*reader.fields, *(_computed_field(query, tag) for tag in reader.computed),
+              _constant(model.QUERY_RETRIEVE_LEVEL, "CS", model.LEVEL_NAMES[level]),
+              _constant(model.RETRIEVE_AE_TITLE, "AE", ae_title),
+              _constant(model.INSTANCE_AVAILABILITY, "CS", "ONLINE")]
+    return Question(query, sorted(fields), reader.all_supported, character_set)
+
+
+def _value(by_tag: dict[int, IdentifierElement], tag: int) -> bytes:
+    element = by_tag.get(tag)
+    return b"" if element is None else element.value
+
+
+def _level(value: bytes, sop_class: str) -> Level:
+    name = value.decode("ascii", "replace").strip(" \0")
+    for level in model.FIND_LEVELS[sop_class]:
+        if model.LEVEL_NAMES[level] == name:
+            return level
+    raise IdentifierRefused(statuses.DATASET_MISMATCH, "Query/Retrieve Level is missing or none of the model",
+                            model.QUERY_RETRIEVE_LEVEL)
+
+
+def _check_hierarchy(by_tag: dict[int, IdentifierElement], level: Level, levels: Iterable[Level],
+                     character_set: bytes) -> None:
+    """PS3.4 C.4.1.2.1: exactly one value for each unique key above the level."""
+    for above in levels:
+        if above >= level:
+            return
+        tag = model.UNIQUE_KEYS[above]
+        vr = model.query_attributes()[0, tag].vr
+        criterion = _criterion(vr, tag, _value(by_tag, tag), character_set)
+        if not isinstance(criterion, Equal) or len(criterion.texts) != 1:
+            raise IdentifierRefused(statuses.DATASET_MISMATCH,
+                                    "a unique key above the level needs exactly one value", tag)
+
+
+def _criterion(vr: str, tag: int, value: bytes, character_set: bytes) -> Criterion | None:
+    try:
+        return criterion_of(vr, value, character_set)
+    except BadKey as error:
+        raise IdentifierRefused(statuses.CANNOT_UNDERSTAND, f"({tag >> 16:04X},{tag & 0xFFFF:04X}) {error}",
+                                tag) from None
+    except TooManyValues as error:
+        raise IdentifierRefused(statuses.REFUSED_OUT_OF_RESOURCES, str(error), tag) from None
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Sorts the keys: what must match, what is returned."""
+
+    level: Level
+    character_set: bytes
+    conditions: dict[int, Condition] = field(default_factory=dict)      # by tag
+    others: list[ItemCondition | Moment] = field(default_factory=list)
+    computed: list[int] = field(default_factory=list)
+    fields: list[ResponseField] = field(default_factory=list)
+    all_supported: bool = True
+
+    def read(self, element: IdentifierElement) -> None:
+        kept = model.query_sequences().get(element.tag)
+        attribute = kept[0] if kept else model.query_attributes().get((0, element.tag))
+        if attribute is None or attribute.level > self.level or (element.items is not None and not kept):
+            self.all_supported = False
+        elif kept:
+            self._read_sequence(element, {one.tag: one for one in kept})
+        else:
+            self._read_attribute(element, attribute)
+
+    def _read_attribute(self, element: IdentifierElement, attribute: Attribute) -> None:
+        tag = element.tag
+        if tag in model.COMPUTED_TAGS:
+            self.computed.append(tag)
+        else:
+            self.fields.append(ResponseField(tag, attribute.vr, Source.PACKED, packed_column(attribute.level)))
+        # PS3.4 C.2.1: it says in which zone the keys' times are; it is none of them.
+        if tag != model.TIMEZONE_OFFSET_FROM_UTC:
+            criterion = _criterion(attribute.vr, tag, element.value, self.character_set)
+            if criterion is not None:
+                self.conditions[tag] = Condition(attribute, criterion)
+
+    def _read_sequence(self, element: IdentifierElement, kept: dict[int, Attribute]) -> None:
+        items = element.items or []
+        if len(items) > 1:
+            raise IdentifierRefused(statuses.DATASET_MISMATCH, "a sequence key has more than one item", element.tag)
+        conditions, asked = [], []
+        for key in items[0] if items else ():
+            attribute = kept.get(key.tag)
+            if attribute is None:
+                self.all_supported = self.all_supported and not key.tag & 0xFFFF
+                continue
+            asked.append((key.tag, attribute.vr))
+            criterion = _criterion(attribute.vr, key.tag, key.value, self.character_set)
+            if criterion is not None:
+                conditions.append(Condition(attribute, criterion))
+        if conditions:
+            self.others.append(ItemCondition(tuple(conditions)))
+        level = next(iter(kept.values())).level
+        self.fields.append(ResponseField(element.tag, "SQ", Source.SEQUENCE, packed_column(level), b"",
+                                         tuple(sorted(asked))))
+
+    def combine(self) -> None:
+        """Combined date-time matching, where a date and its time are both ranges."""
+        for date, time in model.DATE_TIME_PAIRS.items():
+            if date in self.conditions and time in self.conditions:
+                both = self.conditions[date], self.conditions[time]
+                if all(isinstance(one.criterion, Within) and one.criterion.low != one.criterion.high for one in both):
+                    self.others.append(_moment(*both))
+                    del self.conditions[date], self.conditions[time]
+
+
+def _moment(date: Condition, time: Condition) -> Moment:
+    days, hours = date.criterion, time.criterion
+    low = high = None
+    if days.low is not None:
+        low = Span(*[days.low.low + (hours.low.low if hours.low else "000000.000000")] * 2)
+    if days.high is not None:
+        high = Span(*[days.high.high + (hours.high.high if hours.high else "235960.999999")] * 2)
+    return Moment(date.attribute, time.attribute, Within(low, high, date_time_span))
+
+
+def _computed_field(query: Query, tag: int) -> ResponseField:
+    vr = model.query_attributes()[0, tag].vr
+    return ResponseField(tag, vr, Source.PLAIN, 2 * (query.level + 1) + query.computed.index(tag))
+
+
+def _constant(tag: int, vr: str, value: str) -> ResponseField:
+    return ResponseField(tag, vr, Source.CONSTANT, 0, value.encode("ascii"))
