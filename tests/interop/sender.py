@@ -38,13 +38,17 @@ class Sender:
 
     accepted: by context id, the transfer syntax; results: by context id. pdu: the longest P-DATA-TF PDU that we send,
     as its length field counts, never more than the peer allows. extended: by SOP class, the application information
-    that is proposed and, as an attribute, that was answered.
+    that is proposed and, as an attribute, that was answered. receive_buffer: bytes, 0 for as many as usual.
     """
 
     def __init__(self, port: int, contexts: Sequence[tuple[str, Sequence[str]]], *, calling: str = "INTEROP",
                  called: str = "ANY-SCP", pdu: int = 16384, timeout: float = 60,
-                 extended: Mapping[str, bytes] = MappingProxyType({})) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+                 extended: Mapping[str, bytes] = MappingProxyType({}), receive_buffer: int = 0) -> None:
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(timeout)
+        self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._message = 0
         self.socket.sendall(associate_rq(contexts, calling, called, extended))

@@ -5,6 +5,7 @@ dictionaries, which are the items of a sequence. A key that no dictionary has is
 """
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -21,6 +22,8 @@ SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN)
 Value = str | bytes | int | Sequence[int] | Sequence["Keys"]
 Keys = Mapping[str | int, Value]
 
+# pydicom neither writes nor reads its escape sequence, which has to come again after every delimiter (PS3.5 K.2).
+_GB_2312 = re.compile(rb"[\x80-\xff]+")
 _LONG = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"}
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
 
@@ -61,10 +64,7 @@ def dataset(keys: Keys) -> Dataset:
 
 def decoded(data: bytes, syntax: str) -> Dataset:
     """A dataset's bytes as pydicom reads them."""
-    read = read_dataset(BytesIO(data), syntax == IMPLICIT, syntax != BIG_ENDIAN, at_top_level=False)
-    character_set = read.get("SpecificCharacterSet")
-    read.set_original_encoding(syntax == IMPLICIT, syntax != BIG_ENDIAN, character_set or "ISO_IR 6")
-    return read
+    return read_dataset(BytesIO(data), syntax == IMPLICIT, syntax != BIG_ENDIAN, at_top_level=False)
 
 
 def _element(tag: int, value: Value, syntax: str, encodings: Sequence[str]) -> bytes:
@@ -94,6 +94,8 @@ def _value(vr: str, value: Value, syntax: str, order: str, encodings: Sequence[s
 def _text(vr: str, text: str, encodings: Sequence[str]) -> bytes:
     if text.isascii():
         return text.encode()
+    if "iso_ir_58" in encodings:
+        return _GB_2312.sub(lambda run: b"\x1b$)A" + run[0], text.encode("gb2312"))
     if vr in ("ST", "LT", "UT"):
         return encode_string(text, encodings)
     encode = (lambda one: PersonName(one).encode(encodings)) if vr == "PN" else (

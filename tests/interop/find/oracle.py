@@ -131,9 +131,11 @@ def _pairs(keys: Sequence[Element]) -> list[tuple[Element, Element]]:
     by_name = {key.keyword: key for key in keys if key.vr in ("DA", "TM")}
     pairs = [(key, by_name[name.replace("Date", "Time")]) for name, key in by_name.items()
              if key.vr == "DA" and name.replace("Date", "Time") in by_name]
-    return [(day, time) for day, time in pairs
-            if all(key.text and not is_universal(key.vr, key.text) and key.text != EMPTY_VALUE and is_range(key.vr, key.text)
-                   for key in (day, time))]
+    return [(day, time) for day, time in pairs if _asks_for_a_range(day) and _asks_for_a_range(time)]
+
+
+def _asks_for_a_range(key: Element) -> bool:
+    return not is_universal(key.vr, key.text) and key.text != EMPTY_VALUE and is_range(key.vr, key.text)
 
 
 def _values(item: Sequence[Element], tag: int) -> Sequence[str]:

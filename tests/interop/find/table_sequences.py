@@ -14,7 +14,8 @@ def _code(value: str, scheme: str = "DCM", meaning: str = "") -> Keys:
 def _codes(rule: str, level: str, keyword: str) -> Group:
     """The same questions to each sequence of codes."""
     stored = {"a": [_code("T1", "DCM"), _code("T2", "SRT")], "b": [_code("T1", "SRT", "Häufig")], "c": []}
-    return Group(f"{rule}: {keyword}", level, {letter: {keyword: items} for letter, items in stored.items()} | {"d": {}}, [
+    held = {letter: {keyword: items} for letter, items in stored.items()} | {"d": {}}
+    return Group(f"{rule}: {keyword}", level, held, [
         ({keyword: [{"CodeValue": "T1"}]}, "ab"),
         ({keyword: [{"CodeValue": "T1", "CodingSchemeDesignator": "SRT"}]}, "b"),
         ({keyword: [{"CodeValue": "T2", "CodingSchemeDesignator": "SRT"}]}, "a"),
@@ -49,8 +50,8 @@ GROUPS: list[Group] = [
         "c": {},
     }, [({"OtherPatientIDsSequence": items}, found) for items, found in [
         ([{"PatientID": "O2"}], "ab"), ([{"PatientID": "O2", "IssuerOfPatientID": "X"}], "b"),
-        ([{"PatientID": "O*", "TypeOfPatientID": "TEXT"}], "a"), ([{"PatientID": "O3"}], ""), ([{}], "abc"), ([], "abc"),
-        ([{"IssuerOfPatientID": "Y"}], "a"),
+        ([{"PatientID": "O*", "TypeOfPatientID": "TEXT"}], "a"), ([{"PatientID": "O3"}], ""), ([{}], "abc"),
+        ([], "abc"), ([{"IssuerOfPatientID": "Y"}], "a"),
     ]]),
     Group("sequences: issuer of the Patient ID", "PATIENT", {
         "a": {"IssuerOfPatientIDQualifiersSequence": [{"UniversalEntityID": "urn\\x", "UniversalEntityIDType": "URI"}]},

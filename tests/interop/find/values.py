@@ -20,7 +20,8 @@ GROUPS = 3                                  # alphabetic, ideographic, phonetic
 
 _DA = re.compile(r"(\d{4})(\d\d)(\d\d)|(\d{4})\.(\d\d)\.(\d\d)", re.ASCII)
 _TM = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{1,6}))?)?)?", re.ASCII)
-_DT = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?)?)?)?([+-]\d{4})?", re.ASCII)
+_DT = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?)?)?)?([+-]\d{4})?",
+                 re.ASCII)
 _TICK = timedelta(microseconds=1)
 
 
@@ -64,8 +65,8 @@ def _single(vr: str, asked: str) -> Callable[[str], bool]:
         bounds = range_of(vr, asked)
         return lambda value: _is_within(vr, value, *bounds)
     if vr in NUMBERS:
-        number = _number(asked)
-        return lambda value: number is not None and number == _number(value)
+        number = number_of(asked)
+        return lambda value: number is not None and number == number_of(value)
     if vr in WILDCARDS:
         return _alike(asked.strip())
     return lambda value: asked.strip(" \0") == value
@@ -102,7 +103,8 @@ def folded(group: str) -> str:
 
 # -- numbers -----------------------------------------------------------------------------------------------------
 
-def _number(text: str) -> Decimal | None:
+def number_of(text: str) -> Decimal | None:
+    """Of an IS, a DS or a binary number; None if it is none."""
     try:
         return Decimal(text.strip())
     except InvalidOperation:
