@@ -12,7 +12,6 @@ from tests.interop.find.oracle import STUDY_ROOT
 from tests.interop.sender import C_FIND_RQ, DATASET, NO_DATASET, Ended, Response, Sender, command_set, elements_of
 
 PENDING = (0xFF00, 0xFF01)
-EVERYTHING = b"\1\1\0\0\0\1\1"      # relational, combined date-time, empty-value and multiple-value matching
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The oracle convicts: each rule that it knows is broken on purpose here, and the table must notice."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 

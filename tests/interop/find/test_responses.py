@@ -78,8 +78,8 @@ def test_every_attribute_that_is_kept(port: int, level: str) -> None:
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_values_are_the_stored_ones(port: int, syntax: str) -> None:
-    asked = ("SeriesNumber", "SliceLocation", "ImageType", "AccessionNumber", "Rows", "FrameOfReferenceUID", "StudyDate",
-             "StudyTime", "SOPClassUID")
+    asked = ("SeriesNumber", "SliceLocation", "ImageType", "AccessionNumber", "Rows", "FrameOfReferenceUID",
+             "StudyDate", "StudyTime", "SOPClassUID")
     _, match = only(port, "IMAGE", dict.fromkeys(asked, b""), syntax)
     assert match.Rows == 512
     held = {keyword: match.get_item(tag_of(keyword)).value for keyword in asked if keyword != "Rows"}

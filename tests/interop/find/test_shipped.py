@@ -54,6 +54,8 @@ def questions(element: Element) -> Iterator[str]:
     """The value as it is, if somebody can read it."""
     if not element.text or len(element.text.encode()) >= LONGEST or "\N{REPLACEMENT CHARACTER}" in element.text:
         return
+    if element.vr == "PN" and not element.text.strip("^= "):
+        return
     if element.vr in NUMBERS and None in map(number_of, element.values):
         return
     try:

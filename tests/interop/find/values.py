@@ -83,7 +83,9 @@ def _alike(pattern: str) -> Callable[[str], bool]:
 
 def _same_person(asked: str) -> Callable[[str], bool]:
     """PS3.4 C.2.2.2.1, and the component groups of PS3.5 6.2.1."""
-    tests = [group and _alike(group) for group in _groups(asked)]
+    tests = [_alike(group) if group else None for group in _groups(asked)]
+    if tests == [None]:
+        return lambda stored: True      # nothing but delimiters: it asks for nothing
     if "=" not in asked:
         return lambda stored: any(group and tests[0](group) for group in _groups(stored))
     return lambda stored: all(not test or test(group) for test, group in zip(tests, _groups(stored) + GROUPS * [""]))
