@@ -25,6 +25,7 @@ Keys = Mapping[str | int, Value]
 # pydicom neither writes nor reads its escape sequence, which has to come again after every delimiter (PS3.5 K.2).
 _GB_2312 = re.compile(rb"[\x80-\xff]+")
 _LONG = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"}
+LATIN_9 = ("ISO_IR 203", "ISO 2022 IR 203")
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
 
 
@@ -53,7 +54,9 @@ def encoded(keys: Keys, syntax: str = EXPLICIT, encodings: Sequence[str] | None 
 
 
 def encodings_of(character_set: str) -> list[str]:
-    """The codecs of a (0008,0005), by pydicom."""
+    """The codecs of a (0008,0005), by pydicom, which lacks Latin alphabet No. 9."""
+    if character_set in LATIN_9:
+        return ["iso8859_15"]
     return convert_encodings([term.strip() for term in character_set.split("\\")])
 
 

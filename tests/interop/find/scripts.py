@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
-from tests.interop.find.keys import encodings_of, tag_of
+from tests.interop.find.keys import LATIN_9, encodings_of, tag_of
 
 
 class Script(NamedTuple):
@@ -18,6 +18,7 @@ class Script(NamedTuple):
 
 _LATIN_1, _LATIN_2 = ("Buc^Jérôme", "Schädel à part"), ("Dvořák^Łukasz", "Čéška źle")
 _LATIN_3, _LATIN_4 = ("Ĝauss^Ħabib", "Ĉevalo ŝi"), ("Bērziņš^Kārlis", "Šķēle ūdens")
+_LATIN_9 = ("Cœur^Žofia", "Škoda œil")
 _CYRILLIC, _ARABIC = ("Люксембург^Роза", "Голова и шея"), ("قباني^لنزار", "صورة الرأس")
 _GREEK, _HEBREW = ("Διονυσιος^Αννα", "Κεφαλή"), ("שרון^דבורה", "ראש וצוואר")
 _TURKISH, _THAI = ("Çavuşoğlu^Işık", "Göğüs ağrısı"), ("นามสกุล^ชื่อจริง", "ศีรษะ")
@@ -34,7 +35,7 @@ SCRIPTS = [
     Script("ISO_IR 6", "Doe^Jane", "Head and neck"),
     *(Script(character_set, *texts) for number, texts in (
         ("100", _LATIN_1), ("101", _LATIN_2), ("109", _LATIN_3), ("110", _LATIN_4), ("144", _CYRILLIC),
-        ("127", _ARABIC), ("126", _GREEK), ("138", _HEBREW), ("148", _TURKISH), ("166", _THAI), ("13", _KANA))
+        ("203", _LATIN_9), ("127", _ARABIC), ("126", _GREEK), ("138", _HEBREW), ("148", _TURKISH), ("166", _THAI), ("13", _KANA))
       for character_set in (f"ISO_IR {number}", f"ISO 2022 IR {number}")),
     Script("ISO 2022 IR 6", "Doe^Jim", "Head and neck"),
     Script("\\ISO 2022 IR 87", *_JAPANESE),
@@ -53,9 +54,12 @@ SCRIPTS = [
 
 
 def said(match: Dataset, keyword: str) -> str:
-    """A value of an answer, decoded by pydicom, but for GB 2312, which it cannot read."""
-    if "ISO 2022 IR 58" in (match.get("SpecificCharacterSet") or ""):
+    """A value of an answer, decoded by pydicom, but for the two sets that it cannot read."""
+    declared = match.get("SpecificCharacterSet") or ""
+    if "ISO 2022 IR 58" in declared:
         return match.get_item(tag_of(keyword)).value.replace(b"\x1b$)A", b"").decode("gb2312").strip()
+    if declared in LATIN_9:
+        return match.get_item(tag_of(keyword)).value.decode("iso8859_15").strip()
     return str(match[keyword].value)
 
 
