@@ -120,6 +120,28 @@ class Asker(Sender):
         return b"".join(parts)
 
 
+class Lines:
+    """One association at a time, of the kind that is asked for: a new one where the last was of another kind."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._kind: tuple[str, str, bytes] | None = None
+        self._open: Asker | None = None
+
+    def find(self, kind: tuple[str, str, bytes], level: str | None, keys: Keys) -> Answer:
+        """kind: model, transfer syntax and the application information to propose."""
+        if kind != self._kind:
+            self.close()
+            self._kind, self._open = kind, Asker(self._port, *kind)
+        return self._open.find(level, keys)
+
+    def close(self) -> None:
+        """Releases what is open."""
+        if self._open is not None:
+            self._open.release()
+        self._kind = self._open = None
+
+
 def raw_elements(data: bytes, syntax: str = EXPLICIT) -> list[tuple[int, bytes]]:
     """(tag, value) of each element of a dataset in an explicit VR syntax, in the order in which they stand."""
     order = "<" if syntax == EXPLICIT else ">"

@@ -34,8 +34,9 @@ SCRIPTS = [
     Script("", "Doe^John", "Head and neck"),
     Script("ISO_IR 6", "Doe^Jane", "Head and neck"),
     *(Script(character_set, *texts) for number, texts in (
-        ("100", _LATIN_1), ("101", _LATIN_2), ("109", _LATIN_3), ("110", _LATIN_4), ("144", _CYRILLIC),
-        ("203", _LATIN_9), ("127", _ARABIC), ("126", _GREEK), ("138", _HEBREW), ("148", _TURKISH), ("166", _THAI), ("13", _KANA))
+        ("100", _LATIN_1), ("101", _LATIN_2), ("109", _LATIN_3), ("110", _LATIN_4), ("203", _LATIN_9),
+        ("144", _CYRILLIC), ("127", _ARABIC), ("126", _GREEK), ("138", _HEBREW), ("148", _TURKISH), ("166", _THAI),
+        ("13", _KANA))
       for character_set in (f"ISO_IR {number}", f"ISO 2022 IR {number}")),
     Script("ISO 2022 IR 6", "Doe^Jim", "Head and neck"),
     Script("\\ISO 2022 IR 87", *_JAPANESE),
@@ -68,10 +69,17 @@ def can_say(character_set: str, text: str) -> bool:
     return all(c.isascii() or any(_has(codec, c) for codec in encodings_of(character_set)) for c in text)
 
 
+# These codecs know more sets than the one that DICOM means.
+_DESIGNATIONS = {"iso2022_jp": b"\x1b$B", "iso2022_jp_2": b"\x1b$(D"}
+
+
 def _has(codec: str, letter: str) -> bool:
     if codec in ("iso8859", "ascii"):
         return letter.isascii()     # the default repertoire; Python's codec of that name is Latin-1
+    if codec == "shift_jis":
+        return "\uff61" <= letter <= "\uff9f"       # JIS X 0201; the codec can do more
     try:
-        return letter.encode(codec).decode(codec) == letter
+        written = letter.encode(codec)
     except UnicodeError:
         return False
+    return written.startswith(_DESIGNATIONS.get(codec, b"")) and written.decode(codec) == letter

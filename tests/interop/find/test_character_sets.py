@@ -66,6 +66,14 @@ def test_the_script_is_what_it_says(script: Script) -> None:
 
 
 @by_script
+def test_what_is_asked_is_what_is_meant(script: Script) -> None:
+    """Whoever asks in another character set that can say the name writes it so that pydicom reads it back."""
+    for asked in (other.character_set for other in SCRIPTS if can_say(other.character_set, script.name)):
+        read = decoded(encoded({"SpecificCharacterSet": asked, "PatientName": script.name}), EXPLICIT)
+        assert said(read, "PatientName") == script.name, asked
+
+
+@by_script
 def test_found_whatever_character_set_asks(script: Script, port: int) -> None:
     """Asked in each character set: by name and words if it can say them, else by the UID."""
     number = SCRIPTS.index(script)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.interop.find.asker import Answer, Asker, store
+from tests.interop.find.asker import Answer, Lines, store
 from tests.interop.find.family import ROOT, ROWS, Row, instances
 from tests.interop.find.group import NAMES
 from tests.interop.find.keys import SYNTAXES, dataset
@@ -20,22 +20,18 @@ rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.level} {dict(
 
 @pytest.fixture(scope="module")
 def ask(shared: Installed) -> Iterator[Callable[[Row, str], Answer]]:
-    """Asks over one association for each model, transfer syntax and negotiation."""
+    """Asks a server that has the family."""
     store(shared.port, list(instances()))
-    open_ones: dict[tuple[str, str, bytes], Asker] = {}
+    lines = Lines(shared.port)
 
     def one(row: Row, syntax: str) -> Answer:
-        what = row.model, syntax, b"\1" if row.relational else b""
-        if what not in open_ones:
-            open_ones[what] = Asker(shared.port, *what)
         keys = dict(row.keys)
         if row.level in NAMES:
             keys.setdefault(NAMES[row.level], "")
-        return open_ones[what].find(row.level, keys)
+        return lines.find((row.model, syntax, b"\1" if row.relational else b""), row.level, keys)
 
     yield one
-    for asker in open_ones.values():
-        asker.release()
+    lines.close()
 
 
 def short(identity: str) -> str:
@@ -57,8 +53,8 @@ def in_order(found: str) -> str:
     return " ".join(sorted(found.split()))
 
 
-@rows
 @pytest.mark.parametrize("syntax", SYNTAXES)
+@rows
 def test_the_server_agrees_with_the_rows(row: Row, syntax: str, ask: Callable[[Row, str], Answer]) -> None:
     answer = ask(row, syntax)
     if answer.status != SUCCESS:

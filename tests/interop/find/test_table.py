@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.interop.find.asker import Answer, Asker, store
+from tests.interop.find.asker import Answer, Lines, store
 from tests.interop.find.group import NAMES, Group, Run, instances, query
 from tests.interop.find.keys import BIG_ENDIAN, EXPLICIT, IMPLICIT, Keys, dataset
 from tests.interop.find.oracle import (
@@ -26,19 +26,16 @@ def oracle() -> Oracle:
 
 @pytest.fixture(scope="module")
 def ask(shared: Installed) -> Iterator[Callable[[Run, bool, Keys], Answer]]:
-    """Asks over one association for each model and negotiation; all that the table is about is stored."""
+    """Asks a server that has all that the table is about."""
     store(shared.port, everything())
-    open_ones: dict[tuple[str, bytes], Asker] = {}
+    lines = Lines(shared.port)
 
     def one(run: Run, combined: bool, keys: Keys) -> Answer:
-        what = (run.model, bytes((run.relational, combined)))
-        if what not in open_ones:
-            open_ones[what] = Asker(shared.port, run.model, SYNTAXES[run.model], what[1] if any(what[1]) else b"")
-        return open_ones[what].find(run.level, keys)
+        negotiated = bytes((run.relational, combined)) if run.relational or combined else b""
+        return lines.find((run.model, SYNTAXES[run.model], negotiated), run.level, keys)
 
     yield one
-    for asker in open_ones.values():
-        asker.release()
+    lines.close()
 
 
 def by_group(test: Callable) -> Callable:
