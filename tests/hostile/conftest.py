@@ -8,9 +8,10 @@ from tests.hostile.server import Server
 
 TIGHT = {"artimSeconds": 1, "idleTimeoutSeconds": 1, "progressTimeoutSeconds": 1, "writeTimeoutSeconds": 1,
          "minimumRateBytesPerSecond": 4000, "maxAssociateRequestBytes": 4096, "maxCommandBytes": 1024,
-         "maxPDUSize": 4096, "maxSequenceDepth": 4, "maxInflatedMegabytes": 1, "maxConcurrentConnections": 3,
-         "maxPendingConnections": 24, "maxPendingConnectionsPerHost": 8, "checkCalledAETitle": True,
-         "allowedCallingAETitles": ["HOSTILE", "BYSTANDER", "BLOCKED"], "blockedCallingAETitles": ["BLOCKED"]}
+         "maxIdentifierBytes": 4096, "maxPDUSize": 4096, "maxSequenceDepth": 4, "maxInflatedMegabytes": 1,
+         "maxConcurrentConnections": 3, "maxPendingConnections": 24, "maxPendingConnectionsPerHost": 8,
+         "checkCalledAETitle": True, "allowedCallingAETitles": ["HOSTILE", "BYSTANDER", "BLOCKED"],
+         "blockedCallingAETitles": ["BLOCKED"]}
 
 _cases = 0
 

@@ -1,4 +1,7 @@
-"""The list of hostile input: its rows in short, which the cases name. None of them may be without a case."""
+"""The list of hostile input: its rows in short, which the cases name. None of them may be without a case.
+
+Of its queries and retrievals there are the rows about queries; those about C-MOVE and C-GET come with these services.
+"""
 
 PDU_LEVEL = (
     "unknown PDU type; HTTP",
@@ -43,4 +46,18 @@ DATASET_LEVEL = (
     "declared pixels",
     "the same instance again",
     "the same UID with other bytes",
+)
+QUERY_LEVEL = (
+    "SQL, LIKE and GLOB characters",
+    "many wildcards",
+    "level and the keys above it",
+    "lists and identifiers beyond the limit",
+    "universal query, streamed and cancelled",
+    "requester stops reading responses",
+    "C-CANCEL with a wrong id, or late",
+    "malformed identifiers",
+    "junk in keys",
+    "C-FIND commands that are wrong",
+    "messages while a query is open",
+    "interrupted in the responses",
 )

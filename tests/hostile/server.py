@@ -70,6 +70,10 @@ class Server:
                     assert peer.status() == 0
                     peer.send(_begun(self._bystander))
         self.others_are_served()
+        self.take_baseline()
+
+    def take_baseline(self) -> None:
+        """What the process has now is what it may have after every case."""
         self.begin_case()
         wait_until(self._settled, "it does not come to rest")
         samples = [time.sleep(0.01) or self.sockets() for _ in range(20)]   # the last control connection ends

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
-C_STORE_RQ, C_ECHO_RQ = 0x0001, 0x0030
+C_STORE_RQ, C_FIND_RQ, C_ECHO_RQ = 0x0001, 0x0020, 0x0030
 NO_DATASET, DATASET = 0x0101, 0x0001
 
 
@@ -36,15 +37,21 @@ class Sender:
     """An association. contexts: (abstract syntax, transfer syntaxes), with the ids 1, 3, 5 … in their order.
 
     accepted: by context id, the transfer syntax; results: by context id. pdu: the longest P-DATA-TF PDU that we send,
-    as its length field counts, never more than the peer allows.
+    as its length field counts, never more than the peer allows. extended: by SOP class, the application information
+    that is proposed and, as an attribute, that was answered. receive_buffer: bytes, 0 for as many as usual.
     """
 
     def __init__(self, port: int, contexts: Sequence[tuple[str, Sequence[str]]], *, calling: str = "INTEROP",
-                 called: str = "ANY-SCP", pdu: int = 16384, timeout: float = 60) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+                 called: str = "ANY-SCP", pdu: int = 16384, timeout: float = 60,
+                 extended: Mapping[str, bytes] = MappingProxyType({}), receive_buffer: int = 0) -> None:
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(timeout)
+        self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._message = 0
-        self.socket.sendall(associate_rq(contexts, calling, called))
+        self.socket.sendall(associate_rq(contexts, calling, called, extended))
         try:
             kind, body = self.receive()
             if kind == 3:
@@ -54,7 +61,7 @@ class Sender:
         except BaseException:
             self.socket.close()
             raise
-        self.accepted, self.results, maximum = _read_accept(body)
+        self.accepted, self.results, self.extended, maximum = _read_accept(body)
         self.pdu = min(pdu, maximum or pdu)
 
     def echo(self, context_id: int = 1) -> int:
@@ -89,7 +96,7 @@ class Sender:
         kind, body = self.receive()
         if kind != 4:
             raise Ended(kind, body)
-        elements = dict(_elements(body[6:]))
+        elements = dict(elements_of(body[6:]))
         return Response(int.from_bytes(elements[0x00000900], "little"), elements)
 
     def release(self) -> None:
@@ -130,14 +137,18 @@ class Sender:
         return data
 
 
-def associate_rq(contexts: Sequence[tuple[str, Sequence[str]]], calling: str, called: str) -> bytes:
+def associate_rq(contexts: Sequence[tuple[str, Sequence[str]]], calling: str, called: str,
+                 extended: Mapping[str, bytes]) -> bytes:
     """A whole A-ASSOCIATE-RQ PDU (PS3.8 9.3.2)."""
     body = struct.pack(">HH16s16s32x", 1, 0, called.ljust(16).encode(), calling.ljust(16).encode())
     body += item(0x10, APPLICATION_CONTEXT.encode())
     for number, (abstract_syntax, transfer_syntaxes) in enumerate(contexts):
         syntaxes = b"".join(item(0x40, uid.encode()) for uid in transfer_syntaxes)
         body += item(0x20, bytes((2 * number + 1, 0, 0, 0)) + item(0x30, abstract_syntax.encode()) + syntaxes)
-    body += item(0x50, item(0x51, struct.pack(">I", 16384)) + item(0x52, b"1.2.826.0.1.3680043.9.9"))
+    information = item(0x51, struct.pack(">I", 16384)) + item(0x52, b"1.2.826.0.1.3680043.9.9")
+    for uid, application_information in extended.items():
+        information += item(0x56, struct.pack(">H", len(uid)) + uid.encode() + application_information)
+    body += item(0x50, information)
     return pdu(1, body)
 
 
@@ -145,7 +156,7 @@ def command_set(sop_class: str, field: int, message: int, dataset: int, sop_inst
     """A request's command set (PS3.7 9.3, Annex E) in implicit VR little endian."""
     elements = [(0x00000002, _padded(sop_class)), (0x00000100, struct.pack("<H", field)),
                 (0x00000110, struct.pack("<H", message)), (0x00000800, struct.pack("<H", dataset))]
-    if field == C_STORE_RQ:
+    if field in (C_STORE_RQ, C_FIND_RQ):
         elements.insert(3, (0x00000700, struct.pack("<H", 0)))
     if sop_instance is not None:
         elements.append((0x00001000, _padded(sop_instance)))
@@ -172,8 +183,8 @@ def _padded(uid: str) -> bytes:
     return data + b"\0" * (len(data) & 1)
 
 
-def _read_accept(body: bytes) -> tuple[dict[int, str], dict[int, int], int]:
-    accepted, results, maximum = {}, {}, 0
+def _read_accept(body: bytes) -> tuple[dict[int, str], dict[int, int], dict[str, bytes], int]:
+    accepted, results, extended, maximum = {}, {}, {}, 0
     for kind, content in _items(body[68:]):
         if kind == 0x21:
             results[content[0]] = content[2]
@@ -181,7 +192,10 @@ def _read_accept(body: bytes) -> tuple[dict[int, str], dict[int, int], int]:
                 accepted[content[0]] = dict(_items(content[4:]))[0x40].decode()
         elif kind == 0x50:
             maximum = int.from_bytes(dict(_items(content)).get(0x51, b""), "big")
-    return accepted, results, maximum
+            for _, answer in filter(lambda answered: answered[0] == 0x56, _items(content)):
+                end = 2 + int.from_bytes(answer[:2], "big")
+                extended[answer[2:end].decode()] = answer[end:]
+    return accepted, results, extended, maximum
 
 
 def _items(data: bytes) -> Iterable[tuple[int, bytes]]:
@@ -192,7 +206,8 @@ def _items(data: bytes) -> Iterable[tuple[int, bytes]]:
         at += 4 + length
 
 
-def _elements(data: bytes) -> Iterable[tuple[int, bytes]]:
+def elements_of(data: bytes) -> Iterable[tuple[int, bytes]]:
+    """The tags and values of a command set."""
     at = 0
     while at < len(data):
         group, element, length = struct.unpack_from("<HHI", data, at)
