@@ -11,6 +11,7 @@ from dicomserver.index.search.times import Span, date_time_span
 from dicomserver.standard import query as model
 from dicomserver.standard import statuses
 from dicomserver.standard.attributes import Attribute, Level
+from dicomserver.standard.uids import is_valid_uid
 from dicomserver.wire.identifier import IdentifierElement
 from dicomserver.wire.matches import ResponseField, Source
 
@@ -102,7 +103,8 @@ def _check_hierarchy(by_tag: dict[int, IdentifierElement], level: Level, levels:
         tag = model.UNIQUE_KEYS[above]
         vr = model.query_attributes()[0, tag].vr
         criterion = _criterion(vr, tag, _value(by_tag, tag), character_set)
-        if not isinstance(criterion, Equal) or len(criterion.texts) != 1:
+        if not (isinstance(criterion, Equal) and len(criterion.texts) == 1
+                and (vr != "UI" or all(map(is_valid_uid, criterion.texts)))):
             raise IdentifierRefused(statuses.DATASET_MISMATCH,
                                     "a unique key above the level needs exactly one value", tag)
 

@@ -12,7 +12,6 @@ from dicomserver.standard.attributes import Level
 
 STUDY_DATE = 0x00080020
 _NAME_GROUPS = ("folded", "ideographic", "phonetic")
-_MIDNIGHT = "000000.000000"
 
 
 class Fragment(NamedTuple):
@@ -134,7 +133,7 @@ def _of_existing(tag: int, criterion: Criterion, dialect: ModuleType) -> Fragmen
 
 def _of_moment(moment: Moment) -> Fragment:
     low, high = moment.criterion.low, moment.criterion.high
-    both = f"t.study_date || coalesce(t.study_time, '{_MIDNIGHT}')"
+    both = "t.study_date || t.study_time"
     parts, values = [], []
     # The date alone too: that one has an index.
     for sign, end in ((">=", low and low.low), ("<=", high and high.high)):

@@ -23,11 +23,13 @@ class Criterion(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """Empty-value matching: the attribute is absent or has no value."""
+    """Empty-value matching: the attribute is absent or has no value; where `span` cannot read it, that is none."""
+
+    span: Callable[[str], Span | None] | None = None
 
     def accepts(self, values: Sequence[str]) -> bool:
         """See Criterion; so everywhere below."""
-        return not any(values)
+        return not any(map(self.span, values) if self.span else values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Like:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A person name: patterns for the three component groups, folded as names are (text.name_groups), "" for any.
+    """A person name: patterns for the three component groups, folded as names are (text.name_groups), "" for any and none.
 
     anywhere: the key has one group only, which may match any of the three.
     """

@@ -36,7 +36,7 @@ def criterion_of(vr: str, value: bytes, character_set: bytes) -> Criterion | Non
     """
     texts = values_of(vr, value, character_set)
     if texts == [EMPTY]:
-        return Empty()
+        return Empty(_SPANS.get(vr))
     if len(texts) > MOST_VALUES:
         raise TooManyValues(f"more than {MOST_VALUES} values in one key")
     if vr == "UI":
@@ -77,8 +77,8 @@ def _of_text(vr: str, texts: Sequence[str]) -> Criterion | None:
 
 
 def _name(text: str) -> Criterion:
-    groups = name_groups(_STARS.sub("*", text))
-    return Name(groups, anywhere="=" not in text)
+    alphabetic, ideographic, phonetic = (group.strip("*") and group for group in name_groups(_STARS.sub("*", text)))
+    return Name((alphabetic, ideographic, phonetic), anywhere="=" not in text)
 
 
 def _of_time(vr: str, text: str) -> Criterion:

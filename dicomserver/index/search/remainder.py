@@ -52,6 +52,7 @@ def _test_of_items(condition: ItemCondition) -> Test:
 
 
 def _moments(dates: Sequence[str], times: Sequence[str]) -> list[str]:
-    """A date without a time is its first moment."""
-    date = "".join(dates[:1]).replace(".", "")
-    return [date + "".join(times[:1]).replace(":", "")] if date else []
+    """The one value that the two make; none where either is missing."""
+    if not any(dates) or not any(times):
+        return []
+    return [dates[0].replace(".", "") + times[0].replace(":", "")]

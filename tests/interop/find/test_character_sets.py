@@ -41,10 +41,11 @@ def port(shared: Installed) -> int:
 
 
 def expected_set(asked: str, *texts: str) -> str | None:
-    """The (0008,0005) of the answer."""
+    """The (0008,0005) of the answer; a single set is named as one without code extensions (PS3.3 C.12.1.1.2)."""
     if all(text.isascii() for text in texts):
         return None
-    return asked if asked and all(can_say(asked, text) for text in texts) else "ISO_IR 192"
+    named = asked.replace("ISO 2022 IR", "ISO_IR") if "\\" not in asked else asked
+    return named if asked and all(can_say(asked, text) for text in texts) else "ISO_IR 192"
 
 
 def declared(dataset: pydicom.Dataset) -> str | None:
