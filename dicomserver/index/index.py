@@ -17,6 +17,7 @@ from dicomserver.index.tickets import Ticket, TicketQueue
 
 PAGE_ROWS = 500
 FIRST_ROWS = 50  # of a search: few, so that they are soon there and no slow peer keeps them from being sent
+NEXT_ROWS = 128  # at once, then: few enough for rows of any length
 BULK_ROWS = 1000
 REMOVAL_ROWS = 500
 
@@ -112,11 +113,11 @@ class Index:
             with session.watched(keep_going):
                 rest = array("q", ids)
         yield from first
-        for at in range(0, len(rest), PAGE_ROWS):
+        for at in range(0, len(rest), NEXT_ROWS):
             if not keep_going():
                 raise SearchInterrupted("nobody wants the rest")
             with self._engine.searching() as session, session.watched(keep_going):
-                page = self._page(session, selection, rest[at:at + PAGE_ROWS])
+                page = self._page(session, selection, rest[at:at + NEXT_ROWS])
             yield from page
 
     def remove(self, sop_instance_uids: Sequence[str], slots: Sequence[int]) -> int:

@@ -6,6 +6,7 @@ import resource
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.intake import Limits
 from dicomserver.index import Index, open_index
+from dicomserver.server.memory import share_arenas
 from dicomserver.server.reception import Reception
 from dicomserver.server.settings import ServerSettings
 from dicomserver.services.describe import describe_file
@@ -21,6 +22,7 @@ class RealRooms:
 
     def open_archive(self, settings: ServerSettings) -> Archive:
         raise_descriptor_limit()
+        share_arenas()
         storage = settings.storage
         return Archive(settings.data_directory, reserve=storage.reserve, limits=Limits(
             slots=storage.waiting_slots, octets=storage.waiting_octets, patience=storage.patience_seconds))

@@ -22,7 +22,7 @@ from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.identifier import IdentifierDecoder, IdentifierElement
 from dicomserver.wire.matches import ResponseEncoder
 
-SENT_TOGETHER = 256 << 10       # bytes of responses that are gathered for one write
+SENT_TOGETHER = 64 << 10        # bytes of responses that are gathered for one write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

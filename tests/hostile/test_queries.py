@@ -203,7 +203,7 @@ def test_wildcards_against_a_value_made_for_them(server, pattern):
         peer.send(store(identity.instance, dataset(identity, {DESCRIPTION: (b"LO", b"a" * 1000),
                                                               NAME: (b"PN", b"a" * 1000)})))
         assert peer.status() == 0
-        server.keep(identity, patient=identity)
+        server.keep(identity)       # the same patient id: the same patient, and a flag
         for message, (tag, vr) in enumerate(((DESCRIPTION, b"LO"), (NAME, b"PN")), 2):
             peer.send(find(level() + key(tag, vr, pattern), message))
             assert answers(peer, message) == (0, SUCCESS)

@@ -47,10 +47,12 @@ def filled(tmp_path_factory: pytest.TempPathFactory):
             assert peer.status() == 0
             server.keep(identity)
         peer.release()
+    # As many connections and pages at once as a case will need: what their caches keep is no leak.
     for _ in range(2):
-        with asking(server) as peer:
-            assert answers(peer) == (studies(server), SUCCESS)
-            peer.release()
+        with contextlib.ExitStack() as peers:
+            for peer in [peers.enter_context(asking(server)) for _ in range(8)]:
+                assert answers(peer) == (studies(server), SUCCESS)
+                peer.release()
     server.wait_until_filed()
     server.take_baseline()
     yield server

@@ -5,13 +5,16 @@ attribute of several values matches if any of them does. Nothing here knows of d
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Protocol
 
 from dicomserver.index.search.times import Span
 from dicomserver.index.text import name_groups
+
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 
 
 class Criterion(Protocol):
@@ -92,7 +95,7 @@ class Within:
 class Numeric:
     """Numbers, however written: 007 is 7."""
 
-    numbers: frozenset[Decimal]
+    numbers: frozenset[float]
 
     def accepts(self, values: Sequence[str]) -> bool:
         return any(number_of(value) in self.numbers for value in values)
@@ -108,13 +111,12 @@ class AnyOf:
         return any(criterion.accepts(values) for criterion in self.criteria)
 
 
-def number_of(text: str) -> Decimal | None:
-    """The number that an IS or DS says, None where it says none."""
-    try:
-        number = Decimal(text[:64].strip())
-    except InvalidOperation:
+def number_of(text: str) -> float | None:
+    """The number that an IS or DS says (PS3.5 6.2), None where it says none, or one beyond all measure."""
+    if _NUMBER.fullmatch(text[:64]) is None:
         return None
-    return number if number.is_finite() else None
+    number = float(text[:64])
+    return number if isfinite(number) else None
 
 
 def matches(pattern: str, text: str) -> bool:

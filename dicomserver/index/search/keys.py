@@ -4,7 +4,6 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 
 from dicomserver.index.search.criteria import AnyOf, Criterion, Empty, Equal, Like, Name, Numeric, Within, number_of
 from dicomserver.index.search.times import Span, date_span, date_time_span, time_span
@@ -34,11 +33,11 @@ def criterion_of(vr: str, value: bytes, character_set: bytes) -> Criterion | Non
 
     vr: the attribute's. character_set: the raw (0008,0005) of the identifier. Raises BadKey, TooManyValues.
     """
+    if value.count(b"\\") >= MOST_VALUES and vr not in _OF_ONE_VALUE:
+        raise TooManyValues(f"more than {MOST_VALUES} values in one key")
     texts = values_of(vr, value, character_set)
     if texts == [EMPTY]:
         return Empty(_SPANS.get(vr))
-    if len(texts) > MOST_VALUES:
-        raise TooManyValues(f"more than {MOST_VALUES} values in one key")
     if vr == "UI":
         asked = frozenset(filter(None, texts))
         return Equal(asked) if asked else None
@@ -100,7 +99,7 @@ def _halves(text: str) -> tuple[str, str]:
     return (low, high) if hyphen else ("", "")
 
 
-def _number(text: str) -> Decimal:
+def _number(text: str) -> float:
     number = number_of(text)
     if number is None:
         raise BadKey("is no number")

@@ -24,8 +24,9 @@ from dicomserver.index.sqlite.readers import Readers
 WRITER_CACHE_KIB = 16 * 1024  # holds the inner pages of the UIDs' index at five million instances
 READER_CACHE_KIB = 2 * 1024
 READERS = 4
-SEARCHER_CACHE_KIB = 4 * 1024
+SEARCHER_CACHE_KIB = 1024  # the system has the pages, too
 SEARCHERS = 16
+WARM_SEARCHERS = 2
 CLOSED = "the index is closed"
 CHECKPOINT_PAGES = 1000  # below this a checkpoint is not worth its syncs
 
@@ -51,9 +52,9 @@ class SqliteFile:
             self._writer = SqliteSession(self._writing)
             self._syncer = SqliteSession(self._connect(name, synchronous=FULL))
             self._readers = Readers(
-                lambda: connect(name, cache_kib=READER_CACHE_KIB, read_only=True), READERS)
+                lambda: connect(name, cache_kib=READER_CACHE_KIB, read_only=True), READERS, READERS)
             self._searchers = Readers(
-                lambda: connect(name, cache_kib=SEARCHER_CACHE_KIB, read_only=True), SEARCHERS)
+                lambda: connect(name, cache_kib=SEARCHER_CACHE_KIB, read_only=True), SEARCHERS, WARM_SEARCHERS)
             # A log that a killed process left may be in the page cache alone, whatever later syncs of it say;
             # copying it into the file and syncing that ends the doubt.
             self._copy_log(apsw.SQLITE_CHECKPOINT_TRUNCATE)
