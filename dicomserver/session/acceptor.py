@@ -103,7 +103,7 @@ class AssociationAcceptor:
 
     def cancelled(self, request: CommandSet) -> bool:
         """Whether the peer has cancelled a request that is being answered (PS3.7 9.3.2.3). To be asked between two
-        pending responses; waits for nothing but the end of a message that has begun. Raises AssociationEnded."""
+        pending responses; does not wait for a peer that has sent half a PDU. Raises AssociationEnded."""
         while self.inlet.pending:
             context, command = self.association.next_command()
             if command.command_field != C_CANCEL_RQ:

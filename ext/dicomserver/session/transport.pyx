@@ -128,8 +128,29 @@ cdef class SocketInlet(Inlet):
 
     @property
     def pending(self) -> bool:
-        """Whether something has arrived, or the connection has ended: reading would not wait."""
-        return self.hi > self.lo or wait_for(self.fd, POLLIN, 0) != 0
+        """Whether a whole PDU has arrived, or the connection has ended: reading it would not wait. To be asked between
+        messages."""
+        cdef ssize_t n
+        self.compact()
+        while not self.has_whole_pdu():
+            n = recv(self.fd, self.data + self.hi, self.capacity - self.hi, MSG_DONTWAIT)
+            if n > 0:
+                self.hi += n
+                self.received += n
+            elif n == 0:
+                return True
+            elif errno != EINTR:
+                return errno != EAGAIN
+        return True
+
+    cdef bint has_whole_pdu(self) noexcept nogil:
+        """One that the buffer cannot hold counts: it is to be refused by whoever reads it."""
+        cdef const unsigned char *p = self.data + self.lo
+        cdef uint64_t length
+        if self.hi - self.lo < 6:
+            return False
+        length = <uint64_t>p[2] << 24 | <uint64_t>p[3] << 16 | <uint64_t>p[4] << 8 | p[5]
+        return self.hi - self.lo >= min(length + 6, <uint64_t>self.capacity)
 
     def send(self, const unsigned char[::1] data not None) -> None:
         """Sends all of it, in one write where the peer keeps up. The GIL is released.
