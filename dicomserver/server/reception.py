@@ -13,6 +13,7 @@ from dicomserver.server.statistics import Statistics
 from dicomserver.services.registry import build_handlers
 from dicomserver.services.store import ScanLimits
 from dicomserver.session.acceptor import AssociationAcceptor, Deadlines, MessageLimits
+from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy
 from dicomserver.standard.statuses import Category, category
 from dicomserver.wire.commands import SERVICES
@@ -37,7 +38,7 @@ class Reception:
         handlers: Mapping = build_handlers(self._archive, self._index, self._on_stored, self._log, limits)
         # One assignment: an association gets the old configuration or the new one, never some of each.
         self._configuration = (
-            _policy(settings.ae_title, association), handlers,
+            Negotiator(_policy(settings.ae_title, association)), handlers,
             Deadlines(idle=association.idle_seconds, progress=association.progress_seconds,
                       write=association.write_seconds, minimum_rate=association.minimum_rate),
             MessageLimits(command=association.max_command, identifier=association.max_identifier,
@@ -45,10 +46,10 @@ class Reception:
 
     def serve(self, request: Request) -> Counted:
         """The association of a request; it owns the connection."""
-        policy, handlers, deadlines, limits = self._configuration
+        negotiator, handlers, deadlines, limits = self._configuration
         counted = Counted(self._statistics, len(request.pdu))
         counted.acceptor = AssociationAcceptor(
-            request.socket, request.pdu, request.rest, policy, handlers, deadlines=deadlines, limits=limits,
+            request.socket, request.pdu, request.rest, negotiator, handlers, deadlines=deadlines, limits=limits,
             on_answered=counted.answered, peer=request.peer[0], log=self._log)
         return counted
 

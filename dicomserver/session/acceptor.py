@@ -14,16 +14,14 @@ from dicomserver.session.association import (
     MessageLimits,
 )
 from dicomserver.session.machine import StateMachine
-from dicomserver.session.negotiation import AcceptedContext, answer, contexts_of, peer_maximum_length
-from dicomserver.session.policy import AcceptorPolicy
+from dicomserver.session.negotiation import AcceptedContext
+from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.states import Event
 from dicomserver.session.transport import SocketInlet
 from dicomserver.standard.statuses import UNRECOGNISED_OPERATION
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import C_CANCEL_RQ, C_STORE_RQ, RESPONSE, SERVICES, response_to
 from dicomserver.wire.errors import PduError
-from dicomserver.wire.pdu import decode_pdu, encode_pdu
-from dicomserver.wire.pdus import AssociateRJ
 from dicomserver.wire.stream import StreamEnded
 
 # Answers one message: reads its dataset, sends its responses, returns the final status.
@@ -34,28 +32,28 @@ class AssociationAcceptor:
     """One association from its A-ASSOCIATE-RQ to its end, on the thread that calls `run`.
 
     connection: the connected socket, owned from now on. request: the whole A-ASSOCIATE-RQ PDU; behind: what was
-    received after it. handlers: by Command Field. on_answered: told (Command Field, final status) of each message.
-    peer: its host, for the log.
+    received after it. negotiator: of the policy in force. handlers: by Command Field. on_answered: told (Command Field,
+    final status) of each message. peer: its host, for the log.
     """
 
-    def __init__(self, connection, request: bytes, behind: bytes, policy: AcceptorPolicy,
+    def __init__(self, connection, request: bytes, behind: bytes, negotiator: Negotiator,
                  handlers: Mapping[int, Handler], *, deadlines: Deadlines = Deadlines(),
                  limits: MessageLimits = MessageLimits(), on_answered: Callable[[int, int], None] = lambda c, s: None,
                  peer: str = "", log: logging.Logger) -> None:
         self.inlet = SocketInlet(RECEIVE_BUFFER, connection, deadlines.idle, deadlines.progress, deadlines.write,
                                  deadlines.minimum_rate)
         self.inlet.take(behind)
-        self.policy = policy
         self.limits = limits
         self.log = log
         self.calling_ae_title = ""
         self.called_ae_title = ""
         self._peer = peer
         self._answered: Counter[int] = Counter()
-        self.association = Association(self.inlet, StateMachine(requestor=False), policy.maximum_length,
-                                       limits.command, limits.control_pdu)
+        self.association = Association(self.inlet, StateMachine(requestor=False),
+                                       negotiator.policy.maximum_length, limits.command, limits.control_pdu)
         self.per_association: dict[object, object] = {}     # what handlers keep for this association's time
         self._request = request
+        self._negotiator = negotiator
         self._handlers = handlers
         self._on_answered = on_answered
 
@@ -96,20 +94,20 @@ class AssociationAcceptor:
         machine = self.association.machine
         machine.on(Event.EVT5)
         try:
-            rq = decode_pdu(self._request)
+            outcome = self._negotiator.negotiate(self._request)
         except PduError as error:
             raise self.association.violated(error) from None
         machine.on(Event.EVT6)
-        self.calling_ae_title, self.called_ae_title = rq.calling_ae_title, rq.called_ae_title
-        reply = answer(rq, self.policy)
-        if isinstance(reply, AssociateRJ):
+        self.calling_ae_title, self.called_ae_title = outcome.calling_ae_title, outcome.called_ae_title
+        rejection = outcome.rejection
+        if rejection is not None:
             machine.on(Event.EVT8)
-            self.association.transmit(encode_pdu(reply))
-            raise AssociationEnded(f"rejected (result {reply.result}, source {reply.source}, reason {reply.reason})",
-                                   Ending.REJECTED, reply)
+            self.association.transmit(outcome.pdu)
+            raise AssociationEnded(f"rejected (result {rejection.result}, source {rejection.source}, "
+                                   f"reason {rejection.reason})", Ending.REJECTED, rejection)
         machine.on(Event.EVT7)
-        self.association.establish(contexts_of(rq, reply), peer_maximum_length(rq.user_information))
-        self.association.transmit(encode_pdu(reply))
+        self.association.establish(outcome.contexts, outcome.peer_maximum_length)
+        self.association.transmit(outcome.pdu)
 
     def _serve(self, context: AcceptedContext, command: CommandSet) -> None:
         """Answers one message, whatever it is; afterwards its dataset is read to its end."""

@@ -10,6 +10,7 @@ import pytest
 
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.association import Deadlines, MessageLimits
+from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy
 from dicomserver.wire.command import CommandSet, encode_command
 from dicomserver.wire.commands import response_to
@@ -62,7 +63,8 @@ class Served:
         self.answered: list[tuple[int, int]] = []
         self.failure: Exception | None = None
         self.acceptor = AssociationAcceptor(
-            ours, request, behind, policy, {C_ECHO_RQ: echo, C_STORE_RQ: careful} if handlers is None else handlers,
+            ours, request, behind, Negotiator(policy),
+            {C_ECHO_RQ: echo, C_STORE_RQ: careful} if handlers is None else handlers,
             deadlines=deadlines, limits=limits, on_answered=lambda *told: self.answered.append(told),
             peer="there", log=logging.getLogger("test.acceptor"))
         self.thread = threading.Thread(target=self._run)
