@@ -2,8 +2,9 @@
 
 All of them cost one thread at a time, so that mute peers take no association's place: whichever thread is free calls
 `next_request`, looks after the lobby until somebody has asked, and serves him itself, while the next free thread
-takes over. No request is handed from thread to thread, which would cost as much as an echo. A connection leaves
-the lobby with its complete A-ASSOCIATE-RQ, or with an A-ASSOCIATE-RJ or A-ABORT, or silently when ARTIM expires.
+takes over: when the request is answered, so that the two are not in each other's way until then. No request is handed
+from thread to thread, which would cost as much as an echo. A connection leaves the lobby with its complete
+A-ASSOCIATE-RQ, or with an A-ASSOCIATE-RJ or A-ABORT, or silently when ARTIM expires.
 """
 from __future__ import annotations
 
@@ -85,17 +86,26 @@ class Lobby:
     def next_request(self) -> Request | None:
         """From any thread, the doors listening: waits for its turn, then for a request that has a place.
 
-        None: the lobby has stopped.
+        Whoever got one lets nobody else attend until he calls `leave`, soon. None: the lobby has stopped.
         """
-        with self._attended:
+        self._attended.acquire()
+        try:
             self._offer()
             while not self._stopping and self._admitted is None:
                 self._attend()
             guest, self._admitted = self._admitted, None
-            if guest is None:
-                return None
-        self._statistics.association()
-        return Request(guest.socket, *guest.request(), (guest.host, guest.port))
+            if guest is not None:
+                self._statistics.association()
+                return Request(guest.socket, *guest.request(), (guest.host, guest.port))
+        except BaseException:
+            self._attended.release()
+            raise
+        self._attended.release()
+        return None
+
+    def leave(self) -> None:
+        """After `next_request` gave a request, once: the next free thread attends the lobby."""
+        self._attended.release()
 
     def configure(self, settings: LobbySettings) -> None:
         """Takes over limits and times; a deadline that is awaited already may still be the old one."""

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
+from itertools import count
 from typing import Protocol
 
 from dicomserver.server.lobby import Request
@@ -16,7 +18,11 @@ ABORT_SECONDS = 5.0     # what an aborted association may take to come to its en
 class Association(Protocol):
     """What the pool asks of dicomserver.session.acceptor.AssociationAcceptor."""
 
-    def run(self) -> None: ...
+    def begin(self) -> None: ...
+
+    def serve(self) -> None: ...
+
+    def close(self) -> None: ...
 
     def stop(self, grace_over: bool) -> None: ...
 
@@ -26,11 +32,16 @@ class Requests(Protocol):
 
     def next_request(self) -> Request | None: ...
 
+    def leave(self) -> None: ...
+
     def association_free(self) -> None: ...
 
 
 class AssociationPool:
     """Serves at most `limit` associations at once, each on a thread of its own; one more thread attends the lobby.
+
+    The next one may attend it when the request is answered (`begin`). A place is free when the association is over;
+    its thread, when the connection is closed, for which peers take their time.
 
     serve: makes the association of a request; called on the association's thread.
     """
@@ -41,8 +52,11 @@ class AssociationPool:
         self._log = log
         self._changed = threading.Condition()
         self._active = 0            # places taken, from `admit` to the end of the association
+        self._busy = 0              # threads taken, until the connection is closed
         self._associations: set[Association] = set()
-        self._threads: dict[str, threading.Thread] = {}
+        self._threads: set[threading.Thread] = set()
+        self._retired: list[threading.Thread] = []      # not needed any more, at their end or about to be
+        self._numbers = count(1)
         self._requests: Requests | None = None
         self._stopping = False
         self._grace_over = False
@@ -60,7 +74,7 @@ class AssociationPool:
     @property
     def alive(self) -> bool:
         """Whether there is a thread for the lobby beside those that associations have."""
-        return sum(thread.is_alive() for thread in self._threads.copy().values()) > self._active
+        return sum(thread.is_alive() for thread in self._threads.copy()) > self._busy
 
     def start(self, requests: Requests) -> None:
         """Begins to serve what `requests` gives."""
@@ -75,13 +89,14 @@ class AssociationPool:
             if self._stopping or self._active >= self._limit:
                 return False
             # Whoever serves this one leaves the lobby to somebody else.
-            if self._active + 1 >= len(self._threads):
+            if self._busy + 1 >= len(self._threads):
                 try:
                     self._start_thread()
                 except RuntimeError:
                     self._log.warning("no thread for one more association: the system's limit is reached")
                     return False
             self._active += 1
+            self._busy += 1
             return True
 
     def configure(self, limit: int) -> None:
@@ -99,18 +114,18 @@ class AssociationPool:
             running = list(self._associations)
         for association in running:
             association.stop(False)
-        self._await_end(grace, lambda: not self._active or self._grace_over)
+        self._await_end(grace, lambda: not self._busy or self._grace_over)
         with self._changed:
             running = list(self._associations)
         for association in running:
             association.stop(True)
         if running:
             self._log.warning("%d associations were aborted at the end of the grace period", len(running))
-        ended = self._await_end(ABORT_SECONDS, lambda: not self._active)
+        ended = self._await_end(ABORT_SECONDS, lambda: not self._busy)
         if not ended:
-            self._log.error("%d associations do not end", self._active)
+            self._log.error("%d associations do not end", self._busy)
             return False
-        for thread in list(self._threads.values()):
+        for thread in [*self._threads, *self._retired]:
             thread.join()
         return True
 
@@ -125,42 +140,68 @@ class AssociationPool:
             return self._changed.wait_for(ended, seconds)
 
     def _start_thread(self) -> None:
-        name = f"association-{len(self._threads) + 1}"
-        thread = threading.Thread(target=self._work, name=name)
-        self._threads[name] = thread
+        self._retired = [thread for thread in self._retired if thread.is_alive()]
+        thread = threading.Thread(target=self._work, name=f"association-{next(self._numbers)}")
+        self._threads.add(thread)
         try:
             thread.start()
         except BaseException:
-            del self._threads[name]
+            self._threads.remove(thread)
             raise
 
     def _work(self) -> None:
-        while (request := self._requests.next_request()) is not None:
+        while threading.current_thread() in self._threads and (request := self._requests.next_request()) is not None:
+            connection = request.socket     # or the association that owns it
             try:
-                self._run(request)
+                try:
+                    connection = association = self._enter(request)
+                    association.begin()
+                finally:
+                    self._requests.leave()
+                association.serve()
             except Exception as error:
                 # The association answers for what peers do; this is a fault of ours, and costs one association.
                 self._log.error("an association failed: %s", failure_text(error))
-                request.socket.close()
-            finally:
-                del request
-                with self._changed:
-                    self._active -= 1
-                    if self._stopping:
-                        self._changed.notify_all()
-            self._requests.association_free()
+            self._see_off(connection)
+            # Nothing of it outlives it while this thread waits for the next.
+            connection = association = None
+            del request
 
-    def _run(self, request: Request) -> None:
+    def _enter(self, request: Request) -> Association:
         association = self._serve(request)
         with self._changed:
+            self._associations.add(association)
             stopping = self._stopping
-            if not stopping:
-                self._associations.add(association)
         if stopping:
-            request.socket.close()
-            return
+            association.stop(True)
+        return association
+
+    def _see_off(self, connection: Association | socket.socket) -> None:
+        """Closes it. A peer that is slow to close keeps this thread but no place, as long as no more of them are seen
+        off than there are places: so threads are at most twice as many, and one for the lobby."""
+        with self._changed:
+            early = self._busy - self._active < self._limit
+            self._active -= early
+        if early:
+            self._requests.association_free()
         try:
-            association.run()
+            connection.close()
+        except Exception as error:
+            self._log.error("closing a connection failed: %s", failure_text(error))
         finally:
             with self._changed:
-                self._associations.discard(association)
+                self._associations.discard(connection)
+                self._busy -= 1
+                self._active -= not early
+                self._retire_if_spare()
+                if self._stopping:
+                    self._changed.notify_all()
+        # Also if early: where the system gave no other thread for the place, there is this one now.
+        self._requests.association_free()
+
+    def _retire_if_spare(self) -> None:
+        """Those that were started for peers that are slow to close are not kept."""
+        if len(self._threads) > max(self._limit, self._busy) + 1:
+            thread = threading.current_thread()
+            self._threads.remove(thread)
+            self._retired.append(thread)

@@ -64,15 +64,20 @@ class Counted:
         self._received = -request_length    # the request came before the inlet began to count
         self._sent = 0
 
-    def run(self) -> None:
-        """Serves the association to its end."""
+    def begin(self) -> None:
+        """See AssociationAcceptor.begin; so the others."""
+        self.acceptor.begin()
+
+    def serve(self) -> None:
         try:
-            self.acceptor.run()
+            self.acceptor.serve()
         finally:
             self._statistics.traffic(*self._since())
 
+    def close(self) -> None:
+        self.acceptor.close()
+
     def stop(self, grace_over: bool) -> None:
-        """From another thread; see AssociationAcceptor.stop."""
         self.acceptor.stop(grace_over)
 
     def answered(self, command_field: int, status: int) -> None:

@@ -29,7 +29,7 @@ Handler = Callable[["AssociationAcceptor", AcceptedContext, CommandSet], int]
 
 
 class AssociationAcceptor:
-    """One association from its A-ASSOCIATE-RQ to its end, on the thread that calls `run`.
+    """One association from its A-ASSOCIATE-RQ to its end: `begin`, `serve`, `close`, on one thread; `run` is all three.
 
     connection: the connected socket, owned from now on. request: the whole A-ASSOCIATE-RQ PDU; behind: what was
     received after it. negotiator: of the policy in force. handlers: by Command Field. on_answered: told (Command Field,
@@ -56,18 +56,39 @@ class AssociationAcceptor:
         self._negotiator = negotiator
         self._handlers = handlers
         self._on_answered = on_answered
+        self._unsent = b""              # of the A-ASSOCIATE-AC
+        self._over = False
 
     def run(self) -> None:
-        """Serves the association to its end; raises nothing for what a peer does."""
+        """The whole association; raises nothing for what a peer does."""
+        try:
+            self.begin()
+            self.serve()
+        finally:
+            self.close()
+
+    def begin(self) -> None:
+        """Answers the request, without waiting for a peer that is slow to read the answer; the rest is `serve`'s."""
         try:
             self._negotiate()
-            while True:
+        except AssociationEnded as ended:
+            self._end(ended)
+
+    def serve(self) -> None:
+        """Serves messages until the association ends; raises nothing for what a peer does."""
+        try:
+            if self._unsent:
+                self.association.transmit(self._unsent)
+            while not self._over:
                 self._serve(*self.association.next_command())
         except AssociationEnded as ended:
-            self._tell(ended)
+            self._end(ended)
         finally:
             self.per_association.clear()
-            self.association.close()
+
+    def close(self) -> None:
+        """Closes the connection, when the peer has read what ended the association."""
+        self.association.close()
 
     def stop(self, grace_over: bool) -> None:
         """From another thread: ends at the next message's begin, or now where the grace period is over."""
@@ -80,15 +101,17 @@ class AssociationAcceptor:
         """Sends one response. Raises AssociationEnded."""
         self.association.send(context.context_id, response, dataset)
 
-    def _tell(self, ended: AssociationEnded) -> None:
+    def _end(self, ended: AssociationEnded) -> None:
         """One line for each association, but for those that only knocked and left: monitors do, every minute."""
+        # Nobody keeps the exception, not even in a log record: its traceback would keep us, and the receive buffer.
+        self._over = True
         quietly = logging.INFO if C_STORE_RQ in self._answered else logging.DEBUG
         level = quietly if ended.orderly else logging.WARNING
         if self.log.isEnabledFor(level):
             self.log.log(level, "association of %s at %s: %s%s",
                          self.calling_ae_title.encode("unicode_escape").decode("ascii") or "?", self._peer,
                          "".join(f"{number} {SERVICES.get(field, 'unknown request')}, "
-                                 for field, number in self._answered.items()), ended)
+                                 for field, number in self._answered.items()), str(ended))
 
     def _negotiate(self) -> None:
         machine = self.association.machine
@@ -102,12 +125,12 @@ class AssociationAcceptor:
         rejection = outcome.rejection
         if rejection is not None:
             machine.on(Event.EVT8)
-            self.association.transmit(outcome.pdu)
+            self.association.transmit(outcome.pdu)      # ten bytes, the first of the connection: they find room
             raise AssociationEnded(f"rejected (result {rejection.result}, source {rejection.source}, "
                                    f"reason {rejection.reason})", Ending.REJECTED, rejection)
         machine.on(Event.EVT7)
         self.association.establish(outcome.contexts, outcome.peer_maximum_length)
-        self.association.transmit(outcome.pdu)
+        self._unsent = self.association.transmit(outcome.pdu, wait=False)
 
     def _serve(self, context: AcceptedContext, command: CommandSet) -> None:
         """Answers one message, whatever it is; afterwards its dataset is read to its end."""
