@@ -22,7 +22,6 @@ need python3 command -v "$PYTHON"
 need gcc command -v "${CC:-cc}"
 need libc6-dev header stdlib.h
 need libxxhash-dev header xxhash.h
-need zlib1g-dev header zlib.h
 need python3-dev python_headers
 need python3-venv "$PYTHON" -c 'import ensurepip, venv'
 case ${1:-build} in

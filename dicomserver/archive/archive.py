@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 from dicomserver.archive import reading, recovery, walking
 from dicomserver.archive.deletion import Deletion, Deletions, StoredFile
-from dicomserver.archive.durable import Folder
+from dicomserver.archive.durable import OPEN_FILE, Folder
 from dicomserver.archive.errors import IntakeFull, QuarantineFailed, translated
 from dicomserver.archive.filing import Filing, Outcome, Waiting
 from dicomserver.archive.folders import Folders
@@ -130,6 +130,18 @@ class Archive:
         """
         return reading.open_instance(self._directory, slot, study_instance_uid, series_instance_uid,
                                      sop_instance_uid)
+
+    def is_same(self, newcomer: Slot | Found, there: reading.StoredInstance) -> bool:
+        """Whether a complete slot has the dataset of a stored instance, every byte, in the same transfer syntax.
+
+        Raises InstanceMissing or InstanceDamaged where one of the two cannot be read, OSError.
+        """
+        with self._folder_of(newcomer) as (folder, name):
+            fd = os.open(name, OPEN_FILE, dir_fd=folder.fd)
+        try:
+            return reading.holds(self._directory, fd, there)
+        finally:
+            os.close(fd)
 
     def free_space(self) -> int:
         """Bytes left on the file system, the reserve included; at most about a second old."""

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from typing import Protocol
 
 from dicomserver.archive.durable import OPEN_FILE, Folder
 from dicomserver.archive.errors import InstanceDamaged, InstanceMissing
@@ -9,6 +10,19 @@ from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name
 from dicomserver.archive.preamble import check_length, read_header
 
 _COMPARE_AT_ONCE = 1 << 20
+
+
+class StoredInstance(Protocol):
+    """What a stored instance is compared by; the index's rows have it. Fields as in dicomserver.archive.preamble."""
+
+    slot: int
+    file_length: int
+    dataset_offset: int
+    checksum: int
+    transfer_syntax_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
 
 
 def open_instance(directory: DataDirectory, slot: int, study_instance_uid: str, series_instance_uid: str,
@@ -53,6 +67,24 @@ def open_filed(root: Folder, study_uid: str, series_uid: str, name: str) -> int 
             return _open(name, series)
     except FileNotFoundError:
         return None
+
+
+def holds(directory: DataDirectory, fd: int, there: StoredInstance) -> bool:
+    """Whether a complete file has the dataset of a stored instance, every byte, in the same transfer syntax.
+
+    Raises InstanceMissing or InstanceDamaged where one of the two cannot be read, OSError.
+    """
+    header = read_header(fd)
+    ours, length = header.preamble, there.file_length - there.dataset_offset
+    if (header.meta.transfer_syntax_uid, ours.checksum, ours.file_length - ours.dataset_offset) != (
+            there.transfer_syntax_uid, there.checksum, length):
+        return False
+    theirs = open_instance(directory, there.slot, there.study_instance_uid, there.series_instance_uid,
+                           there.sop_instance_uid)
+    try:
+        return same_bytes(fd, ours.dataset_offset, theirs, there.dataset_offset, length)
+    finally:
+        os.close(theirs)
 
 
 def same_bytes(fd: int, offset: int, other_fd: int, other_offset: int, length: int) -> bool:

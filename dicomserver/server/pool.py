@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from itertools import count
 from typing import Protocol
 
 from dicomserver.server.lobby import Request
@@ -39,6 +40,9 @@ class Requests(Protocol):
 class AssociationPool:
     """Serves at most `limit` associations at once, each on a thread of its own; one more thread attends the lobby.
 
+    The next one may attend it when the request is answered (`begin`). A place is free when the association is over;
+    its thread, when the connection is closed, for which peers take their time.
+
     serve: makes the association of a request; called on the association's thread.
     """
 
@@ -50,7 +54,9 @@ class AssociationPool:
         self._active = 0            # places taken, from `admit` to the end of the association
         self._busy = 0              # threads taken, until the connection is closed
         self._associations: set[Association] = set()
-        self._threads: dict[str, threading.Thread] = {}
+        self._threads: set[threading.Thread] = set()
+        self._retired: list[threading.Thread] = []      # not needed any more, at their end or about to be
+        self._numbers = count(1)
         self._requests: Requests | None = None
         self._stopping = False
         self._grace_over = False
@@ -68,7 +74,7 @@ class AssociationPool:
     @property
     def alive(self) -> bool:
         """Whether there is a thread for the lobby beside those that associations have."""
-        return sum(thread.is_alive() for thread in self._threads.copy().values()) > self._busy
+        return sum(thread.is_alive() for thread in self._threads.copy()) > self._busy
 
     def start(self, requests: Requests) -> None:
         """Begins to serve what `requests` gives."""
@@ -119,7 +125,7 @@ class AssociationPool:
         if not ended:
             self._log.error("%d associations do not end", self._busy)
             return False
-        for thread in list(self._threads.values()):
+        for thread in [*self._threads, *self._retired]:
             thread.join()
         return True
 
@@ -134,17 +140,17 @@ class AssociationPool:
             return self._changed.wait_for(ended, seconds)
 
     def _start_thread(self) -> None:
-        name = f"association-{len(self._threads) + 1}"
-        thread = threading.Thread(target=self._work, name=name)
-        self._threads[name] = thread
+        self._retired = [thread for thread in self._retired if thread.is_alive()]
+        thread = threading.Thread(target=self._work, name=f"association-{next(self._numbers)}")
+        self._threads.add(thread)
         try:
             thread.start()
         except BaseException:
-            del self._threads[name]
+            self._threads.remove(thread)
             raise
 
     def _work(self) -> None:
-        while (request := self._requests.next_request()) is not None:
+        while threading.current_thread() in self._threads and (request := self._requests.next_request()) is not None:
             connection = request.socket     # or the association that owns it
             try:
                 try:
@@ -171,8 +177,8 @@ class AssociationPool:
         return association
 
     def _see_off(self, connection: Association | socket.socket) -> None:
-        """A peer that takes its time to close keeps this thread, but no place; of such threads there are at most as many
-        as places."""
+        """Closes it. A peer that is slow to close keeps this thread but no place, as long as no more of them are seen
+        off than there are places: so threads are at most twice as many, and one for the lobby."""
         with self._changed:
             early = self._busy - self._active < self._limit
             self._active -= early
@@ -187,7 +193,15 @@ class AssociationPool:
                 self._associations.discard(connection)
                 self._busy -= 1
                 self._active -= not early
+                self._retire_if_spare()
                 if self._stopping:
                     self._changed.notify_all()
-        if not early:
-            self._requests.association_free()
+        # Also if early: where the system gave no other thread for the place, there is this one now.
+        self._requests.association_free()
+
+    def _retire_if_spare(self) -> None:
+        """Those that were started for peers that are slow to close are not kept."""
+        if len(self._threads) > max(self._limit, self._busy) + 1:
+            thread = threading.current_thread()
+            self._threads.remove(thread)
+            self._retired.append(thread)

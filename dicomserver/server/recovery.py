@@ -10,7 +10,6 @@ from dicomserver.archive.errors import ArchiveError, InstanceDamaged, Quarantine
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.layout import slot_name
 from dicomserver.archive.preamble import LENGTH
-from dicomserver.archive.reading import same_bytes
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.index import Index, Instance, Stored
 from dicomserver.server.mover import Mover
@@ -117,31 +116,15 @@ class _Recovery:
     def _settle_double(self, found: Found, stored: Stored) -> None:
         """It was being compared, or set aside, when the process ended: its sender has no success for this
         slot."""
-        if self._same(found, stored):
+        try:
+            same = self._archive.is_same(found, stored)
+        except ArchiveError:
+            same = False    # what is stored cannot be read: then this one may be all that is left
+        if same:
             self._archive.discard(found.slot)
             self._report.dropped += 1
         else:
             self._set_aside(found, "the SOP Instance UID is stored with other content")
-
-    def _same(self, found: Found, stored: Stored) -> bool:
-        preamble, meta = found.header.preamble, found.header.meta
-        length = stored.file_length - stored.dataset_offset
-        if (stored.transfer_syntax_uid, stored.checksum, length) != (
-                meta.transfer_syntax_uid, preamble.checksum, preamble.file_length - preamble.dataset_offset):
-            return False
-        try:
-            theirs = self._archive.open_instance(stored.slot, stored.study_instance_uid,
-                                                 stored.series_instance_uid, stored.sop_instance_uid)
-        except ArchiveError:
-            return False    # what is stored cannot be read: then this one may be all that is left
-        try:
-            ours = self._open(found.name)
-            try:
-                return same_bytes(ours, preamble.dataset_offset, theirs, stored.dataset_offset, length)
-            finally:
-                os.close(ours)
-        finally:
-            os.close(theirs)
 
     def _settle_damaged(self, found: Found, reason: str) -> None:
         # Its row goes first, so that no query promises what cannot be served and the instance can be sent

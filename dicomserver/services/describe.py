@@ -58,18 +58,25 @@ def describe_file(fd: int, meta: FileMeta, *, slot: int, file_length: int, check
     What was once accepted is never refused here, whatever the limits for receiving say today. Raises DatasetError
     where the dataset is malformed or lacks its UIDs, OSError where the file cannot be read.
     """
+    scanner = _scanner_of_files(meta, ScanLimits().inflated)
     try:
-        scanner = _scanned(fd, meta, file_length, ScanLimits().inflated)
+        _scan(scanner, fd, meta, file_length)
     except DatasetError:
-        scanner = _scanned(fd, meta, file_length, MOST_INFLATED)
+        if not scanner.inflation_capped:
+            raise
+        scanner = _scanner_of_files(meta, MOST_INFLATED)    # what it lacked may come behind the cap
+        _scan(scanner, fd, meta, file_length)
     received = meta.received_at or received_text(int(os.fstat(fd).st_mtime * 1_000_000))
     return describe(scanner, transfer_syntax_uid=meta.transfer_syntax_uid, slot=slot, file_length=file_length,
                     dataset_offset=meta.dataset_offset, checksum=checksum, received_at=_microseconds(received),
                     source_ae=meta.source_ae, receiving_ae=meta.receiving_ae)
 
 
-def _scanned(fd: int, meta: FileMeta, file_length: int, maximum_inflated: int) -> DatasetScanner:
-    scanner = scanner_for(meta.transfer_syntax_uid, ScanLimits(sequence_depth=MOST_DEPTH, inflated=maximum_inflated))
+def _scanner_of_files(meta: FileMeta, maximum_inflated: int) -> DatasetScanner:
+    return scanner_for(meta.transfer_syntax_uid, ScanLimits(sequence_depth=MOST_DEPTH, inflated=maximum_inflated))
+
+
+def _scan(scanner: DatasetScanner, fd: int, meta: FileMeta, file_length: int) -> None:
     offset = meta.dataset_offset
     if os.fstat(fd).st_size != file_length:
         raise DatasetError("the file does not have its length")
@@ -83,7 +90,6 @@ def _scanned(fd: int, meta: FileMeta, file_length: int, maximum_inflated: int) -
         offset += scanner.skip(file_length - offset)
     scanner.finish()
     scanner.values.require_identity(meta.sop_class_uid.encode("ascii"), meta.sop_instance_uid.encode("ascii"))
-    return scanner
 
 
 def received_text(microseconds: int) -> str:

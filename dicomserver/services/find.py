@@ -64,7 +64,7 @@ class FindService:
         if sop_class not in FIND_LEVELS or request.affected_sop_class_uid != sop_class:
             raise IdentifierRefused(statuses.SOP_CLASS_NOT_SUPPORTED,
                                     "SOP Class UID is not that of a presentation context for queries")
-        options = Options.of(acceptor.negotiated.granted(sop_class))
+        options = Options.of(acceptor.application_information.get(sop_class, b""))
         return read_question(_elements(identifier, context), sop_class, options, self._ae_title)
 
     def _identifier(self, acceptor: AssociationAcceptor, request: CommandSet) -> bytes:

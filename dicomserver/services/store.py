@@ -15,7 +15,6 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveError, InstanceMissing, IntakeError
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
-from dicomserver.archive.reading import same_bytes
 from dicomserver.archive.writer import DatasetWriter, IdentityMismatch
 from dicomserver.index import Index, IndexFault, Instance, Stored
 from dicomserver.services.claims import Claims, ClaimTaken
@@ -180,7 +179,7 @@ class StoreService:
             if self._archive.is_being_deleted(there.slot):
                 self._discard(slot, durably=True)
                 raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance is being deleted")
-            if self._is_same(slot, instance, there):
+            if self._archive.is_same(slot, there):
                 self._discard(slot)
                 return
             refusal = Refused(CONFLICTING_INSTANCE, "SOP Instance UID is stored with other content")
@@ -210,18 +209,6 @@ class StoreService:
             self._archive.discard(slot, durably=durably)
         except ArchiveError as error:
             self._log.error("a slot could not be removed: %s", error)
-
-    def _is_same(self, slot: Slot, instance: Instance, there: Stored) -> bool:
-        length = instance.file_length - instance.dataset_offset
-        if (there.transfer_syntax_uid, there.checksum, there.file_length - there.dataset_offset) != (
-                instance.transfer_syntax_uid, instance.checksum, length):
-            return False
-        stored = self._archive.open_instance(there.slot, there.study_instance_uid, there.series_instance_uid,
-                                             there.sop_instance_uid)
-        try:
-            return same_bytes(slot.fd, instance.dataset_offset, stored, there.dataset_offset, length)
-        finally:
-            os.close(stored)
 
 
 def _disk_failed(error: OSError) -> Refused:

@@ -15,14 +15,13 @@ from dicomserver.session.association import (
 )
 from dicomserver.session.machine import StateMachine
 from dicomserver.session.negotiation import AcceptedContext
-from dicomserver.session.negotiator import Negotiated, Negotiator
+from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.states import Event
 from dicomserver.session.transport import SocketInlet
 from dicomserver.standard.statuses import DUPLICATE_INVOCATION, UNRECOGNISED_OPERATION
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import C_CANCEL_RQ, C_STORE_RQ, REQUESTS, RESPONSE, SERVICES, response_to
 from dicomserver.wire.errors import PduError
-from dicomserver.wire.pdus import AssociateRJ
 from dicomserver.wire.stream import StreamEnded
 
 # Answers one message: reads its dataset, sends its responses, returns the final status.
@@ -48,7 +47,8 @@ class AssociationAcceptor:
         self.log = log
         self.calling_ae_title = ""
         self.called_ae_title = ""
-        self.negotiated: Negotiated | None = None
+        # By SOP class, what we granted of its extended negotiation (PS3.7 D.3.3.5).
+        self.application_information: Mapping[str, bytes] = {}
         self._peer = peer
         self._answered: Counter[int] = Counter()
         self.association = Association(self.inlet, StateMachine(requestor=False),
@@ -58,7 +58,8 @@ class AssociationAcceptor:
         self._negotiator = negotiator
         self._handlers = handlers
         self._on_answered = on_answered
-        self._ended: AssociationEnded | None = None
+        self._unsent = b""              # of the A-ASSOCIATE-AC
+        self._over = False
 
     def run(self) -> None:
         """The whole association; raises nothing for what a peer does."""
@@ -69,22 +70,23 @@ class AssociationAcceptor:
             self.close()
 
     def begin(self) -> None:
-        """Answers the request. Where that ends the association, `serve` has nothing to do."""
+        """Answers the request, without waiting for a peer that is slow to read the answer; the rest is `serve`'s."""
         try:
             self._negotiate()
         except AssociationEnded as ended:
-            self._ended = ended
+            self._end(ended)
 
     def serve(self) -> None:
         """Serves messages until the association ends; raises nothing for what a peer does."""
         try:
-            while self._ended is None:
+            if self._unsent:
+                self.association.transmit(self._unsent)
+            while not self._over:
                 self._serve(*self.association.next_command())
         except AssociationEnded as ended:
-            self._ended = ended
+            self._end(ended)
         finally:
             self.per_association.clear()
-        self._tell(self._ended)
 
     def close(self) -> None:
         """Closes the connection, when the peer has read what ended the association."""
@@ -125,34 +127,37 @@ class AssociationAcceptor:
             raise self.association.violated(error) from None
         self.respond(context, response_to(command, DUPLICATE_INVOCATION))
 
-    def _tell(self, ended: AssociationEnded) -> None:
+    def _end(self, ended: AssociationEnded) -> None:
         """One line for each association, but for those that only knocked and left: monitors do, every minute."""
+        # Nobody keeps the exception, not even in a log record: its traceback would keep us, and the receive buffer.
+        self._over = True
         quietly = logging.INFO if C_STORE_RQ in self._answered else logging.DEBUG
         level = quietly if ended.orderly else logging.WARNING
         if self.log.isEnabledFor(level):
             self.log.log(level, "association of %s at %s: %s%s",
                          self.calling_ae_title.encode("unicode_escape").decode("ascii") or "?", self._peer,
                          "".join(f"{number} {SERVICES.get(field, 'unknown request')}, "
-                                 for field, number in self._answered.items()), ended)
+                                 for field, number in self._answered.items()), str(ended))
 
     def _negotiate(self) -> None:
         machine = self.association.machine
         machine.on(Event.EVT5)
         try:
-            outcome = self.negotiated = self._negotiator.negotiate(self._request)
+            outcome = self._negotiator.negotiate(self._request)
         except PduError as error:
             raise self.association.violated(error) from None
         machine.on(Event.EVT6)
-        self.calling_ae_title, self.called_ae_title = outcome.request.calling_ae_title, outcome.request.called_ae_title
-        reply = outcome.reply
-        if isinstance(reply, AssociateRJ):
+        self.calling_ae_title, self.called_ae_title = outcome.calling_ae_title, outcome.called_ae_title
+        rejection = outcome.rejection
+        if rejection is not None:
             machine.on(Event.EVT8)
-            self.association.transmit(outcome.pdu)
-            raise AssociationEnded(f"rejected (result {reply.result}, source {reply.source}, reason {reply.reason})",
-                                   Ending.REJECTED, reply)
+            self.association.transmit(outcome.pdu)      # ten bytes, the first of the connection: they find room
+            raise AssociationEnded(f"rejected (result {rejection.result}, source {rejection.source}, "
+                                   f"reason {rejection.reason})", Ending.REJECTED, rejection)
         machine.on(Event.EVT7)
+        self.application_information = outcome.application_information
         self.association.establish(outcome.contexts, outcome.peer_maximum_length)
-        self.association.transmit(outcome.pdu)
+        self._unsent = self.association.transmit(outcome.pdu, wait=False)
 
     def _serve(self, context: AcceptedContext, command: CommandSet) -> None:
         """Answers one message, whatever it is; afterwards its dataset is read to its end."""

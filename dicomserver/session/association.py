@@ -225,10 +225,13 @@ class Association:
         except OSError:
             self.machine.on(Event.EVT17)    # the peer has gone already
 
-    def transmit(self, data: bytes) -> None:
-        """Sends PDUs that the machine knows of. Raises AssociationEnded where the connection fails."""
+    def transmit(self, data: bytes, *, wait: bool = True) -> bytes:
+        """Sends PDUs that the machine knows of; -> what is left of them, where we do not wait for a slow peer.
+
+        Raises AssociationEnded where the connection fails.
+        """
         try:
-            self.inlet.send(data)
+            return data[self.inlet.send(data, wait):]
         except TimeoutError:
             self.machine.on(Event.EVT17)    # an A-ABORT would wait behind the data that nobody takes
             raise AssociationEnded("the peer takes no data", Ending.STALLED) from None

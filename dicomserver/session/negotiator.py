@@ -1,4 +1,7 @@
-"""From the bytes of an A-ASSOCIATE-RQ to those of its answer. Devices ask the same each time: answers are remembered."""
+"""From the bytes of an A-ASSOCIATE-RQ to those of its answer.
+
+Devices ask the same each time, so answers are remembered.
+"""
 from __future__ import annotations
 
 from collections import OrderedDict
@@ -8,27 +11,29 @@ from dataclasses import dataclass
 from dicomserver.session.negotiation import AcceptedContext, answer, contexts_of, peer_maximum_length
 from dicomserver.session.policy import AcceptorPolicy
 from dicomserver.wire.pdu import decode_pdu, encode_pdu
-from dicomserver.wire.pdus import AssociateAC, AssociateRJ, AssociateRQ
+from dicomserver.wire.pdus import AssociateRJ, AssociateRQ
 
+# Contexts are 128 at most: so what is remembered stays small, whatever peers send.
 MOST_REMEMBERED = 64
-LONGEST_REMEMBERED = 16384      # bytes of a request; so the memory is bounded whatever peers send
+LONGEST_REMEMBERED = 16384      # bytes of a request
 
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """What came of a request. pdu: the answer's bytes. contexts, peer_maximum_length: of an accepted one; the contexts
-    are shared with other associations and never changed."""
+    """What came of a request. pdu: the answer's bytes; rejection: the answer where it is one.
 
-    request: AssociateRQ
-    reply: AssociateAC | AssociateRJ
+    contexts, peer_maximum_length: of an accepted one. The contexts are shared between associations and never changed.
+    The request itself is not kept: decoded, it may take many times its length.
+    """
+
+    calling_ae_title: str
+    called_ae_title: str
     pdu: bytes
+    rejection: AssociateRJ | None
     contexts: Mapping[int, AcceptedContext]
     peer_maximum_length: int
-
-    def granted(self, sop_class_uid: str) -> bytes:
-        """Our Service-class-application-information about a SOP class (PS3.7 D.3.3.5); empty where none was asked for."""
-        return next((item.application_information for item in self.reply.user_information.extended_negotiations
-                     if item.sop_class_uid == sop_class_uid), b"")
+    # By SOP class, our Service-class-application-information (PS3.7 D.3.3.5), of those for which some was proposed.
+    application_information: Mapping[str, bytes]
 
 
 class Negotiator:
@@ -44,22 +49,23 @@ class Negotiator:
         if known is not None:
             return known
         request = decode_pdu(pdu)
-        reply = answer(request, self.policy)
-        if isinstance(reply, AssociateRJ):
-            return Negotiated(request, reply, encode_pdu(reply), {}, 0)
-        accepted = Negotiated(request, reply, encode_pdu(reply), contexts_of(request, reply),
-                              peer_maximum_length(request.user_information))
-        if len(pdu) <= LONGEST_REMEMBERED and self._depends_on_request_alone(request):
-            self._remember(pdu, accepted)
-        return accepted
-
-    def _depends_on_request_alone(self, request: AssociateRQ) -> bool:
-        return request.user_information.user_identity is None or self.policy.check_user_identity is None
-
-    def _remember(self, pdu: bytes, accepted: Negotiated) -> None:
-        self._remembered[pdu] = accepted
-        if len(self._remembered) > MOST_REMEMBERED:
-            try:
+        negotiated = self._answered(request)
+        if negotiated.rejection is None and len(pdu) <= LONGEST_REMEMBERED and self._depends_on_it_alone(request):
+            self._remembered[pdu] = negotiated
+            if len(self._remembered) > MOST_REMEMBERED:
                 self._remembered.popitem(last=False)
-            except KeyError:
-                pass    # another thread has emptied it just now
+        return negotiated
+
+    def _answered(self, request: AssociateRQ) -> Negotiated:
+        reply = answer(request, self.policy)
+        pdu, calling, called = encode_pdu(reply), request.calling_ae_title, request.called_ae_title
+        if isinstance(reply, AssociateRJ):
+            return Negotiated(calling, called, pdu, reply, {}, 0, {})
+        return Negotiated(calling, called, pdu, None, contexts_of(request, reply),
+                          peer_maximum_length(request.user_information),
+                          {item.sop_class_uid: item.application_information
+                           for item in reply.user_information.extended_negotiations})
+
+    def _depends_on_it_alone(self, request: AssociateRQ) -> bool:
+        """Whoever checks identities may say something else the next time."""
+        return request.user_information.user_identity is None or self.policy.check_user_identity is None

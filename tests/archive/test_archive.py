@@ -29,6 +29,14 @@ with Archive(sys.argv[1]) as archive:
     archive.file_batch(batch)
 """
 
+# In a bare chroot "/" is no mount point, and what is mounted may be seen outside: so it is unmounted at the end.
+ON_A_SMALL_DISK = """
+mount --make-rprivate / 2>/dev/null || true
+mount -t tmpfs -o size=2m tmpfs "$1" || exit
+trap 'umount "$1"' EXIT
+"$2" -c "$3" "$1/data"
+"""
+
 # A disk of 2 MiB: it fills, instances are refused, what was acknowledged stays, and room makes it work again.
 FILL_AND_FREE = """
 import os, sys
@@ -100,9 +108,8 @@ def test_a_full_disk(tmp_path: Path) -> None:
     """On a tmpfs of its own, mounted in a namespace of its own."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    flags = ["--mount"] if os.geteuid() == 0 else ["--mount", "--user", "--map-root-user"]
-    said = subprocess.run(["unshare", *flags, "sh", "-c",
-                           'mount -t tmpfs -o size=2m tmpfs "$1" && exec "$2" -c "$3" "$1/data"',
+    flags = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    said = subprocess.run(["unshare", "--mount", "--propagation", "unchanged", *flags, "sh", "-c", ON_A_SMALL_DISK,
                            "sh", str(disk), sys.executable, FILL_AND_FREE],
                           cwd=ROOT, capture_output=True, text=True, check=True)
     lines = said.stdout.splitlines()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from dicomserver.archive import reading
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import InstanceDamaged, InstanceMissing, InvalidUid
 from dicomserver.archive.filing import Waiting
-from tests.archive.files import SERIES, STUDY, instance_bytes, store
+from dicomserver.archive.writer import xxh3_64
+from tests.archive.files import IMPLICIT_VR_LE, SERIES, STUDY, instance_bytes, store, write_instance
 
 
 def read(archive: Archive, waiting: Waiting) -> bytes:
@@ -116,3 +118,67 @@ def test_a_symbolic_link_is_not_followed(archive: Archive, tmp_path: Path) -> No
 def test_only_uids(archive: Archive, uids: tuple[str, str, str]) -> None:
     with pytest.raises(InvalidUid):
         archive.open_instance(1, *uids)
+
+
+@dataclass
+class Row:
+    """What the index would say of `store(archive, "1.1")`."""
+
+    slot: int
+    file_length: int
+    dataset_offset: int
+    checksum: int = xxh3_64(b"pixels")
+    transfer_syntax_uid: str = IMPLICIT_VR_LE
+    study_instance_uid: str = STUDY
+    series_instance_uid: str = SERIES
+    sop_instance_uid: str = "1.1"
+
+
+def row_of(waiting: Waiting, **changed: str | int) -> Row:
+    said = {"slot": waiting.slot, "file_length": waiting.file_length, "dataset_offset": waiting.file_length - 6}
+    return Row(**said | changed)
+
+
+@pytest.mark.parametrize("filed", [False, True])
+def test_a_newcomer_is_compared_with_what_is_stored(archive: Archive, filed: bool) -> None:
+    waiting = store(archive, "1.1")
+    if filed:
+        archive.file_batch([waiting])
+    slot = archive.take()
+    write_instance(slot, "1.1", b"pixels")
+    before = len(os.listdir("/proc/self/fd"))
+    assert archive.is_same(slot, row_of(waiting))
+    assert not archive.is_same(slot, row_of(waiting, transfer_syntax_uid="1.2.840.10008.1.2.1"))
+    assert not archive.is_same(slot, row_of(waiting, checksum=1))
+    assert len(os.listdir("/proc/self/fd")) == before
+    archive.discard(slot)
+
+
+def test_equal_checksums_are_not_enough(archive: Archive) -> None:
+    waiting, slot = store(archive, "1.1"), archive.take()
+    write_instance(slot, "1.1", b"pixelz")
+    assert not archive.is_same(slot, row_of(waiting, checksum=xxh3_64(b"pixelz")))
+    archive.discard(slot)
+
+
+def test_there_is_no_comparing_with_what_cannot_be_read(archive: Archive) -> None:
+    waiting, slot = store(archive, "1.1"), archive.take()
+    write_instance(slot, "1.1", b"pixels")
+    with pytest.raises(InstanceMissing):
+        archive.is_same(slot, row_of(waiting, slot=999))
+    path = Path(archive.path, "intake", f"{waiting.slot:016x}")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InstanceDamaged):
+        archive.is_same(slot, row_of(waiting))
+    archive.discard(slot)
+
+
+@pytest.mark.parametrize("ours, theirs, length, same", [
+    (b"xabc", b"yyabc", 3, True), (b"xabc", b"yyabd", 3, False), (b"xab", b"yyab", 3, False),
+    (b"x", b"yy", 0, True),
+])
+def test_same_bytes(tmp_path: Path, ours: bytes, theirs: bytes, length: int, same: bool) -> None:
+    (tmp_path / "a").write_bytes(ours)
+    (tmp_path / "b").write_bytes(theirs)
+    with open(tmp_path / "a", "rb") as a, open(tmp_path / "b", "rb") as b:
+        assert reading.same_bytes(a.fileno(), 1, b.fileno(), 2, length) is same

@@ -4,7 +4,10 @@ from __future__ import annotations
 import os
 import random
 import resource
+import signal
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 
 import pydicom
@@ -130,20 +133,34 @@ def test_a_broken_rule_in_the_middle_leaves_no_header(slot):
     assert has_no_header(slot)
 
 
-def test_a_failed_write_is_told_after_the_dataset_was_read(slot):
-    source = opened(message(dataset(3_000_000)) + message(dataset(2)))
+@contextmanager
+def full_after(octets: int) -> Iterator[None]:
+    """A write goes as far as that offset and is cut short there; the next one fails."""
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    import signal
     former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limit[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, limit[1]))
     try:
-        with pytest.raises(OSError):
-            receive(source, slot)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, former)
+
+
+def test_a_failed_write_is_told_after_the_dataset_was_read(slot):
+    source = opened(message(dataset(3_000_000)) + message(dataset(2)))
+    with full_after(1_000_000), pytest.raises(OSError):
+        receive(source, slot)
     assert has_no_header(slot)
     assert source.next()[0] == stream.COMMAND
+
+
+@pytest.mark.parametrize("pixels", [10_000, 1_000_000])
+@pytest.mark.parametrize("octets", [64, 4096, 8192])
+def test_a_write_that_is_cut_short_leaves_no_header(slot, pixels, octets):
+    """As a SIGKILL does between two pages of it: a header means that all the rest is written."""
+    with full_after(octets), pytest.raises(OSError):
+        receive(opened(message(dataset(pixels))), slot)
+    assert has_no_header(slot)
 
 
 def test_only_what_was_received_can_be_sealed_and_only_once(slot):

@@ -101,9 +101,10 @@ def put_clocks(clocks: Clocks) -> None:
             super().__init__(*arguments, **named)
             clocks.adopt_thread()
 
-        def send(self, data):
-            self._send(data)
+        def send(self, data, wait=True):
+            sent = self._send(data, wait)
             clocks.close_record()
+            return sent
 
     class Session(SqliteSession):
         """Executes on the clock."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from tests.crash.steps import INDEX, WAL, Step, is_slot, parent, purpose, series_of
 
+_PAGE = 4096
+
 
 class Order:
     """The steps, and what the rules ask of them."""
@@ -247,12 +249,20 @@ def found_slots_are_synced_before_final_names(order: Order) -> Iterator[str]:
                 yield f"{link.path} was left by a killed process and is not synced"
 
 
+def slots_are_completed_within_a_page(order: Order) -> Iterator[str]:
+    """A kill breaks a write off between two pages: so the head goes last, and within one."""
+    for slot, _ack in order.slots():
+        last = order.last_write(slot.inode, 1 << 61)
+        if last.offset or len(last.data) > _PAGE:
+            yield f"{slot.path} was completed by a write of {len(last.data)} octets at {last.offset}"
+
+
 RULES = (bytes_are_durable_before_success, names_are_durable_before_success, rows_are_committed_before_success,
          rows_are_durable_before_final_names, slots_are_never_renamed, final_names_are_durable_before_slots_go,
          tombstones_are_durable_before_files_go, tombstones_stay_until_all_is_gone_for_good,
          deletions_are_durable_before_the_answer, what_is_set_aside_is_durable_before_its_slot_goes,
          replaced_files_are_whole, pages_are_durable_before_the_log_begins_anew,
-         found_slots_are_synced_before_final_names)
+         found_slots_are_synced_before_final_names, slots_are_completed_within_a_page)
 
 
 def syncs(steps: Sequence[Step], first: int = 0, last: int = 1 << 62) -> Counter[tuple[str, str]]:

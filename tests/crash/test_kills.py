@@ -62,5 +62,7 @@ def test_whatever_was_acknowledged_survives_any_number_of_kills(scratch: Path) -
             storm.rage(server, begin=number * 100_000, until=chance.randint(1, 400))
     look = recover_twice(scratch / "data")
     assert look.problems == []
+    # Nothing was acknowledged and damaged, nor was anything left that looks as if it had been.
+    assert list((scratch / "data" / "quarantine").iterdir()) == []
     assert broken(storm.ledger.promises(storm.acknowledged), look.instances) == []
     assert len(look.instances) >= len(storm.acknowledged) >= ROUNDS

@@ -22,6 +22,7 @@ CONVICTED_OF = {
     "set aside without a sync": "what_is_set_aside_is_durable_before_its_slot_goes",
     "log begins anew too early": "pages_are_durable_before_the_log_begins_anew",
     "found slots not synced": "found_slots_are_synced_before_final_names",
+    "slot completed across pages": "slots_are_completed_within_a_page",
 }
 
 

@@ -1,13 +1,14 @@
 """Toy servers: the steps that a server would take, all of them right, or with one mistake each.
 
 Their files have the names of the real ones, so that the lint reads them; their contents are simpler: a slot is the
-length of its instance and the instance, the log is a list of rows.
+checksum of its instance and the instance, the log is a list of rows.
 """
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from tests.crash.steps import INDEX, WAL, Step, is_slot, series_of
 
@@ -15,7 +16,7 @@ MISTAKES = ("slot not synced", "intake not synced", "row after success", "rows n
             "slots go before folders are synced", "series folder not synced", "parents not synced", "rename for link",
             "tombstone not synced", "no tombstone", "tombstone goes before its files",
             "tombstone goes before its slots", "set aside without a sync", "log begins anew too early",
-            "found slots not synced")
+            "found slots not synced", "slot completed across pages")
 _SERVER, _MOVER = 1, 2
 
 
@@ -37,8 +38,9 @@ class Toy:
         elif kind in ("link", "rename"):
             self._names[more["target"]] = inode
         elif kind == "write":
-            more["offset"] = self._sizes.get(inode, 0)
-            self._sizes[inode] = more["offset"] + len(more["data"])
+            size = self._sizes.get(inode, 0)
+            offset = more.setdefault("offset", size)
+            self._sizes[inode] = max(size, offset + len(more["data"]))
         if kind in ("unlink", "rmdir", "rename"):
             del self._names[path]
         self.steps.append(Step(kind, self._thread, self._now, self._now + 1, path, inode, **more))
@@ -70,14 +72,22 @@ class Toy:
         return self.steps
 
     def _store(self, slot: int, uid: str) -> None:
-        content = _content(uid)
-        self.does("write", _slot(slot), data=b"%08d" % len(content) + content)
+        self._fill(slot, uid)
         self.unless("slot not synced", "sync", _slot(slot))
         if self.mistake == "row after success":
             self.does("ack", uid=uid, message=slot)
         self.does("write", WAL, data=b"+%s %d\n" % (uid.encode(), slot))
         self.does("commit", WAL, uid=uid)
         self.unless("row after success", "ack", uid=uid, message=slot)
+
+    def _fill(self, slot: int, uid: str) -> None:
+        content = _content(uid)
+        head = _head(content)
+        if self.mistake == "slot completed across pages":
+            self.does("write", _slot(slot), data=head + content)
+        else:
+            self.does("write", _slot(slot), data=content, offset=len(head))
+            self.does("write", _slot(slot), data=head, offset=0)
 
     def _move(self, batch: list[tuple[int, str]]) -> None:
         self._thread = _MOVER
@@ -113,8 +123,7 @@ class Toy:
         self._sizes[self._names[WAL]] = length
 
     def _die_and_recover(self, slot: int, uid: str) -> None:
-        content = _content(uid)
-        self.does("write", _slot(slot), data=b"%08d" % len(content) + content)
+        self._fill(slot, uid)
         self.does("cut")
         self.unless("found slots not synced", "sync", "intake")
         self.unless("found slots not synced", "sync", _slot(slot))
@@ -147,6 +156,10 @@ def _slot(number: int) -> str:
     return f"intake/{number:016x}"
 
 
+def _head(content: bytes) -> bytes:
+    return b"%08x" % crc32(content)
+
+
 def _content(uid: str) -> bytes:
     return uid.encode() * 2000     # several blocks
 
@@ -163,7 +176,7 @@ def recovered(tree: dict[str, bytes]) -> dict[str, bytes]:
     buried = {stone["uid"] for path, data in tree.items() if path == "tombstones/1.json" for stone in _stones(data)}
     tree = {path: data for path, data in tree.items() if not any(path.endswith(f"/{uid}.dcm") for uid in buried)}
     for path, data in tree.items():
-        if is_slot(path) and data[:8].isdigit() and len(data) == 8 + int(data[:8]):
+        if is_slot(path) and data[:8] == _head(data[8:]):
             uid = data[8:].decode(errors="replace")[:3]
             rows.setdefault(uid, int(path[-16:], 16))
     files = {path.rpartition("/")[2].removesuffix(".dcm"): data for path, data in tree.items() if series_of(path)}

@@ -56,6 +56,7 @@ class OpenLobby:
         self.full = False
         self.admit: Callable[[], bool] = lambda: not self.full
         self.arrived = threading.Event()
+        self.busy = threading.Event()       # set: whoever got a request does not leave the lobby
         self.statistics = Statistics()
         entrance = doors.bind(address, 0)
         self.port = entrance[0].getsockname()[1]
@@ -70,6 +71,8 @@ class OpenLobby:
         while (request := self.lobby.next_request()) is not None:
             self.requests.append(request)
             self.arrived.set()
+            if not self.busy.is_set():
+                self.lobby.leave()
 
     def connect(self, host: str = "127.0.0.1") -> socket.socket:
         peer = socket.create_connection((host, self.port), timeout=10)

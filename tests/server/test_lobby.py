@@ -155,6 +155,20 @@ def test_nobody_is_refused_whose_place_is_free(open_lobby, tools):
     assert lobby.next_request().peer == peer.getsockname()
 
 
+def test_nobody_attends_until_whoever_got_a_request_has_left(open_lobby, tools):
+    lobby = open_lobby()
+    lobby.busy.set()
+    first = lobby.connect()
+    first.sendall(tools.associate_rq())
+    assert lobby.next_request().peer == first.getsockname()
+    second = lobby.connect()
+    second.sendall(tools.associate_rq())
+    assert not lobby.arrived.wait(0.05)
+    lobby.busy.clear()
+    lobby.lobby.leave()
+    assert lobby.next_request().peer == second.getsockname()
+
+
 def test_three_hundred_mute_connections_and_the_next_good_peer(open_lobby, tools):
     lobby = open_lobby(capacity_per_host=64)
     mute = [lobby.connect() for _ in range(300)]
@@ -256,6 +270,7 @@ kept = []
 
 def attend():
     while (request := lobby.next_request()) is not None:
+        lobby.leave()
         kept.append(request)
         arrived.set()
 

@@ -10,24 +10,46 @@ from dicomserver.server.pool import STARTED_AHEAD, AssociationPool
 
 
 class Scripted:
-    """An association that runs until it is told to end; a busy one ends only when its grace is over."""
+    """An association that runs until it is told to end; a busy one ends only when its grace is over.
+
+    What its request says goes wrong there: "fault in begin" and so on, or its peer is "slow to close".
+    """
 
     def __init__(self, request: Request, busy: bool = False) -> None:
         self.request = request
         self.busy = busy
-        self.thread = ""
+        self.thread = threading.current_thread().name
+        self.told: list[str] = []
         self.stops: list[bool] = []
         self.ended = threading.Event()
+        self.closed = threading.Event()
+        if request.pdu != b"slow to close":
+            self.closed.set()
 
-    def run(self) -> None:
-        self.thread = threading.current_thread().name
+    def begin(self) -> None:
+        self._go("begin")
+
+    def serve(self) -> None:
+        self._go("serve")
         assert self.ended.wait(20)
+
+    def close(self) -> None:
+        self.told.append("close")
+        assert self.closed.wait(20)
         self.request.socket.close()
+        self._go("closed")
 
     def stop(self, grace_over: bool) -> None:
         self.stops.append(grace_over)
         if grace_over or not self.busy:
             self.ended.set()
+            self.closed.set()
+
+    def _go(self, where: str) -> None:
+        self.told.append(where)
+        if self.request.pdu == f"fault in {where}".encode():
+            self.ended.set()
+            raise RuntimeError("a fault of ours that quotes DOE^JOHN")
 
 
 class Stage:
@@ -37,12 +59,16 @@ class Stage:
         self.requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self.began: queue.SimpleQueue[Scripted] = queue.SimpleQueue()
         self.busy = False
+        self.left: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.freed: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.pool = AssociationPool(limit, self.serve, logging.getLogger("test.pool"))
         self.pool.start(self)
 
     def next_request(self) -> Request | None:
         return self.requests.get()
+
+    def leave(self) -> None:
+        self.left.put(None)
 
     def association_free(self) -> None:
         self.freed.put(None)
@@ -102,10 +128,9 @@ def test_a_large_pool_starts_its_last_threads_when_they_are_needed(stage):
     assert threads() == STARTED_AHEAD + 1
     assert all(large.offer()[0] for _ in range(STARTED_AHEAD + 3))
     associations = [large.began.get(timeout=10) for _ in range(STARTED_AHEAD + 3)]
+    assert len({association.thread for association in associations}) == STARTED_AHEAD + 3
     for association in associations:
         association.ended.set()
-        large.freed.get(timeout=10)
-    assert len({association.thread for association in associations}) == STARTED_AHEAD + 3
 
 
 def test_the_limit_moves_both_ways_while_it_runs(stage):
@@ -120,15 +145,92 @@ def test_the_limit_moves_both_ways_while_it_runs(stage):
     assert not pool.offer()[0]
 
 
-def test_a_fault_costs_one_association_and_its_words_stay_out_of_the_log(stage, caplog):
+def test_the_lobby_is_attended_by_another_when_the_request_is_answered(stage):
     pool = stage(1)
-    taken, peer = pool.offer(b"fault")
+    answered = threading.Event()
+    begin = Scripted.begin
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scripted, "begin", lambda self: (answered.wait(20), begin(self)))
+        pool.offer()
+        association = pool.began.get(timeout=10)
+        assert pool.left.empty()
+        answered.set()
+        pool.left.get(timeout=10)
+    assert not association.ended.is_set() and association.told[0] == "begin"
+
+
+@pytest.mark.parametrize("fault", [b"fault", b"fault in begin", b"fault in serve", b"fault in closed"])
+def test_a_fault_costs_one_association_and_its_words_stay_out_of_the_log(stage, caplog, tools, fault):
+    pool = stage(1)
+    taken, peer = pool.offer(fault)
     assert taken
-    pool.freed.get(timeout=10)
+    if fault == b"fault in closed":
+        pool.began.get(timeout=10).ended.set()
     assert peer.recv(1) == b""
-    assert "RuntimeError at test_pool.py" in caplog.text and "DOE" not in caplog.text
+    pool.left.get(timeout=10)
+    tools.wait_until(lambda: pool.pool.active == 0)
     assert pool.offer()[0]
-    pool.began.get(timeout=10)
+    association = pool.began.get(timeout=10)
+    while association.request.pdu:
+        association = pool.began.get(timeout=10)
+    pool.left.get(timeout=10)
+    assert pool.left.empty()
+    assert "RuntimeError at test_pool.py" in caplog.text and "DOE" not in caplog.text
+
+
+def test_a_peer_that_is_slow_to_close_keeps_no_place(stage):
+    pool = stage(1)
+    pool.offer(b"slow to close")
+    slow = pool.began.get(timeout=10)
+    assert not pool.offer()[0]
+    slow.ended.set()
+    pool.freed.get(timeout=10)
+    assert pool.pool.active == 0 and pool.pool.alive
+    assert pool.offer()[0]
+    assert pool.began.get(timeout=10).thread != slow.thread
+    assert "closed" not in slow.told and pool.pool.alive
+
+
+def test_those_that_are_slow_to_close_are_bounded_too(stage, tools):
+    pool = stage(2)
+    slow = []
+    for _ in range(4):
+        assert pool.offer(b"slow to close")[0]
+        slow.append(pool.began.get(timeout=10))
+        slow[-1].ended.set()
+        if len(slow) <= 2:
+            pool.freed.get(timeout=10)
+    tools.wait_until(lambda: all(one.told[-1:] == ["close"] for one in slow))
+    # The first two gave their places back; the last two keep them.
+    assert not pool.offer()[0]
+    assert threads() == 5 and pool.pool.alive
+    slow[0].closed.set()
+    tools.wait_until(lambda: slow[0].told[-1:] == ["closed"])
+    assert not pool.offer()[0]
+    slow[2].closed.set()
+    tools.wait_until(lambda: pool.pool.active == 1)
+    assert pool.offer()[0]
+    pool.began.get(timeout=10).ended.set()
+    for one in slow:
+        one.closed.set()
+    # Threads beyond one for each place and one for the lobby are not kept.
+    tools.wait_until(lambda: threads() == 3)
+    assert pool.pool.active == 0 and pool.pool.alive
+
+
+def test_where_no_thread_can_be_had_the_one_that_closes_is_told_when_it_is_free(stage, caplog, monkeypatch):
+    pool = stage(1)
+    pool.offer(b"slow to close")
+    slow = pool.began.get(timeout=10)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda self: (_ for _ in ()).throw(RuntimeError("no thread")))
+        slow.ended.set()
+        pool.freed.get(timeout=10)
+        assert not pool.offer()[0]      # it has a place, but there would be nobody for the lobby
+        slow.closed.set()
+        pool.freed.get(timeout=10)
+        assert pool.offer()[0]
+    assert "the system's limit" in caplog.text
 
 
 def test_stop_ends_idle_associations_at_once_and_busy_ones_after_their_grace(stage):
@@ -164,3 +266,31 @@ def test_hastened_the_grace_is_over(stage):
     pool.pool.hasten()
     stopper.join(10)
     assert not stopper.is_alive() and busy.stops == [False, True]
+
+
+def test_a_peer_that_is_slow_to_close_is_not_waited_for(stage):
+    pool = stage(1)
+    pool.offer(b"slow to close")
+    slow = pool.began.get(timeout=10)
+    slow.ended.set()
+    pool.freed.get(timeout=10)
+    assert pool.stop(20)
+    assert slow.stops == [False] and slow.told[-1] == "closed"
+    assert threads() == 0
+
+
+def test_who_was_admitted_in_the_moment_of_the_stop_is_told(stage):
+    pool = stage(1)
+    assert pool.pool.admit()
+    stopper = threading.Thread(target=pool.pool.stop, args=(20,))
+    stopper.start()
+    while not pool.pool._stopping:
+        stopper.join(0.002)
+    ours, _theirs = socket.socketpair()
+    pool.requests.put(Request(ours, b"", b"", ("peer", 1)))
+    late = pool.began.get(timeout=10)
+    for _ in range(threads()):
+        pool.requests.put(None)
+    stopper.join(10)
+    assert not stopper.is_alive()
+    assert late.stops == [True] and late.told == ["begin", "serve", "close", "closed"]

@@ -10,16 +10,18 @@ from dicomserver.server.pool import AssociationPool
 from dicomserver.server.reception import Reception
 from dicomserver.server.settings import AssociationSettings, LobbySettings, ServerSettings
 from dicomserver.server.statistics import Statistics
-from dicomserver.standard.uids import VERIFICATION
+from dicomserver.standard.uids import IMPLICIT_VR_LE, VERIFICATION
+from tests.interop.sender import associate_rq
+from tests.session.peers import RELEASE_RP, RELEASE_RQ
 
 LOG = logging.getLogger("test.reception")
 
 
 class Desk:
-    def __init__(self, store, settings: ServerSettings) -> None:
+    def __init__(self, store, settings: ServerSettings, limit: int = 4) -> None:
         self.statistics = Statistics()
         self.reception = Reception(settings, store.archive, store.index, store.mover.add, self.statistics, LOG)
-        self.pool = AssociationPool(4, self.reception.serve, LOG)
+        self.pool = AssociationPool(limit, self.reception.serve, LOG)
         entrance = doors.bind("127.0.0.1", 0)
         self.port = entrance[0].getsockname()[1]
         self.lobby = Lobby(entrance, self.pool.admit, LobbySettings(), self.statistics, LOG)
@@ -40,8 +42,8 @@ class Desk:
 def desk(store):
     opened = []
 
-    def open_one(**settings) -> Desk:
-        opened.append(Desk(store, ServerSettings(ae_title="PACS", **settings)))
+    def open_one(limit: int = 4, **settings) -> Desk:
+        opened.append(Desk(store, ServerSettings(ae_title="PACS", **settings), limit))
         return opened[-1]
 
     yield open_one
@@ -102,3 +104,18 @@ def test_a_changed_configuration_holds_for_who_comes_next(desk):
     assert before.send_c_echo().Status == 0
     before.release()
     assert not here.associate("OLD").is_established
+
+
+def test_a_peer_that_does_not_close_after_its_release_keeps_no_place(desk):
+    here = desk(limit=1)
+    with socket.create_connection(("127.0.0.1", here.port), 10) as slow:
+        slow.sendall(associate_rq([(VERIFICATION, [IMPLICIT_VR_LE])], "SLOW", "PACS") + RELEASE_RQ)
+        received = b""
+        while not received.endswith(RELEASE_RP):
+            received += slow.recv(65536)
+        association = here.associate()
+        assert association.is_established
+        slow.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            slow.recv(1)        # it is still being seen off
+        association.release()

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from dicomserver.archive.errors import QuarantineFailed
-from dicomserver.server.recovery import RecoveryReport, recover, same_bytes
+from dicomserver.server.recovery import RecoveryReport, recover
 
 
 def run(store, progress=lambda done, total: None) -> RecoveryReport:
@@ -199,14 +199,3 @@ def test_a_fresh_index_is_filled_from_the_files_and_the_intake(store, tmp_path):
     assert (0, 3) in seen and (3, 3) in seen
     store.reopen()
     assert run(store).filled is None
-
-
-@pytest.mark.parametrize("ours, theirs, length, same", [
-    (b"xabc", b"yyabc", 3, True), (b"xabc", b"yyabd", 3, False), (b"xab", b"yyab", 3, False),
-    (b"x", b"yy", 0, True),
-])
-def test_same_bytes(tmp_path, ours, theirs, length, same):
-    (tmp_path / "a").write_bytes(ours)
-    (tmp_path / "b").write_bytes(theirs)
-    with open(tmp_path / "a", "rb") as a, open(tmp_path / "b", "rb") as b:
-        assert same_bytes(a.fileno(), 1, b.fileno(), 2, length) is same

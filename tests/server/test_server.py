@@ -27,10 +27,14 @@ class Talk:
         self.rooms = rooms
         self.ended = threading.Event()
 
-    def run(self) -> None:
+    def begin(self) -> None:
         self.request.socket.sendall(b"hello from " + self.rooms.ae_title.encode())
+
+    def serve(self) -> None:
         assert self.ended.wait(20)
         self.rooms.events.append("association ended")
+
+    def close(self) -> None:
         self.request.socket.close()
 
     def stop(self, grace_over: bool) -> None:

@@ -14,6 +14,7 @@ from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index, open_index
 from dicomserver.services.registry import build_handlers
 from dicomserver.session.acceptor import AssociationAcceptor
+from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy
 
 
@@ -39,7 +40,7 @@ class Provider:
             header = connection.recv(6, socket.MSG_WAITALL)
             request = header + connection.recv(int.from_bytes(header[2:], "big"), socket.MSG_WAITALL)
             handlers = build_handlers(self.archive, self.index, self.waiting.append, self.log)
-            AssociationAcceptor(connection, request, b"", AcceptorPolicy("US"), handlers, log=self.log,
+            AssociationAcceptor(connection, request, b"", Negotiator(AcceptorPolicy("US")), handlers, log=self.log,
                                 on_answered=lambda *told: self.answered.append(told)).run()
 
     def close(self) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from dicomserver.archive.preamble import read_header
 from dicomserver.index import FLAG_INFLATION_CAPPED, FLAG_PIXEL_DATA_SHORT
+from dicomserver.services import describe as describe_module
 from dicomserver.services.describe import ScanLimits, describe, describe_file, received_text, scanner_for
 from dicomserver.standard.uids import DEFLATED_EXPLICIT_VR_LE, EXPLICIT_VR_LE, IMPLICIT_VR_LE
 from dicomserver.wire.errors import DatasetError
@@ -92,6 +94,16 @@ def test_the_depth_of_sequences_is_limited() -> None:
         described(EXPLICIT_VR_LE, nested(4), sequence_depth=3)
 
 
+def deflated(dataset: bytes) -> bytes:
+    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return squeeze.compress(dataset) + squeeze.flush()
+
+
+def junk() -> bytes:
+    """More than is inflated of a dataset that arrives, and the UIDs are not among it."""
+    return element(0x00080006, "UT", b"")[:8] + (80 << 20).to_bytes(4, "little") + bytes(80 << 20)
+
+
 def stored_file(folder: Path, dataset: bytes, transfer_syntax: str = EXPLICIT_VR_LE) -> tuple[int, FileMeta, int]:
     """A file with this dataset; -> its descriptor, meta information and length."""
     one = instance(1, 1)
@@ -111,10 +123,24 @@ def read_again(folder: Path, dataset: bytes, transfer_syntax: str = EXPLICIT_VR_
 
 def test_what_was_once_accepted_is_never_refused_by_todays_limits(tmp_path: Path) -> None:
     assert read_again(tmp_path, nested(200)).sop_class_uid == CT
-    junk = element(0x00080006, "UT", b"")[:8] + (80 << 20).to_bytes(4, "little") + bytes(80 << 20)
-    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    late = squeeze.compress(junk + instance(1, 1).dataset) + squeeze.flush()
+    late = deflated(junk() + instance(1, 1).dataset)
     assert read_again(tmp_path, late, DEFLATED_EXPLICIT_VR_LE).sop_class_uid == CT
+
+
+@pytest.mark.parametrize("transfer_syntax, dataset, capped, scans", [
+    (EXPLICIT_VR_LE, lambda: nested(1)[:-1], False, 1),
+    (DEFLATED_EXPLICIT_VR_LE, lambda: deflated(nested(1)[:-1]), False, 1),
+    (DEFLATED_EXPLICIT_VR_LE, lambda: deflated(junk()), True, 2),
+], ids=["plain", "deflated", "capped"])
+def test_a_broken_file_is_scanned_again_only_where_inflation_was_capped(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transfer_syntax: str,
+        dataset: Callable[[], bytes], capped: bool, scans: int) -> None:
+    made = []
+    real = describe_module.scanner_for
+    monkeypatch.setattr(describe_module, "scanner_for", lambda *how: made.append(real(*how)) or made[-1])
+    with pytest.raises(DatasetError):
+        read_again(tmp_path, dataset(), transfer_syntax)
+    assert (made[0].inflation_capped, len(made)) == (capped, scans)
 
 
 def test_large_values_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

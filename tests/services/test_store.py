@@ -211,11 +211,11 @@ def test_a_duplicate_of_what_was_deleted_in_this_moment_is_new(provider) -> None
     assert store(provider, instance(1, 1)).status == 0
     row = provider.index.find(instance(1, 1).sop_instance)
 
-    def delete(*_: object) -> int:
+    def delete(*_: object) -> bool:
         provider.index.remove([row.sop_instance_uid], [row.slot])
         raise InstanceMissing("neither the slot nor the file is there")
 
-    provider.archive = Faulty(provider.archive, open_instance=delete)
+    provider.archive = Faulty(provider.archive, is_same=delete)
     assert store(provider, instance(1, 1)).status == 0
     assert provider.index.find(row.sop_instance_uid).slot > row.slot
     assert len(provider.waiting) == 2
@@ -241,7 +241,7 @@ def descriptors() -> int:
 
 def test_a_duplicate_of_what_cannot_be_read_is_kept_for_the_operator(provider) -> None:
     assert store(provider, instance(1, 1)).status == 0
-    provider.archive = Faulty(provider.archive, open_instance=failing(InstanceDamaged("its checksum does not hold")))
+    provider.archive = Faulty(provider.archive, is_same=failing(InstanceDamaged("its checksum does not hold")))
     response = store(provider, instance(1, 1))
     assert (response.status, response.comment) == (0xA700, "the stored instance cannot be read")
     assert left_behind(provider) == (1, 1, 1)

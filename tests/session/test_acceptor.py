@@ -1,15 +1,18 @@
 """The acceptor over real connections: what peers send, how it ends, what they get, what is logged."""
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.association import Deadlines, MessageLimits
+from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy
 from dicomserver.wire.command import CommandSet, encode_command
 from dicomserver.wire.commands import response_to
@@ -62,7 +65,8 @@ class Served:
         self.answered: list[tuple[int, int]] = []
         self.failure: Exception | None = None
         self.acceptor = AssociationAcceptor(
-            ours, request, behind, policy, {C_ECHO_RQ: echo, C_STORE_RQ: careful} if handlers is None else handlers,
+            ours, request, behind, Negotiator(policy),
+            {C_ECHO_RQ: echo, C_STORE_RQ: careful} if handlers is None else handlers,
             deadlines=deadlines, limits=limits, on_answered=lambda *told: self.answered.append(told),
             peer="there", log=logging.getLogger("test.acceptor"))
         self.thread = threading.Thread(target=self._run)
@@ -290,3 +294,52 @@ def test_when_the_grace_is_over_a_message_is_cut_off(serve) -> None:
 def test_limits_are_those_of_the_settings(serve) -> None:
     served = serve(limits=MessageLimits(command=100)).accepted()
     assert served.says(data_tf(1, 1, bytes(101))) == abort(2, 6)
+
+
+def acceptor_on(ours: socket.socket, request: bytes) -> AssociationAcceptor:
+    return AssociationAcceptor(ours, request, b"", Negotiator(AcceptorPolicy("US")), {C_ECHO_RQ: echo},
+                               log=logging.getLogger("test.acceptor"))
+
+
+def test_to_begin_waits_for_nobody_and_what_is_left_of_the_answer_follows() -> None:
+    with socket.socket() as door, socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        peer.connect(door.getsockname())
+        ours, _ = door.accept()
+        ours.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                ours.send(b"full")
+        acceptor = acceptor_on(ours, associate_rq(CONTEXTS, "PEER", "US"))
+        acceptor.begin()
+        assert acceptor.inlet.sent == 0
+        thread = threading.Thread(target=lambda: (acceptor.serve(), acceptor.close()))
+        thread.start()
+        peer.sendall(RELEASE_RQ)
+        peer.shutdown(socket.SHUT_WR)
+        answer = read_to_end(peer).lstrip(b"ful")
+        thread.join(10)
+    assert not thread.is_alive()
+    assert answer[0] == 2 and answer.endswith(RELEASE_RP)
+
+
+@pytest.mark.parametrize("request_pdu", [
+    associate_rq(CONTEXTS, "PEER", "US"), associate_rq(CONTEXTS, "PEER", ".."),
+    associate_rq(CONTEXTS, "PEER", "US").replace(APPLICATION_CONTEXT.encode(), b"\xff" * 21),
+], ids=["accepted", "rejected", "malformed"])
+def test_nothing_of_it_outlives_it(request_pdu: bytes) -> None:
+    """Its receive buffer must not wait for the garbage collector."""
+    ours, peer = tcp_pair()
+    peer.close()
+    gc.disable()
+    try:
+        acceptor = acceptor_on(ours, request_pdu)
+        there = weakref.ref(acceptor)
+        acceptor.run()
+        del acceptor
+        assert there() is None
+    finally:
+        gc.enable()

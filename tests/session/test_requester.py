@@ -9,6 +9,7 @@ import pytest
 
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.association import AssociationEnded, Deadlines, Ending, MessageLimits
+from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy
 from dicomserver.session.proposal import propose
 from dicomserver.session.requester import AssociationRequester, connect
@@ -45,7 +46,7 @@ class Them:
             return
         request = header + self._theirs.recv(int.from_bytes(header[2:], "big"))
         handlers = {C_ECHO_RQ: self._echo, C_STORE_RQ: self._store, C_FIND_RQ: self._find}
-        AssociationAcceptor(self._theirs, request, b"", self._policy, handlers,
+        AssociationAcceptor(self._theirs, request, b"", Negotiator(self._policy), handlers,
                             log=logging.getLogger("test.requester")).run()
 
     def _echo(self, acceptor, context, request) -> int:

@@ -93,6 +93,15 @@ def test_sending_stops_at_the_write_deadline(pair):
     assert 0 < inlet.sent < 64 << 20
 
 
+def test_sending_without_a_wait_takes_what_there_is_room_for(pair):
+    ours, peer = pair
+    inlet, _ = opened(ours)
+    sent = inlet.send(b"x" * (64 << 20), wait=False)
+    assert 0 < sent == inlet.sent < 64 << 20
+    assert inlet.send(b"", wait=False) == 0
+    assert inlet.send(b"y" * (64 << 20), wait=False) < 64 << 20
+
+
 def test_sending_on_a_broken_connection_is_an_error(pair):
     ours, peer = pair
     inlet, _ = opened(ours)

@@ -5,7 +5,7 @@ file: the bytes are copied by the kernel alone, an instance of any size costs th
 from the first byte to the end of the sync.
 
 The slot becomes a complete Part 10 file (PS3.10 7.1). Its preamble says what recovery needs to know after a power cut
-(dicomserver.archive.preamble has the same layout); it is written last, or together with all the rest.
+(dicomserver.archive.preamble has the same layout); it is written last.
 """
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -52,6 +52,7 @@ cdef enum:
     GATHER = 262144             # bytes that are gathered for one write
     LEAST_ROOM = 65536          # of the buffer: with less, it is written out and compacted before the next fill
     WRITE_BACK = 67108864       # bytes after which the kernel is told to begin with the disk
+    PREAMBLE = 128              # its bytes
     DATASET_PREFIX = 132        # preamble and "DICM"
     READ_BLOCK = 1048576
 
@@ -151,7 +152,7 @@ cdef class DatasetWriter:
 
     cdef void begin(self, int fd, const unsigned char[::1] meta):
         self.header = bytearray(DATASET_PREFIX + meta.shape[0])
-        self.header[128:DATASET_PREFIX] = b"DICM"
+        self.header[PREAMBLE:DATASET_PREFIX] = b"DICM"
         self.header[DATASET_PREFIX:] = meta
         XXH3_64bits_reset(self.hash)
         self.fd = fd
@@ -205,13 +206,21 @@ cdef class DatasetWriter:
         self.gathered = 0
 
     cdef void finish(self, unsigned char *head, size_t header_length) noexcept nogil:
-        """Writes the rest and the header, in one write where nothing was written before, and syncs."""
+        """Writes the rest, then the preamble, and syncs.
+
+        A SIGKILL breaks a write off between two pages. So the preamble has a write of its own, within one page: where
+        it is in the file, all the rest is.
+        """
         if self.written > <off_t>header_length:
             self.write_out()
-        self.vectors[0].iov_base = head
-        self.vectors[0].iov_len = header_length
+        self.vectors[0].iov_base = head + PREAMBLE
+        self.vectors[0].iov_len = header_length - PREAMBLE
         if not self.error:
-            self.write_all(self.vectors, self.count, 0)
+            self.write_all(self.vectors, self.count, PREAMBLE)
+        self.vectors[0].iov_base = head
+        self.vectors[0].iov_len = PREAMBLE
+        if not self.error:
+            self.write_all(self.vectors, 1, 0)
         if not self.error and fdatasync(self.fd) != 0:
             self.error = errno
 
@@ -238,7 +247,7 @@ cdef void fill_preamble(unsigned char *head, size_t header_length, Received rece
                         uint64_t order) noexcept nogil:
     """The layout is dicomserver.archive.preamble's. Both our machines are little endian."""
     cdef uint64_t header_checksum
-    memset(head, 0, 128)
+    memset(head, 0, PREAMBLE)
     memcpy(head, b"DCMSRV\0\1", 8)
     memcpy(head + 8, &received.file_length, 8)
     memcpy(head + 16, &received.checksum, 8)

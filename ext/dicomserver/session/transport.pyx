@@ -152,8 +152,9 @@ cdef class SocketInlet(Inlet):
         length = <uint64_t>p[2] << 24 | <uint64_t>p[3] << 16 | <uint64_t>p[4] << 8 | p[5]
         return self.hi - self.lo >= min(length + 6, <uint64_t>self.capacity)
 
-    def send(self, const unsigned char[::1] data not None) -> None:
-        """Sends all of it, in one write where the peer keeps up. The GIL is released.
+    def send(self, const unsigned char[::1] data not None, bint wait=True) -> int:
+        """Sends all of it, in one write where the peer keeps up; without `wait`, what the connection takes at once.
+        -> how many bytes. The GIL is released.
 
         Raises TimeoutError where the peer takes nothing for the write deadline, OSError where the connection broke.
         """
@@ -169,6 +170,8 @@ cdef class SocketInlet(Inlet):
                     left -= n
                     self.sent += n
                 elif errno == EAGAIN:
+                    if not wait:
+                        break
                     ready = wait_for(self.fd, POLLOUT, self.write_ms)
                 elif errno != EINTR:
                     ready = -1
@@ -176,8 +179,9 @@ cdef class SocketInlet(Inlet):
                 failure = errno
         if failure:
             raise OSError(failure, "the connection broke")
-        if left:
+        if left and wait:
             raise TimeoutError("the peer takes no data")
+        return data.shape[0] - left
 
     def stop(self) -> None:
         """The association shall end: at once where the peer is between messages, else after this message."""
