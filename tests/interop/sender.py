@@ -138,7 +138,7 @@ class Sender:
 
 
 def associate_rq(contexts: Sequence[tuple[str, Sequence[str]]], calling: str, called: str,
-                 extended: Mapping[str, bytes]) -> bytes:
+                 extended: Mapping[str, bytes] = {}) -> bytes:
     """A whole A-ASSOCIATE-RQ PDU (PS3.8 9.3.2)."""
     body = struct.pack(">HH16s16s32x", 1, 0, called.ljust(16).encode(), calling.ljust(16).encode())
     body += item(0x10, APPLICATION_CONTEXT.encode())

@@ -39,7 +39,7 @@ class Provider:
                 return
             header = connection.recv(6, socket.MSG_WAITALL)
             request = header + connection.recv(int.from_bytes(header[2:], "big"), socket.MSG_WAITALL)
-            handlers = build_handlers(self.archive, self.index, self.waiting.append, self.log)
+            handlers = build_handlers(self.archive, self.index, self.waiting.append, self.log, ae_title="US")
             AssociationAcceptor(connection, request, b"", Negotiator(AcceptorPolicy("US")), handlers, log=self.log,
                                 on_answered=lambda *told: self.answered.append(told)).run()
 

@@ -8,6 +8,7 @@ from dicomserver.wire.commands import C_ECHO_RQ, C_STORE_RQ
 
 
 def test_the_services_of_this_version(provider) -> None:
-    handlers = build_handlers(provider.archive, provider.index, provider.waiting.append, logging.getLogger("test"))
+    handlers = build_handlers(provider.archive, provider.index, provider.waiting.append, logging.getLogger("test"),
+                              ae_title="US")
     assert sorted(handlers) == sorted([C_ECHO_RQ, C_STORE_RQ])
     assert all(map(callable, handlers.values()))
