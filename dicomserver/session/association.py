@@ -13,7 +13,7 @@ from enum import Enum, auto
 from dicomserver.session.machine import StateMachine
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.session.states import EVENT_OF_PDU_TYPE, Event, State
-from dicomserver.session.transport import SocketInlet
+from dicomserver.session.transport import FileTooShort, FileUnreadable, SocketInlet
 from dicomserver.wire import stream
 from dicomserver.wire.command import CommandSet, decode_command, encode_command
 from dicomserver.wire.errors import CommandError, PduError, WireError
@@ -120,6 +120,22 @@ class Association:
         """Sends one message in one write. Raises AssociationEnded where the connection fails."""
         self.machine.on(Event.EVT9)
         self.transmit(encode_message(context_id, encode_command(command), dataset, self.peer_maximum_length))
+
+    def send_from_file(self, context_id: int, command: CommandSet, file: int, offset: int, length: int) -> None:
+        """Sends one message whose dataset is `length` bytes of an open file from `offset` on, as they are there.
+
+        Raises AssociationEnded where the connection fails, or the file: then we have aborted.
+        """
+        self.machine.on(Event.EVT9)
+        head = encode_message(context_id, encode_command(command), None, self.peer_maximum_length)
+        try:
+            self.inlet.send_file(head, context_id, file, offset, length, self.peer_maximum_length)
+        except (FileTooShort, FileUnreadable) as error:
+            raise self.abort("a stored file cannot be read", Ending.GIVEN_UP, error) from None
+        except TimeoutError:
+            raise self._stalled() from None
+        except OSError:
+            raise self._broken() from None
 
     def send_encoded(self, messages: bytes) -> None:
         """Sends messages that are P-DATA-TF PDUs already, within the peer's maximum length, in one write. Raises
@@ -233,8 +249,14 @@ class Association:
         try:
             return data[self.inlet.send(data, wait):]
         except TimeoutError:
-            self.machine.on(Event.EVT17)    # an A-ABORT would wait behind the data that nobody takes
-            raise AssociationEnded("the peer takes no data", Ending.STALLED) from None
+            raise self._stalled() from None
         except OSError:
-            self.machine.on(Event.EVT17)
-            raise AssociationEnded("the connection broke", Ending.CLOSED) from None
+            raise self._broken() from None
+
+    def _stalled(self) -> AssociationEnded:
+        self.machine.on(Event.EVT17)    # an A-ABORT would wait behind the data that nobody takes
+        return AssociationEnded("the peer takes no data", Ending.STALLED)
+
+    def _broken(self) -> AssociationEnded:
+        self.machine.on(Event.EVT17)
+        return AssociationEnded("the connection broke", Ending.CLOSED)

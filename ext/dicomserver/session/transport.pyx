@@ -5,10 +5,14 @@ message (or a PDU) it must send something every `progress`, and on the whole no 
 peer that trickles does not hold its place for hours. Time in which we do not wait for the peer does not count.
 """
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.types cimport off_t
 
 from dicomserver.wire.inlet cimport INLET_CLOSED, INLET_FAILED, INLET_STOPPED, INLET_TIMEOUT, Inlet
+from dicomserver.wire.pdata cimport PDV_LAST, fragment_room, frame_header
 
 import socket
 
@@ -17,6 +21,12 @@ cdef extern from "sys/socket.h" nogil:
     ssize_t send(int, const void *, size_t, int)
     int MSG_DONTWAIT
     int MSG_NOSIGNAL
+
+cdef extern from "sys/uio.h" nogil:
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    ssize_t preadv(int, const iovec *, int, off_t)
 
 cdef extern from "poll.h" nogil:
     struct pollfd:
@@ -45,6 +55,75 @@ cdef inline int wait_for(int fd, short events, int64_t timeout_ms) noexcept nogi
         r = poll(&p, 1, <int>max(0, until - now_ms()))
         if r >= 0 or errno != EINTR:
             return r
+
+
+cdef enum:
+    SENT = 0
+    STALLED = 1                 # the write deadline passed
+    BROKEN = 2
+    TOO_SHORT = 3
+    UNREADABLE = 4
+
+cdef enum:
+    FILE_BUFFER = 1048576       # bytes that are read and sent at once: few system calls, whatever the length of PDUs
+    LONGEST_FRAGMENT = 524288
+    PDV_HEADERS = 12            # of a P-DATA-TF PDU with one PDV
+    MOST_FRAGMENTS = 256        # in one buffer
+
+
+class FileTooShort(Exception):
+    """A file that is being sent has fewer bytes than it should."""
+
+
+class FileUnreadable(OSError):
+    """A file that is being sent cannot be read."""
+
+
+cdef struct FilePiece:          # what is left of a dataset in a file
+    int file
+    uint64_t offset, left       # bytes
+    size_t room                 # the longest fragment
+    uint8_t context_id
+    unsigned char *buffer       # FILE_BUFFER bytes
+
+
+cdef int fill_piece(FilePiece *piece, size_t *have) noexcept nogil:
+    """Puts headers and fragments behind what the buffer has, read by one call; -> SENT, TOO_SHORT or UNREADABLE."""
+    cdef iovec[MOST_FRAGMENTS] vectors
+    cdef int count = 0
+    cdef size_t n
+    while piece.left and count < MOST_FRAGMENTS:
+        n = <size_t>min(piece.left, <uint64_t>piece.room)
+        if have[0] + PDV_HEADERS + n > FILE_BUFFER:
+            break
+        piece.left -= n
+        frame_header(piece.buffer + have[0], n, piece.context_id, 0 if piece.left else PDV_LAST)
+        vectors[count].iov_base = piece.buffer + have[0] + PDV_HEADERS
+        vectors[count].iov_len = n
+        have[0] += PDV_HEADERS + n
+        count += 1
+    return read_vectors(piece, vectors, count)
+
+
+cdef int read_vectors(FilePiece *piece, iovec *vectors, int count) noexcept nogil:
+    cdef ssize_t n
+    while count:
+        n = preadv(piece.file, vectors, count, <off_t>piece.offset)
+        if n < 0 and errno == EINTR:
+            continue
+        if n < 0:
+            return UNREADABLE
+        if n == 0:
+            return TOO_SHORT
+        piece.offset += n
+        while count and <size_t>n >= vectors.iov_len:
+            n -= vectors.iov_len
+            vectors += 1
+            count -= 1
+        if count:
+            vectors.iov_base = <char *>vectors.iov_base + n
+            vectors.iov_len -= n
+    return SENT
 
 
 cdef class SocketInlet(Inlet):
@@ -158,30 +237,75 @@ cdef class SocketInlet(Inlet):
 
         Raises TimeoutError where the peer takes nothing for the write deadline, OSError where the connection broke.
         """
-        cdef const unsigned char *p = &data[0] if data.shape[0] else NULL
         cdef size_t left = data.shape[0]
-        cdef ssize_t n
-        cdef int ready = 1, failure = 0
+        cdef int outcome
         with nogil:
-            while left and ready > 0:
-                n = send(self.fd, p, left, MSG_DONTWAIT | MSG_NOSIGNAL)
-                if n >= 0:
-                    p += n
-                    left -= n
-                    self.sent += n
-                elif errno == EAGAIN:
-                    if not wait:
-                        break
-                    ready = wait_for(self.fd, POLLOUT, self.write_ms)
-                elif errno != EINTR:
-                    ready = -1
-            if ready < 0:
-                failure = errno
-        if failure:
-            raise OSError(failure, "the connection broke")
-        if left and wait:
-            raise TimeoutError("the peer takes no data")
+            outcome = self.send_all(&data[0] if left else NULL, &left, wait)
+        self.raise_unless_sent(outcome)
         return data.shape[0] - left
+
+    cdef int send_all(self, const unsigned char *p, size_t *left, bint wait) noexcept nogil:
+        """Sends what is left; without `wait` what the connection takes at once. -> SENT, STALLED or BROKEN."""
+        cdef ssize_t n
+        while left[0]:
+            n = send(self.fd, p, left[0], MSG_DONTWAIT | MSG_NOSIGNAL)
+            if n >= 0:
+                p += n
+                left[0] -= n
+                self.sent += n
+            elif errno == EAGAIN:
+                if not wait:
+                    return SENT
+                n = wait_for(self.fd, POLLOUT, self.write_ms)
+                if n <= 0:
+                    self.failure = errno
+                    return STALLED if n == 0 else BROKEN
+            elif errno != EINTR:
+                self.failure = errno
+                return BROKEN
+        return SENT
+
+    cdef int raise_unless_sent(self, int outcome) except -1:
+        if outcome == BROKEN:
+            raise OSError(self.failure, "the connection broke")
+        if outcome == STALLED:
+            raise TimeoutError("the peer takes no data")
+        return 0
+
+    def send_file(self, const unsigned char[::1] before not None, int context_id, int file, uint64_t offset,
+                  uint64_t length, maximum_length) -> None:
+        """Sends `before`, then `length` bytes of an open file from `offset` on as the fragments of one dataset, in PDUs
+        as long as the peer takes. The GIL is released over all of it.
+
+        maximum_length: what the peer announced (PS3.8 D.1). Raises as `send` does, and FileTooShort or FileUnreadable:
+        then the peer waits for the rest in vain, and the association has to be aborted.
+        """
+        cdef FilePiece piece
+        cdef size_t have = before.shape[0]
+        cdef int outcome = SENT
+        piece.file, piece.offset, piece.left = file, offset, length
+        piece.room = <size_t>min(fragment_room(maximum_length), <uint64_t>LONGEST_FRAGMENT)
+        piece.context_id = <uint8_t>context_id
+        piece.buffer = <unsigned char *>malloc(FILE_BUFFER)
+        if piece.buffer == NULL:
+            raise MemoryError
+        try:
+            if have > FILE_BUFFER // 2:
+                raise ValueError("more bytes than the buffer holds")
+            if have:
+                memcpy(piece.buffer, &before[0], have)
+            with nogil:
+                while outcome == SENT and (piece.left or have):
+                    outcome = fill_piece(&piece, &have)
+                    if outcome == SENT:
+                        outcome = self.send_all(piece.buffer, &have, True)
+        finally:
+            free(piece.buffer)
+        if outcome == TOO_SHORT:
+            raise FileTooShort("the file ended while it was sent")
+        if outcome == UNREADABLE:
+            raise FileUnreadable(errno, "the file could not be read")
+        self.raise_unless_sent(outcome)
 
     def stop(self) -> None:
         """The association shall end: at once where the peer is between messages, else after this message."""

@@ -63,11 +63,7 @@ cdef unsigned char *frame(unsigned char *to, const unsigned char *data, uint64_t
     cdef uint64_t size
     while True:
         size = length if length < room else room
-        to[0], to[1] = P_DATA_TF, 0
-        set_u32be(to + 2, <uint32_t>(size + PDV_HEADER))
-        set_u32be(to + 6, <uint32_t>(size + 2))
-        to[10] = context_id
-        to[11] = control | (PDV_LAST if size == length else 0)
+        frame_header(to, size, context_id, control | (PDV_LAST if size == length else 0))
         if size:
             memcpy(to + HEADERS, data, size)
         to += HEADERS + size
@@ -75,3 +71,10 @@ cdef unsigned char *frame(unsigned char *to, const unsigned char *data, uint64_t
         length -= size
         if not length:
             return to
+
+
+cdef void frame_header(unsigned char *to, uint64_t size, uint8_t context_id, uint8_t control) noexcept nogil:
+    to[0], to[1] = P_DATA_TF, 0
+    set_u32be(to + 2, <uint32_t>(size + PDV_HEADER))
+    set_u32be(to + 6, <uint32_t>(size + 2))
+    to[10], to[11] = context_id, control
