@@ -12,6 +12,7 @@ from dicomserver.server.settings import (
     ServerSettings,
     StorageSettings,
 )
+from dicomserver.services.move import Destination
 
 _MEGABYTE = 1 << 20
 
@@ -27,6 +28,8 @@ def server_settings(chosen: Configuration) -> ServerSettings:
         control_directory=_path(chosen.control_socket_directory),
         max_concurrent_connections=chosen.max_concurrent_connections,
         grace_seconds=chosen.stop_grace_seconds,
+        destinations={name: Destination(one.host, one.port, one.ae_title or name)
+                      for name, one in chosen.known_destinations.items()},
         lobby=_lobby(chosen),
         association=_association(chosen),
         storage=StorageSettings(reserve=chosen.reserve_megabytes * _MEGABYTE),
@@ -58,6 +61,7 @@ def _association(chosen: Configuration) -> AssociationSettings:
         max_identifier=chosen.max_identifier_bytes,
         query_seconds=chosen.query_timeout_seconds,
         max_query_matches=chosen.max_query_matches,
+        without_roles=frozenset(chosen.get_without_role_selection),
         max_sequence_depth=chosen.max_sequence_depth,
         max_inflated=chosen.max_inflated_megabytes * _MEGABYTE,
     )

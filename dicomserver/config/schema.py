@@ -113,6 +113,9 @@ class Configuration(_Keys):
         {}, alias="knownDestinations",
         description='The C-MOVE destinations: {"WS1": {"host": "10.0.0.5", "port": 104, "aeTitle": "WS1"}}; '
                     "without an aeTitle the name itself is used.")
+    get_without_role_selection: AETitles = Field(
+        [], alias="getWithoutRoleSelection",
+        description="Who may C-GET without SCP/SCU role selection, as some workstations in the field do.")
     enable_tls: Annotated[Switch, AfterValidator(_tls_is_absent)] = Field(
         False, alias="enableTLS", description="TLS on the DICOM port. Not in this version.")
     tls_certificate: OptionalPath = Field(

@@ -120,6 +120,23 @@ class Index:
                 page = self._page(session, selection, rest[at:at + NEXT_ROWS])
             yield from page
 
+    def instance_ids(self, query: Query, keep_going: Callable[[], bool] = lambda: True) -> array:
+        """The ids, for `instances`, of all instances that meet a query of level INSTANCE, in the order of arrival.
+
+        Its conditions must be ones that columns answer, as those on UIDs and the patient's id are. keep_going: as in
+        `search`.
+        """
+        selection = select(query, self._engine.dialect)
+        if selection.meets is not None:
+            raise ValueError("a condition that no column answers")
+        with self._engine.searching() as session, session.watched(keep_going):
+            return array("q", sorted(row for row, in session.stream(selection.ids, selection.values)))
+
+    def instances(self, ids: Sequence[int]) -> list[Stored]:
+        """What is stored under these ids, a few hundred at most, in their order; those removed since are left out."""
+        with self._engine.reading() as session:
+            return list(map(stored_of, session.rows(self._sql.FIND_INSTANCES, (self._engine.dialect.rows_of(ids),))))
+
     def remove(self, sop_instance_uids: Sequence[str], slots: Sequence[int]) -> int:
         """Removes the rows whose UID and slot both match, and what stands empty above them; how many rows.
         Durable when it returns. After an error part of them may be gone; calling it again is harmless."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index
+from dicomserver.server.destinations import Destinations
 from dicomserver.server.lobby import Request
 from dicomserver.server.settings import AssociationSettings, ServerSettings
 from dicomserver.server.statistics import Statistics
@@ -15,7 +16,7 @@ from dicomserver.services.registry import build_handlers, sop_classes
 from dicomserver.services.store import ScanLimits
 from dicomserver.session.acceptor import AssociationAcceptor, Deadlines, MessageLimits
 from dicomserver.session.negotiator import Negotiator
-from dicomserver.session.policy import AcceptorPolicy
+from dicomserver.session.policy import AcceptorPolicy, storage_support
 from dicomserver.standard.statuses import Category, category
 from dicomserver.wire.commands import SERVICES
 
@@ -35,16 +36,18 @@ class Reception:
     def configure(self, settings: ServerSettings) -> None:
         """Takes over who may call, and the deadlines and limits."""
         association = settings.association
+        deadlines = Deadlines(idle=association.idle_seconds, progress=association.progress_seconds,
+                              write=association.write_seconds, minimum_rate=association.minimum_rate)
         handlers: Mapping = build_handlers(
             self._archive, self._index, self._on_stored, self._log, ae_title=settings.ae_title,
             scan=ScanLimits(sequence_depth=association.max_sequence_depth, inflated=association.max_inflated),
-            query=QueryLimits(seconds=association.query_seconds, matches=association.max_query_matches))
+            query=QueryLimits(seconds=association.query_seconds, matches=association.max_query_matches),
+            moving=(settings.destinations, Destinations(settings.ae_title, deadlines, self._log).connect),
+            without_roles=association.without_roles)
         # One assignment: an association gets the old configuration or the new one, never some of each.
         self._configuration = (
             Negotiator(_policy(settings.ae_title, association)), handlers,
-            Deadlines(idle=association.idle_seconds, progress=association.progress_seconds,
-                      write=association.write_seconds, minimum_rate=association.minimum_rate),
-            MessageLimits(command=association.max_command, identifier=association.max_identifier,
+            deadlines, MessageLimits(command=association.max_command, identifier=association.max_identifier,
                           control_pdu=settings.lobby.max_request_length))
 
     def serve(self, request: Request) -> Counted:
@@ -100,5 +103,5 @@ def _policy(ae_title: str, association: AssociationSettings) -> AcceptorPolicy:
         ae_title=ae_title, check_called_ae_title=association.check_called_ae_title,
         allowed_calling=association.allowed_calling_ae_titles or None,
         blocked_calling=association.blocked_calling_ae_titles, maximum_length=association.max_pdu_size,
-        sop_classes=sop_classes(),
+        storage=storage_support(as_scu=True), sop_classes=sop_classes(),
         accept_private_sop_classes=association.accept_private_sop_classes)

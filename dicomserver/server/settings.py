@@ -1,8 +1,11 @@
 """What a running server can be told. Plain values: where they come from is the business of a higher floor."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from dicomserver.services.move import Destination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,7 @@ class AssociationSettings:
     max_identifier: int = 1 << 20
     query_seconds: float = 30.0         # the index may take so long for the first matches, and for each page of more
     max_query_matches: int = 0          # of one C-FIND; 0: no limit
+    without_roles: frozenset[str] = frozenset()     # AE titles, see dicomserver.services.get
     max_sequence_depth: int = 64
     max_inflated: int = 64 << 20        # of a deflated dataset, for the index; all of it is stored
 
@@ -82,6 +86,7 @@ class ServerSettings:
     control_directory: Path | None = None   # None: see dicomserver.server.control_socket
     max_concurrent_connections: int = 10
     grace_seconds: float = 5.0          # running transfers get so long when the server stops
+    destinations: Mapping[str, Destination] = field(default_factory=dict)   # of C-MOVE, by their names
     lobby: LobbySettings = field(default_factory=LobbySettings)
     association: AssociationSettings = field(default_factory=AssociationSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)

@@ -10,16 +10,21 @@ from dataclasses import dataclass
 from dicomserver.index import Index, IndexFault, SearchInterrupted
 from dicomserver.index.decoding import decode
 from dicomserver.index.representing import represent
-from dicomserver.services.identifiers import IdentifierRefused, Options, Question, read_question
+from dicomserver.services.identifiers import (
+    IdentifierRefused,
+    Options,
+    Question,
+    read_elements,
+    read_question,
+    refused_response,
+)
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.standard import statuses
-from dicomserver.standard.query import FIND_LEVELS, query_sequences
+from dicomserver.standard.query import FIND_LEVELS
 from dicomserver.standard.transfer_syntaxes import encoding
 from dicomserver.wire.command import CommandSet, encode_command
 from dicomserver.wire.commands import DATA_SET_FOLLOWS, response_to
-from dicomserver.wire.errors import DatasetError
-from dicomserver.wire.identifier import IdentifierDecoder, IdentifierElement
 from dicomserver.wire.matches import ResponseEncoder
 
 SENT_TOGETHER = 64 << 10        # bytes of responses that are gathered for one write
@@ -44,36 +49,23 @@ class FindService:
 
     def find(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> int:
         """Reads the identifier, sends a pending response for each match, and the last one; -> its status."""
-        response = response_to(request, statuses.SUCCESS)
         try:
             question = self._question(acceptor, context, request)
-            response.status = self._answer(acceptor, context, request, question)
+            response = response_to(request, self._answer(acceptor, context, request, question))
         except IdentifierRefused as refused:
-            response.status, response.error_comment = refused.status, str(refused)[:64]
-            if refused.offending is not None:
-                response.offending_element = [refused.offending]
             self._log.warning("C-FIND of %s refused with %04XH: %s", acceptor.calling_ae_title, refused.status, refused)
+            response = refused_response(request, refused)
         acceptor.respond(context, response)
         return response.status
 
-    # -- the request ---------------------------------------------------------------------------------------
-
     def _question(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> Question:
         sop_class = context.abstract_syntax
-        identifier = self._identifier(acceptor, request)
+        elements = read_elements(acceptor, context, request)
         if sop_class not in FIND_LEVELS or request.affected_sop_class_uid != sop_class:
             raise IdentifierRefused(statuses.SOP_CLASS_NOT_SUPPORTED,
                                     "SOP Class UID is not that of a presentation context for queries")
         options = Options.of(acceptor.application_information.get(sop_class, b""))
-        return read_question(_elements(identifier, context), sop_class, options, self._ae_title)
-
-    def _identifier(self, acceptor: AssociationAcceptor, request: CommandSet) -> bytes:
-        if not request.has_dataset:
-            raise IdentifierRefused(statuses.CANNOT_UNDERSTAND, "the request has no identifier")
-        identifier = acceptor.association.stream.read_dataset(acceptor.limits.identifier)
-        if identifier is None:
-            raise IdentifierRefused(statuses.REFUSED_OUT_OF_RESOURCES, "the identifier is longer than allowed")
-        return identifier
+        return read_question(elements, sop_class, options, self._ae_title)
 
     # -- the answers ---------------------------------------------------------------------------------------
 
@@ -123,14 +115,6 @@ class _Deadline:
 
     def is_ahead(self) -> bool:
         return time.monotonic() < self._at
-
-
-def _elements(identifier: bytes, context: AcceptedContext) -> list[IdentifierElement]:
-    how = encoding(context.transfer_syntax)
-    try:
-        return IdentifierDecoder(how.explicit, how.big_endian, frozenset(query_sequences())).decode(identifier)
-    except DatasetError as error:
-        raise IdentifierRefused(statuses.CANNOT_UNDERSTAND, str(error)) from None
 
 
 def _encoder(acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet,

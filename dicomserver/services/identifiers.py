@@ -1,18 +1,24 @@
 """From the identifier of a C-FIND-RQ to a query of the index and the form of its answers (PS3.4 C.2, C.4.1, C.6)."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dicomserver.index.search.criteria import Criterion, Equal, Within
 from dicomserver.index.search.keys import BadKey, TooManyValues, criterion_of, values_of
 from dicomserver.index.search.query import Condition, ItemCondition, Moment, Query, packed_column
 from dicomserver.index.search.times import Span, date_time_span
+from dicomserver.session.acceptor import AssociationAcceptor
+from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.standard import query as model
 from dicomserver.standard import statuses
 from dicomserver.standard.attributes import Attribute, Level
+from dicomserver.standard.transfer_syntaxes import encoding
 from dicomserver.standard.uids import is_valid_uid
-from dicomserver.wire.identifier import IdentifierElement
+from dicomserver.wire.command import CommandSet
+from dicomserver.wire.commands import response_to
+from dicomserver.wire.errors import DatasetError
+from dicomserver.wire.identifier import IdentifierDecoder, IdentifierElement
 from dicomserver.wire.matches import ResponseField, Source
 
 # PS3.4 Table C.5-1: what a requestor may propose, by byte. Fuzzy names, time zones and enhanced conversion: not here.
@@ -43,6 +49,11 @@ class Options:
         """The Service-class-application-information of the acceptor to that of the requestor."""
         return bytes(int(value == 1 and byte in _SUPPORTED) for byte, value in enumerate(proposed[:7]))
 
+    @staticmethod
+    def answer_of_retrieval(proposed: bytes) -> bytes:
+        """The same for C-MOVE and C-GET: relational retrieval, and no enhanced conversion (PS3.4 C.5.2.1, C.5.3.1)."""
+        return bytes(int(value == 1 and byte == _RELATIONAL) for byte, value in enumerate(proposed[:2]))
+
     @classmethod
     def of(cls, granted: bytes) -> Options:
         """From our answer; empty where nothing was proposed."""
@@ -62,10 +73,10 @@ class Question:
 def read_question(elements: Iterable[IdentifierElement], sop_class: str, options: Options, ae_title: str) -> Question:
     """elements: of the identifier. sop_class: one of FIND_LEVELS. Raises IdentifierRefused."""
     by_tag = {element.tag: element for element in elements}
-    character_set = _value(by_tag, model.SPECIFIC_CHARACTER_SET)
-    level = _level(_value(by_tag, model.QUERY_RETRIEVE_LEVEL), sop_class)
+    character_set = value_of(by_tag, model.SPECIFIC_CHARACTER_SET)
+    level = level_of(by_tag, model.FIND_LEVELS[sop_class])
     if not options.relational:
-        _check_hierarchy(by_tag, level, model.FIND_LEVELS[sop_class], character_set)
+        check_hierarchy(by_tag, level, model.FIND_LEVELS[sop_class], character_set)
     reader = _Reader(level, character_set)
     for tag, element in by_tag.items():
         if tag not in _CONSTANT and tag & 0xFFFF:      # (gggg,0000), a group length, is no attribute
@@ -80,36 +91,39 @@ def read_question(elements: Iterable[IdentifierElement], sop_class: str, options
     return Question(query, sorted(fields), reader.all_supported, character_set)
 
 
-def _value(by_tag: dict[int, IdentifierElement], tag: int) -> bytes:
+def value_of(by_tag: Mapping[int, IdentifierElement], tag: int) -> bytes:
+    """The raw value of an element, empty where it is not there."""
     element = by_tag.get(tag)
     return b"" if element is None else element.value
 
 
-def _level(value: bytes, sop_class: str) -> Level:
-    name = value.decode("ascii", "replace").strip(" \0")
-    for level in model.FIND_LEVELS[sop_class]:
+def level_of(by_tag: Mapping[int, IdentifierElement], levels: Iterable[Level]) -> Level:
+    """The Query/Retrieve Level. levels: of the information model. Raises IdentifierRefused."""
+    name = value_of(by_tag, model.QUERY_RETRIEVE_LEVEL).decode("ascii", "replace").strip(" \0")
+    for level in levels:
         if model.LEVEL_NAMES[level] == name:
             return level
     raise IdentifierRefused(statuses.DATASET_MISMATCH, "Query/Retrieve Level is missing or none of the model",
                             model.QUERY_RETRIEVE_LEVEL)
 
 
-def _check_hierarchy(by_tag: dict[int, IdentifierElement], level: Level, levels: Iterable[Level],
-                     character_set: bytes) -> None:
-    """PS3.4 C.4.1.2.1: exactly one value for each unique key above the level."""
+def check_hierarchy(by_tag: Mapping[int, IdentifierElement], level: Level, levels: Iterable[Level],
+                    character_set: bytes) -> None:
+    """PS3.4 C.4.1.2.1: exactly one value for each unique key above the level. Raises IdentifierRefused."""
     for above in levels:
         if above >= level:
             return
         tag = model.UNIQUE_KEYS[above]
         vr = model.query_attributes()[0, tag].vr
-        criterion = _criterion(vr, tag, _value(by_tag, tag), character_set)
+        criterion = criterion_of_key(vr, tag, value_of(by_tag, tag), character_set)
         if not (isinstance(criterion, Equal) and len(criterion.texts) == 1
                 and (vr != "UI" or all(map(is_valid_uid, criterion.texts)))):
             raise IdentifierRefused(statuses.DATASET_MISMATCH,
                                     "a unique key above the level needs exactly one value", tag)
 
 
-def _criterion(vr: str, tag: int, value: bytes, character_set: bytes) -> Criterion | None:
+def criterion_of_key(vr: str, tag: int, value: bytes, character_set: bytes) -> Criterion | None:
+    """What a key matches. Raises IdentifierRefused."""
     try:
         return criterion_of(vr, value, character_set)
     except BadKey as error:
@@ -117,6 +131,29 @@ def _criterion(vr: str, tag: int, value: bytes, character_set: bytes) -> Criteri
                                 tag) from None
     except TooManyValues as error:
         raise IdentifierRefused(statuses.REFUSED_OUT_OF_RESOURCES, str(error), tag) from None
+
+
+def read_elements(acceptor: AssociationAcceptor, context: AcceptedContext,
+                  request: CommandSet) -> list[IdentifierElement]:
+    """The identifier of a request, received and decoded. Raises IdentifierRefused."""
+    if not request.has_dataset:
+        raise IdentifierRefused(statuses.CANNOT_UNDERSTAND, "the request has no identifier")
+    identifier = acceptor.association.stream.read_dataset(acceptor.limits.identifier)
+    if identifier is None:
+        raise IdentifierRefused(statuses.REFUSED_OUT_OF_RESOURCES, "the identifier is longer than allowed")
+    how = encoding(context.transfer_syntax)
+    try:
+        return IdentifierDecoder(how.explicit, how.big_endian, frozenset(model.query_sequences())).decode(identifier)
+    except DatasetError as error:
+        raise IdentifierRefused(statuses.CANNOT_UNDERSTAND, str(error)) from None
+
+
+def refused_response(request: CommandSet, refused: IdentifierRefused) -> CommandSet:
+    """The response that says why."""
+    response = response_to(request, refused.status, error_comment=str(refused)[:64])
+    if refused.offending is not None:
+        response.offending_element = [refused.offending]
+    return response
 
 
 @dataclass(slots=True)
@@ -149,7 +186,7 @@ class _Reader:
             self.fields.append(ResponseField(tag, attribute.vr, Source.PACKED, packed_column(attribute.level)))
         # PS3.4 C.2.1: it says in which zone the keys' times are; it is none of them.
         if tag != model.TIMEZONE_OFFSET_FROM_UTC:
-            criterion = _criterion(attribute.vr, tag, element.value, self.character_set)
+            criterion = criterion_of_key(attribute.vr, tag, element.value, self.character_set)
             if criterion is not None:
                 self.conditions[tag] = Condition(attribute, criterion)
 
@@ -164,7 +201,7 @@ class _Reader:
                 self.all_supported = self.all_supported and not key.tag & 0xFFFF
                 continue
             asked.append((key.tag, attribute.vr))
-            criterion = _criterion(attribute.vr, key.tag, key.value, self.character_set)
+            criterion = criterion_of_key(attribute.vr, key.tag, key.value, self.character_set)
             if criterion is not None:
                 conditions.append(Condition(attribute, criterion))
         if conditions:

@@ -16,6 +16,7 @@ from dicomserver.session.association import (
 from dicomserver.session.machine import StateMachine
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.session.negotiator import Negotiator
+from dicomserver.session.requester import AssociationRequester
 from dicomserver.session.states import Event
 from dicomserver.session.transport import SocketInlet
 from dicomserver.standard.statuses import DUPLICATE_INVOCATION, UNRECOGNISED_OPERATION
@@ -54,6 +55,7 @@ class AssociationAcceptor:
         self.association = Association(self.inlet, StateMachine(requestor=False),
                                        negotiator.policy.maximum_length, limits.command, limits.control_pdu)
         self.per_association: dict[object, object] = {}     # what handlers keep for this association's time
+        self.companions: set[AssociationRequester] = set()  # those that handlers have opened for this one
         self._request = request
         self._negotiator = negotiator
         self._handlers = handlers
@@ -96,6 +98,8 @@ class AssociationAcceptor:
         """From another thread: ends at the next message's begin, or now where the grace period is over."""
         if grace_over:
             self.inlet.abandon()
+            for companion in self.companions.copy():
+                companion.stop()
         else:
             self.inlet.stop()
 

@@ -73,6 +73,15 @@ class AssociationRequester:
         """Sends one message."""
         self.association.send(context_id, command, dataset)
 
+    def send_from_file(self, context_id: int, command: CommandSet, file: int, offset: int, length: int) -> None:
+        """Sends one message whose dataset is in an open file; see Association.send_from_file."""
+        self.association.send_from_file(context_id, command, file, offset, length)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the association has ended."""
+        return self.association.machine.state is not State.STA6
+
     def receive(self) -> Message:
         """The peer's next message; its dataset may be as long as the limits' identifier."""
         association = self.association

@@ -9,12 +9,19 @@ PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 PATIENT_STUDY_ONLY_FIND = "1.2.840.10008.5.1.4.1.2.3.1"
 
+_PATIENT_ROOT = (Level.PATIENT, Level.STUDY, Level.SERIES, Level.INSTANCE)
+_STUDY_ROOT = (Level.STUDY, Level.SERIES, Level.INSTANCE)
+_PATIENT_STUDY_ONLY = (Level.PATIENT, Level.STUDY)
+
 # By SOP class, the highest level first. In Study Root the patient's attributes belong to the study (C.6.2.1).
 FIND_LEVELS: dict[str, tuple[Level, ...]] = {
-    PATIENT_ROOT_FIND: (Level.PATIENT, Level.STUDY, Level.SERIES, Level.INSTANCE),
-    STUDY_ROOT_FIND: (Level.STUDY, Level.SERIES, Level.INSTANCE),
-    PATIENT_STUDY_ONLY_FIND: (Level.PATIENT, Level.STUDY),
-}
+    PATIENT_ROOT_FIND: _PATIENT_ROOT, STUDY_ROOT_FIND: _STUDY_ROOT, PATIENT_STUDY_ONLY_FIND: _PATIENT_STUDY_ONLY}
+MOVE_LEVELS: dict[str, tuple[Level, ...]] = {
+    "1.2.840.10008.5.1.4.1.2.1.2": _PATIENT_ROOT, "1.2.840.10008.5.1.4.1.2.2.2": _STUDY_ROOT,
+    "1.2.840.10008.5.1.4.1.2.3.2": _PATIENT_STUDY_ONLY}
+GET_LEVELS: dict[str, tuple[Level, ...]] = {
+    "1.2.840.10008.5.1.4.1.2.1.3": _PATIENT_ROOT, "1.2.840.10008.5.1.4.1.2.2.3": _STUDY_ROOT,
+    "1.2.840.10008.5.1.4.1.2.3.3": _PATIENT_STUDY_ONLY}
 
 # The values of Query/Retrieve Level (0008,0052).
 LEVEL_NAMES: dict[Level, str] = {

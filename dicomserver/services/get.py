@@ -1,0 +1,90 @@
+"""Retrieval over the requester's own association: C-GET (PS3.4 C.4.3, PS3.7 9.1.3)."""
+from __future__ import annotations
+
+import logging
+from itertools import count
+
+from dicomserver.archive.archive import Archive
+from dicomserver.index import Index
+from dicomserver.services.identifiers import IdentifierRefused, refused_response
+from dicomserver.services.retrievals import find_instances
+from dicomserver.services.suboperations import NotSent, Outgoing, SubOperations, final, pending
+from dicomserver.session.acceptor import AssociationAcceptor
+from dicomserver.session.association import Ending
+from dicomserver.session.negotiation import AcceptedContext
+from dicomserver.standard.query import GET_LEVELS
+from dicomserver.wire.command import CommandSet
+from dicomserver.wire.commands import C_CANCEL_RQ, C_STORE_RQ, C_STORE_RSP, DATA_SET_FOLLOWS
+
+
+class GetService:
+    """Answers C-GET-RQ on any number of associations at once.
+
+    without_roles: AE titles that get what they have contexts for, though they did not negotiate to be its SCP: some
+    clients in the field do not, and expect to be served.
+    """
+
+    def __init__(self, index: Index, archive: Archive, log: logging.Logger, *, seconds: float = 30.0,
+                 without_roles: frozenset[str] = frozenset()) -> None:
+        self._index = index
+        self._archive = archive
+        self._log = log
+        self._seconds = seconds
+        self._without_roles = without_roles
+
+    def get(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> int:
+        """Reads the identifier, sends the instances, and the responses; -> the final status."""
+        try:
+            ids = find_instances(self._index, acceptor, context, request, GET_LEVELS, self._seconds)
+        except IdentifierRefused as refused:
+            self._log.warning("C-GET of %s refused with %04XH: %s", acceptor.calling_ae_title, refused.status, refused)
+            acceptor.respond(context, refused_response(request, refused))
+            return refused.status
+        operations = SubOperations(self._index, self._archive, ids, self._log)
+        receiver = _SameAssociation(acceptor, request, acceptor.calling_ae_title in self._without_roles)
+        cancelled = operations.run(receiver, lambda: receiver.cancelled or acceptor.cancelled(request),
+                                   lambda counters: acceptor.respond(context, pending(request, counters)))
+        response, dataset = final(request, operations.counters, cancelled, context)
+        acceptor.respond(context, response, dataset)
+        return response.status
+
+
+class _SameAssociation:
+    """The requester as the SCP of storage. Raises AssociationEnded where its association ends."""
+
+    def __init__(self, acceptor: AssociationAcceptor, request: CommandSet, any_role: bool) -> None:
+        self.cancelled = False
+        self._acceptor = acceptor
+        self._request = request
+        self._message_ids = count(request.message_id + 1)
+        self._contexts = {(context.abstract_syntax, context.transfer_syntax): context.context_id
+                          for context in acceptor.association.contexts.values() if context.as_scu or any_role}
+
+    def send(self, outgoing: Outgoing) -> int:
+        """See suboperations.Receiver."""
+        stored = outgoing.stored
+        context_id = self._contexts.get((stored.sop_class_uid, stored.transfer_syntax_uid))
+        if context_id is None:
+            raise NotSent("the requester has no presentation context for its SOP class and transfer syntax in which it "
+                          "is the SCP: it has to propose one, with SCP/SCU role selection")
+        message_id = next(self._message_ids) & 0xFFFF
+        self._acceptor.association.send_from_file(context_id, CommandSet(
+            command_field=C_STORE_RQ, message_id=message_id, priority=self._request.priority or 0,
+            command_data_set_type=DATA_SET_FOLLOWS, affected_sop_class_uid=stored.sop_class_uid,
+            affected_sop_instance_uid=stored.sop_instance_uid), outgoing.file, stored.dataset_offset,
+            stored.file_length - stored.dataset_offset)
+        return self._status(message_id)
+
+    def _status(self, message_id: int) -> int:
+        """Of the C-STORE-RSP; a C-CANCEL-RQ that comes before it is remembered."""
+        association = self._acceptor.association
+        while True:
+            _, command = association.next_command()
+            if command.command_field == C_CANCEL_RQ:
+                if command.message_id_being_responded_to == self._request.message_id:
+                    self.cancelled = True
+            elif (command.command_field == C_STORE_RSP and command.message_id_being_responded_to == message_id
+                    and command.status is not None and not command.has_dataset):
+                return command.status
+            else:
+                raise association.abort("something else than the response to a C-STORE", Ending.VIOLATED)

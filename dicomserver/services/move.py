@@ -1,0 +1,105 @@
+"""Retrieval to a third party: C-MOVE (PS3.4 C.4.2, PS3.7 9.1.4)."""
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from dicomserver.archive.archive import Archive
+from dicomserver.index import Index
+from dicomserver.services.identifiers import IdentifierRefused, refused_response
+from dicomserver.services.retrievals import find_instances
+from dicomserver.services.suboperations import AT_ONCE, Ended, Outgoing, Receiver, SubOperations, final, pending
+from dicomserver.session.acceptor import AssociationAcceptor
+from dicomserver.session.negotiation import AcceptedContext
+from dicomserver.standard import statuses
+from dicomserver.standard.query import MOVE_LEVELS
+from dicomserver.wire.command import CommandSet
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a C-MOVE may send to."""
+
+    host: str
+    port: int
+    ae_title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Originator:
+    """Who asked for the sub-operations: for (0000,1030) and (0000,1031). priority: of the request."""
+
+    ae_title: str
+    message_id: int
+    priority: int
+
+
+# Opens an association with a destination for pairs of SOP class and transfer syntax. Raises Ended where none comes
+# about. The acceptor is the requester's: when it is stopped, so is what we open for it.
+Connect = Callable[[Destination, Sequence[tuple[str, str]], Originator, AssociationAcceptor],
+                   AbstractContextManager[Receiver]]
+
+
+class MoveService:
+    """Answers C-MOVE-RQ on any number of associations at once. destinations: by the name that requesters use."""
+
+    def __init__(self, index: Index, archive: Archive, destinations: Mapping[str, Destination], connect: Connect,
+                 log: logging.Logger, *, seconds: float = 30.0) -> None:
+        self._index = index
+        self._archive = archive
+        self._destinations = destinations
+        self._connect = connect
+        self._log = log
+        self._seconds = seconds
+
+    def move(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> int:
+        """Reads the identifier, sends the instances to the destination, and the responses; -> the final status."""
+        try:
+            ids = find_instances(self._index, acceptor, context, request, MOVE_LEVELS, self._seconds)
+            destination = self._destinations.get((request.move_destination or "").strip())
+            if destination is None:
+                raise IdentifierRefused(statuses.REFUSED_MOVE_DESTINATION_UNKNOWN, "the destination is not known")
+        except IdentifierRefused as refused:
+            self._log.warning("C-MOVE of %s refused with %04XH: %s", acceptor.calling_ae_title, refused.status, refused)
+            acceptor.respond(context, refused_response(request, refused))
+            return refused.status
+        operations = SubOperations(self._index, self._archive, ids, self._log)
+        originator = Originator(acceptor.calling_ae_title, request.message_id, request.priority or 0)
+        cancelled = False
+        with self._receiver(ids, destination, originator, acceptor) as receiver:
+            cancelled = operations.run(receiver, lambda: acceptor.cancelled(request),
+                                       lambda counters: acceptor.respond(context, pending(request, counters)))
+        response, dataset = final(request, operations.counters, cancelled, context)
+        acceptor.respond(context, response, dataset)
+        return response.status
+
+    @contextmanager
+    def _receiver(self, ids: Sequence[int], destination: Destination, originator: Originator,
+                  acceptor: AssociationAcceptor) -> Iterator[Receiver]:
+        """No association is opened where there is nothing to send; where none comes about, every sending fails."""
+        if not ids:
+            yield _Nobody("there is nothing to send")
+            return
+        try:
+            connection = self._connect(destination, self._contexts(ids), originator, acceptor)
+        except Ended as ended:
+            yield _Nobody(str(ended))
+            return
+        with connection as receiver:
+            yield receiver
+
+    def _contexts(self, ids: Sequence[int]) -> list[tuple[str, str]]:
+        """What is to be sent, and nothing else: SOP classes with the transfer syntaxes in which they are stored."""
+        return sorted({(stored.sop_class_uid, stored.transfer_syntax_uid) for at in range(0, len(ids), AT_ONCE)
+                       for stored in self._index.instances(ids[at:at + AT_ONCE])})
+
+
+class _Nobody:
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def send(self, _outgoing: Outgoing) -> int:
+        """See suboperations.Receiver."""
+        raise Ended(self._why)

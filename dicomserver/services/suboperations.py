@@ -1,0 +1,180 @@
+"""The C-STORE sub-operations of a retrieval: what is sent, what became of it, and how the requester hears of it.
+
+PS3.4 C.4.2 and C.4.3, PS3.7 9.1.3 and 9.1.4. C-MOVE and C-GET differ in where the instances go; all else is here.
+"""
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dicomserver.archive.archive import Archive
+from dicomserver.archive.errors import ArchiveError
+from dicomserver.archive.writer import checksum_file
+from dicomserver.index import Index, Stored
+from dicomserver.session.acceptor import AssociationAcceptor
+from dicomserver.session.negotiation import AcceptedContext
+from dicomserver.standard import statuses
+from dicomserver.standard.statuses import Category, category
+from dicomserver.standard.transfer_syntaxes import encoding
+from dicomserver.wire.command import CommandSet
+from dicomserver.wire.commands import DATA_SET_FOLLOWS, response_to
+from dicomserver.wire.element import encode_element
+
+AT_ONCE = 128                   # rows of the index
+FAILED_SOP_INSTANCE_UID_LIST = 0x00080058
+PENDING_SECONDS = 0.25          # between two pending responses
+
+
+class NotSent(Exception):
+    """One instance could not be sent; the others may. The text says why, without patient data."""
+
+
+class Ended(Exception):
+    """Nothing more can be sent: the association with whoever receives is over. The text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A stored instance, verified and open. `file` is the runner's: it is closed after `send`."""
+
+    stored: Stored
+    file: int
+
+
+class Receiver(Protocol):
+    """Who gets the instances."""
+
+    def send(self, outgoing: Outgoing) -> int:
+        """Sends one C-STORE-RQ and waits for its response; -> the status. Raises NotSent, Ended."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """Of sub-operations (PS3.7 9.1.4.1.6)."""
+
+    remaining: int
+    completed: int = 0
+    failed: int = 0
+    warning: int = 0
+    failed_uids: list[str] = field(default_factory=list)
+
+    def count(self, sop_instance_uid: str, status: int | None) -> None:
+        """One more is done; None: it was not even sent."""
+        self.remaining -= 1
+        kind = Category.FAILURE if status is None else category(status)
+        if kind is Category.SUCCESS:
+            self.completed += 1
+        elif kind is Category.WARNING:
+            self.warning += 1
+        else:
+            self.failed += 1
+            self.failed_uids.append(sop_instance_uid)
+
+    def final_status(self, cancelled: bool) -> int:
+        """PS3.4 C.4.2.1.5: what the final response says."""
+        if cancelled:
+            return statuses.CANCEL
+        if self.failed and not self.completed and not self.warning:
+            return statuses.REFUSED_CANNOT_PERFORM_SUBOPERATIONS
+        return statuses.SUBOPERATIONS_COMPLETE_WITH_FAILURES if self.failed or self.warning else statuses.SUCCESS
+
+
+class SubOperations:
+    """One retrieval. ids: of the instances (Index.instance_ids). cancelled: asked between two sub-operations."""
+
+    def __init__(self, index: Index, archive: Archive, ids: Sequence[int], log: logging.Logger) -> None:
+        self._index = index
+        self._archive = archive
+        self._ids = ids
+        self._log = log
+        self.counters = Counters(len(ids))
+
+    def run(self, receiver: Receiver, cancelled: Callable[[], bool], tell: Callable[[Counters], None]) -> bool:
+        """Sends all to `receiver`; -> whether it was cancelled. tell: sends a pending response, now and then."""
+        told = time.monotonic()
+        waiting = self._stored()
+        for stored in waiting:
+            if cancelled():
+                return True
+            try:
+                status = self._send(receiver, stored)
+            except Ended as ended:
+                self._log.warning("sub-operations end early: %s", ended)
+                for unsent in (stored, *waiting):
+                    self.counters.count(unsent.sop_instance_uid, None)
+                break
+            self.counters.count(stored.sop_instance_uid, status)
+            if self.counters.remaining and time.monotonic() - told >= PENDING_SECONDS:
+                tell(self.counters)
+                told = time.monotonic()
+        return False
+
+    def _send(self, receiver: Receiver, stored: Stored) -> int | None:
+        try:
+            file = self._open(stored)
+            try:
+                return receiver.send(Outgoing(stored, file))
+            finally:
+                os.close(file)
+        except NotSent as error:
+            self._log.warning("an instance is not sent: %s", error)
+        except (ArchiveError, OSError) as error:
+            self._log.error("a stored instance cannot be read: %s", error)
+        return None
+
+    def _open(self, stored: Stored) -> int:
+        """Verified to the last byte: better a failure than an image that is not what was stored."""
+        file = self._archive.open_instance(stored.slot, stored.study_instance_uid, stored.series_instance_uid,
+                                           stored.sop_instance_uid)
+        try:
+            length = stored.file_length - stored.dataset_offset
+            if checksum_file(file, stored.dataset_offset, length) != stored.checksum:
+                raise NotSent("its bytes have changed since they were stored")
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+
+    def _stored(self) -> Iterator[Stored]:
+        for at in range(0, len(self._ids), AT_ONCE):
+            ids = self._ids[at:at + AT_ONCE]
+            found = self._index.instances(ids)
+            self.counters.remaining -= len(ids) - len(found)     # deleted since they were counted
+            yield from found
+
+
+def pending(request: CommandSet, counters: Counters) -> CommandSet:
+    """A pending response with all four counters."""
+    return _with_counters(response_to(request, statuses.PENDING), counters, remaining=True)
+
+
+def final(request: CommandSet, counters: Counters, cancelled: bool, context: AcceptedContext) -> tuple[CommandSet,
+                                                                                                       bytes | None]:
+    """The last response: without what remains, unless it was cancelled; with the list of the failed, if any."""
+    status = counters.final_status(cancelled)
+    response = _with_counters(response_to(request, status), counters, remaining=cancelled)
+    if not counters.failed_uids:
+        return response, None
+    response.command_data_set_type = DATA_SET_FOLLOWS
+    return response, failed_list(counters.failed_uids, context.transfer_syntax)
+
+
+def _with_counters(response: CommandSet, counters: Counters, *, remaining: bool) -> CommandSet:
+    most = 0xFFFF       # the counters are US
+    if remaining:
+        response.number_of_remaining_suboperations = min(counters.remaining, most)
+    response.number_of_completed_suboperations = min(counters.completed, most)
+    response.number_of_failed_suboperations = min(counters.failed, most)
+    response.number_of_warning_suboperations = min(counters.warning, most)
+    return response
+
+
+def failed_list(uids: Sequence[str], transfer_syntax: str) -> bytes:
+    """A dataset with (0008,0058). As UI it holds 64 KB in explicit VR; a longer one is UN (PS3.5 6.2.2)."""
+    how = encoding(transfer_syntax)
+    return encode_element(FAILED_SOP_INSTANCE_UID_LIST, "UI", "\\".join(uids).encode("ascii"), how.explicit,
+                          how.big_endian)
