@@ -81,7 +81,7 @@ class _Associations:
                 affected_sop_instance_uid=stored.sop_instance_uid,
                 move_originator_application_entity_title=self._originator.ae_title,
                 move_originator_message_id=self._originator.message_id), outgoing.file, stored.dataset_offset,
-                stored.file_length - stored.dataset_offset)
+                stored.file_length - stored.dataset_offset, stored.checksum)
             response = requester.receive().command
         except AssociationEnded as ended:
             raise Ended(f"the destination's association ended: {ended}") from None

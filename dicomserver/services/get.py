@@ -72,7 +72,7 @@ class _SameAssociation:
             command_field=C_STORE_RQ, message_id=message_id, priority=self._request.priority or 0,
             command_data_set_type=DATA_SET_FOLLOWS, affected_sop_class_uid=stored.sop_class_uid,
             affected_sop_instance_uid=stored.sop_instance_uid), outgoing.file, stored.dataset_offset,
-            stored.file_length - stored.dataset_offset)
+            stored.file_length - stored.dataset_offset, stored.checksum)
         return self._status(message_id)
 
     def _status(self, message_id: int) -> int:

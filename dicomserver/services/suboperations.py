@@ -13,10 +13,10 @@ from typing import Protocol
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveError
-from dicomserver.archive.writer import checksum_file
 from dicomserver.index import Index, Stored
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.negotiation import AcceptedContext
+from dicomserver.session.transport import FileUnusable
 from dicomserver.standard import statuses
 from dicomserver.standard.statuses import Category, category
 from dicomserver.standard.transfer_syntaxes import encoding
@@ -39,7 +39,7 @@ class Ended(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A stored instance, verified and open. `file` is the runner's: it is closed after `send`."""
+    """A stored instance, open; its bytes are verified as they are sent. `file` is the runner's, who closes it."""
 
     stored: Stored
     file: int
@@ -115,29 +115,17 @@ class SubOperations:
 
     def _send(self, receiver: Receiver, stored: Stored) -> int | None:
         try:
-            file = self._open(stored)
+            file = self._archive.open_instance(stored.slot, stored.study_instance_uid, stored.series_instance_uid,
+                                               stored.sop_instance_uid)
             try:
                 return receiver.send(Outgoing(stored, file))
             finally:
                 os.close(file)
         except NotSent as error:
             self._log.warning("an instance is not sent: %s", error)
-        except (ArchiveError, OSError) as error:
-            self._log.error("a stored instance cannot be read: %s", error)
+        except (ArchiveError, FileUnusable, OSError) as error:
+            self._log.error("a stored instance cannot be sent: %s", error)
         return None
-
-    def _open(self, stored: Stored) -> int:
-        """Verified to the last byte: better a failure than an image that is not what was stored."""
-        file = self._archive.open_instance(stored.slot, stored.study_instance_uid, stored.series_instance_uid,
-                                           stored.sop_instance_uid)
-        try:
-            length = stored.file_length - stored.dataset_offset
-            if checksum_file(file, stored.dataset_offset, length) != stored.checksum:
-                raise NotSent("its bytes have changed since they were stored")
-        except BaseException:
-            os.close(file)
-            raise
-        return file
 
     def _stored(self) -> Iterator[Stored]:
         for at in range(0, len(self._ids), AT_ONCE):

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from dicomserver.session.machine import StateMachine
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.session.states import EVENT_OF_PDU_TYPE, Event, State
-from dicomserver.session.transport import FileTooShort, FileUnreadable, SocketInlet
+from dicomserver.session.transport import FileUnusable, SocketInlet
 from dicomserver.wire import stream
 from dicomserver.wire.command import CommandSet, decode_command, encode_command
 from dicomserver.wire.errors import CommandError, PduError, WireError
@@ -121,17 +121,21 @@ class Association:
         self.machine.on(Event.EVT9)
         self.transmit(encode_message(context_id, encode_command(command), dataset, self.peer_maximum_length))
 
-    def send_from_file(self, context_id: int, command: CommandSet, file: int, offset: int, length: int) -> None:
+    def send_from_file(self, context_id: int, command: CommandSet, file: int, offset: int, length: int,
+                       checksum: int) -> None:
         """Sends one message whose dataset is `length` bytes of an open file from `offset` on, as they are there.
 
-        Raises AssociationEnded where the connection fails, or the file: then we have aborted.
+        checksum: XXH3-64 of these bytes. Raises FileUnusable where the file is not what it should be and nothing was
+        sent; AssociationEnded where the connection fails, or where that comes out too late: then we have aborted.
         """
         self.machine.on(Event.EVT9)
         head = encode_message(context_id, encode_command(command), None, self.peer_maximum_length)
         try:
-            self.inlet.send_file(head, context_id, file, offset, length, self.peer_maximum_length)
-        except (FileTooShort, FileUnreadable) as error:
-            raise self.abort("a stored file cannot be read", Ending.GIVEN_UP, error) from None
+            self.inlet.send_file(head, context_id, file, offset, length, checksum, self.peer_maximum_length)
+        except FileUnusable as error:
+            if not error.is_begun:
+                raise
+            raise self.abort(f"a stored file: {error}", Ending.GIVEN_UP, error) from None
         except TimeoutError:
             raise self._stalled() from None
         except OSError:

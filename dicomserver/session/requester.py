@@ -73,9 +73,10 @@ class AssociationRequester:
         """Sends one message."""
         self.association.send(context_id, command, dataset)
 
-    def send_from_file(self, context_id: int, command: CommandSet, file: int, offset: int, length: int) -> None:
+    def send_from_file(self, context_id: int, command: CommandSet, file: int, offset: int, length: int,
+                       checksum: int) -> None:
         """Sends one message whose dataset is in an open file; see Association.send_from_file."""
-        self.association.send_from_file(context_id, command, file, offset, length)
+        self.association.send_from_file(context_id, command, file, offset, length, checksum)
 
     @property
     def is_over(self) -> bool:

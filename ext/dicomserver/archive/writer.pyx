@@ -16,22 +16,12 @@ from posix.types cimport off_t
 from dicomserver.wire.kept cimport IDENTITY_GOOD
 from dicomserver.wire.scanner cimport DatasetScanner
 from dicomserver.wire.stream cimport STREAM_ENDED, STREAM_FRAGMENT, STREAM_MORE, Fragment, PduStream
+from dicomserver.wire.xxh3 cimport (
+    XXH3_64bits, XXH3_64bits_digest, XXH3_64bits_reset, XXH3_64bits_update, XXH3_createState, XXH3_freeState,
+    XXH3_state_t,
+)
 
 from dicomserver.wire.kept import IDENTITY_PROBLEMS
-
-cdef extern from *:
-    """
-    #define XXH_INLINE_ALL
-    #include <xxhash.h>
-    """
-    ctypedef struct XXH3_state_t:
-        pass
-    XXH3_state_t *XXH3_createState() nogil
-    int XXH3_freeState(XXH3_state_t *) nogil
-    int XXH3_64bits_reset(XXH3_state_t *) nogil
-    int XXH3_64bits_update(XXH3_state_t *, const void *, size_t) nogil
-    uint64_t XXH3_64bits_digest(const XXH3_state_t *) nogil
-    uint64_t XXH3_64bits(const void *, size_t) nogil
 
 cdef extern from "sys/uio.h" nogil:
     struct iovec:

@@ -13,6 +13,9 @@ from posix.types cimport off_t
 
 from dicomserver.wire.inlet cimport INLET_CLOSED, INLET_FAILED, INLET_STOPPED, INLET_TIMEOUT, Inlet
 from dicomserver.wire.pdata cimport PDV_LAST, fragment_room, frame_header
+from dicomserver.wire.xxh3 cimport (
+    XXH3_64bits_digest, XXH3_64bits_reset, XXH3_64bits_update, XXH3_createState, XXH3_freeState, XXH3_state_t,
+)
 
 import socket
 
@@ -63,6 +66,7 @@ cdef enum:
     BROKEN = 2
     TOO_SHORT = 3
     UNREADABLE = 4
+    CHANGED = 5
 
 cdef enum:
     FILE_BUFFER = 1048576       # bytes that are read and sent at once: few system calls, whatever the length of PDUs
@@ -71,12 +75,19 @@ cdef enum:
     MOST_FRAGMENTS = 256        # in one buffer
 
 
-class FileTooShort(Exception):
-    """A file that is being sent has fewer bytes than it should."""
+class FileUnusable(Exception):
+    """A file that is being sent cannot be read, ends too soon, or has other bytes than it should.
+
+    is_begun: part of it has been sent: the peer waits for the rest in vain, and the association has to be aborted.
+    """
+
+    def __init__(self, why: str, is_begun: bool):
+        super().__init__(why)
+        self.is_begun = is_begun
 
 
-class FileUnreadable(OSError):
-    """A file that is being sent cannot be read."""
+cdef dict UNUSABLE = {TOO_SHORT: "it ends too soon", UNREADABLE: "it cannot be read",
+                      CHANGED: "its bytes have changed since they were stored"}
 
 
 cdef struct FilePiece:          # what is left of a dataset in a file
@@ -85,13 +96,15 @@ cdef struct FilePiece:          # what is left of a dataset in a file
     size_t room                 # the longest fragment
     uint8_t context_id
     unsigned char *buffer       # FILE_BUFFER bytes
+    XXH3_state_t *hash          # of what was read
+    uint64_t checksum           # what it must be in the end
 
 
 cdef int fill_piece(FilePiece *piece, size_t *have) noexcept nogil:
-    """Puts headers and fragments behind what the buffer has, read by one call; -> SENT, TOO_SHORT or UNREADABLE."""
+    """Puts headers and fragments behind what the buffer has, read by one call; -> SENT or what is wrong."""
     cdef iovec[MOST_FRAGMENTS] vectors
-    cdef int count = 0
-    cdef size_t n
+    cdef int count = 0, i, outcome
+    cdef size_t n, begin = have[0]
     while piece.left and count < MOST_FRAGMENTS:
         n = <size_t>min(piece.left, <uint64_t>piece.room)
         if have[0] + PDV_HEADERS + n > FILE_BUFFER:
@@ -102,7 +115,20 @@ cdef int fill_piece(FilePiece *piece, size_t *have) noexcept nogil:
         vectors[count].iov_len = n
         have[0] += PDV_HEADERS + n
         count += 1
-    return read_vectors(piece, vectors, count)
+    outcome = read_vectors(piece, vectors, count)
+    if outcome != SENT:
+        return outcome
+    # The last piece is not sent before it is known that all were right.
+    for i in range(count):
+        n = fragment_length(piece.buffer + begin)
+        XXH3_64bits_update(piece.hash, piece.buffer + begin + PDV_HEADERS, n)
+        begin += PDV_HEADERS + n
+    return CHANGED if piece.left == 0 and XXH3_64bits_digest(piece.hash) != piece.checksum else SENT
+
+
+cdef inline size_t fragment_length(const unsigned char *header) noexcept nogil:
+    """The bytes of the one fragment of a PDU, from its length field (PS3.8 9.3.5)."""
+    return (<size_t>header[2] << 24 | <size_t>header[3] << 16 | <size_t>header[4] << 8 | header[5]) - 6
 
 
 cdef int read_vectors(FilePiece *piece, iovec *vectors, int count) noexcept nogil:
@@ -273,25 +299,28 @@ cdef class SocketInlet(Inlet):
         return 0
 
     def send_file(self, const unsigned char[::1] before not None, int context_id, int file, uint64_t offset,
-                  uint64_t length, maximum_length) -> None:
+                  uint64_t length, uint64_t checksum, maximum_length) -> None:
         """Sends `before`, then `length` bytes of an open file from `offset` on as the fragments of one dataset, in PDUs
         as long as the peer takes. The GIL is released over all of it.
 
-        maximum_length: what the peer announced (PS3.8 D.1). Raises as `send` does, and FileTooShort or FileUnreadable:
-        then the peer waits for the rest in vain, and the association has to be aborted.
+        checksum: XXH3-64 of these bytes; others are never sent to the end. maximum_length: what the peer announced
+        (PS3.8 D.1). Raises as `send` does, and FileUnusable.
         """
         cdef FilePiece piece
         cdef size_t have = before.shape[0]
+        cdef uint64_t sent = self.sent
         cdef int outcome = SENT
+        if have > FILE_BUFFER // 2:
+            raise ValueError("more bytes than the buffer holds")
         piece.file, piece.offset, piece.left = file, offset, length
         piece.room = <size_t>min(fragment_room(maximum_length), <uint64_t>LONGEST_FRAGMENT)
-        piece.context_id = <uint8_t>context_id
+        piece.context_id, piece.checksum = <uint8_t>context_id, checksum
         piece.buffer = <unsigned char *>malloc(FILE_BUFFER)
-        if piece.buffer == NULL:
-            raise MemoryError
+        piece.hash = XXH3_createState()
         try:
-            if have > FILE_BUFFER // 2:
-                raise ValueError("more bytes than the buffer holds")
+            if piece.buffer == NULL or piece.hash == NULL:
+                raise MemoryError
+            XXH3_64bits_reset(piece.hash)
             if have:
                 memcpy(piece.buffer, &before[0], have)
             with nogil:
@@ -301,10 +330,10 @@ cdef class SocketInlet(Inlet):
                         outcome = self.send_all(piece.buffer, &have, True)
         finally:
             free(piece.buffer)
-        if outcome == TOO_SHORT:
-            raise FileTooShort("the file ended while it was sent")
-        if outcome == UNREADABLE:
-            raise FileUnreadable(errno, "the file could not be read")
+            if piece.hash != NULL:
+                XXH3_freeState(piece.hash)
+        if outcome in UNUSABLE:
+            raise FileUnusable(UNUSABLE[outcome], self.sent != sent)
         self.raise_unless_sent(outcome)
 
     def stop(self) -> None:
