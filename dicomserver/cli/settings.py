@@ -53,6 +53,7 @@ def _association(chosen: Configuration) -> AssociationSettings:
         check_called_ae_title=chosen.check_called_ae_title,
         accept_private_sop_classes=chosen.accept_private_sop_classes,
         max_pdu_size=chosen.max_pdu_size,
+        operations=chosen.asynchronous_operations,
         idle_seconds=chosen.idle_timeout_seconds,
         progress_seconds=chosen.progress_timeout_seconds,
         write_seconds=chosen.write_timeout_seconds,

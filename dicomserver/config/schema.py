@@ -100,6 +100,9 @@ class Configuration(_Keys):
     max_pdu_size: _whole(4096, 1 << 20) = Field(
         16384, alias="maxPDUSize",
         description="The longest P-DATA-TF PDU that we announce to receive, in bytes.")
+    asynchronous_operations: _whole(1, 32) = Field(
+        8, alias="asynchronousOperations",
+        description="How many requests a peer that negotiates an asynchronous operations window may have under way.")
     allowed_calling_ae_titles: AETitles = Field(
         [], alias="allowedCallingAETitles", description="Who may call; an empty list admits everybody.")
     blocked_calling_ae_titles: AETitles = Field(

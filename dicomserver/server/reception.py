@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Waiting
@@ -20,6 +22,8 @@ from dicomserver.session.policy import AcceptorPolicy, storage_support
 from dicomserver.standard.statuses import Category, category
 from dicomserver.wire.commands import SERVICES
 
+OPERATION_THREADS = 32      # of all associations that negotiated more than one operation at once
+
 
 class Reception:
     """Thread-safe; a changed configuration holds for associations that begin afterwards."""
@@ -31,6 +35,8 @@ class Reception:
         self._on_stored = on_stored
         self._statistics = statistics
         self._log = log
+        # Its threads start when several operations of one association are under way for the first time.
+        self._executor = ThreadPoolExecutor(OPERATION_THREADS, "operation")
         self.configure(settings)
 
     def configure(self, settings: ServerSettings) -> None:
@@ -56,8 +62,12 @@ class Reception:
         counted = Counted(self._statistics, len(request.pdu))
         counted.acceptor = AssociationAcceptor(
             request.socket, request.pdu, request.rest, negotiator, handlers, deadlines=deadlines, limits=limits,
-            on_answered=counted.answered, peer=request.peer[0], log=self._log)
+            on_answered=counted.answered, peer=request.peer[0], executor=self._executor, log=self._log)
         return counted
+
+    def close(self) -> None:
+        """After all associations have ended."""
+        self._executor.shutdown()
 
 
 class Counted:
@@ -69,6 +79,7 @@ class Counted:
         self._statistics = statistics
         self._received = -request_length    # the request came before the inlet began to count
         self._sent = 0
+        self._counting = threading.Lock()
 
     def begin(self) -> None:
         """See AssociationAcceptor.begin; so the others."""
@@ -93,8 +104,10 @@ class Counted:
 
     def _since(self) -> tuple[int, int]:
         inlet = self.acceptor.inlet
-        received, sent = inlet.received - self._received, inlet.sent - self._sent
-        self._received, self._sent = inlet.received, inlet.sent
+        with self._counting:
+            received, sent = inlet.received - self._received, inlet.sent - self._sent
+            self._received += received
+            self._sent += sent
         return received, sent
 
 
@@ -104,4 +117,5 @@ def _policy(ae_title: str, association: AssociationSettings) -> AcceptorPolicy:
         allowed_calling=association.allowed_calling_ae_titles or None,
         blocked_calling=association.blocked_calling_ae_titles, maximum_length=association.max_pdu_size,
         storage=storage_support(as_scu=True), sop_classes=sop_classes(),
+        asynchronous_operations=(association.operations, 1),
         accept_private_sop_classes=association.accept_private_sop_classes)

@@ -42,6 +42,8 @@ class Reception(Protocol):
 
     def configure(self, settings: ServerSettings) -> None: ...
 
+    def close(self) -> None: ...
+
 
 class Rooms(Protocol):
     """The rooms below; dicomserver.server.rooms has the real ones."""
@@ -164,8 +166,8 @@ class Server:
         report = recover(archive, index, mover, self._rooms.describe, self._progress, log)
         self._steps.append(("the mover", mover.stop))
         mover.start()
-        self._reception = self._rooms.open_reception(settings, archive, index, mover.add, self.statistics,
-                                                     log)
+        self._reception = self._opened("the reception", self._rooms.open_reception(
+            settings, archive, index, mover.add, self.statistics, log))
         self._mover = mover
         self._serve(entrance, Deleter(archive, index, mover, log))
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)

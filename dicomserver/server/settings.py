@@ -50,6 +50,7 @@ class AssociationSettings:
     check_called_ae_title: bool = False
     accept_private_sop_classes: bool = True
     max_pdu_size: int = 16384           # what we announce
+    operations: int = 8                 # of one association at once, if the peer proposes an asynchronous window
     idle_seconds: float = 60.0          # between messages
     progress_seconds: float = 30.0      # of silence inside a message
     write_seconds: float = 30.0         # in which the peer takes nothing

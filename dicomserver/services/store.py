@@ -27,6 +27,7 @@ from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import response_to
 from dicomserver.wire.errors import DatasetError, WireError
 from dicomserver.wire.part10 import encode_file_meta
+from dicomserver.wire.scanner import DatasetScanner
 
 CONFLICTING_INSTANCE = 0xC001      # ours among Cxxx: the SOP Instance UID is stored with other content
 
@@ -37,6 +38,26 @@ class Refused(Exception):
     def __init__(self, status: int, comment: str):
         super().__init__(comment)
         self.status = status
+
+
+class _Tools:
+    """A writer, and a scanner for each context, used for one instance after another of one association."""
+
+    __slots__ = ("writer", "_scanners", "_idle")
+
+    def __init__(self, idle: list[_Tools]) -> None:
+        self.writer = DatasetWriter()
+        self._scanners: dict[int, DatasetScanner] = {}
+        self._idle = idle
+
+    def scanner(self, context: AcceptedContext, limits: ScanLimits) -> DatasetScanner:
+        scanner = self._scanners.get(context.context_id)
+        if scanner is None:
+            scanner = self._scanners[context.context_id] = scanner_for(context.transfer_syntax, limits)
+        return scanner
+
+    def give_back(self) -> None:
+        self._idle.append(self)
 
 
 class StoreService:
@@ -58,22 +79,44 @@ class StoreService:
     def store(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> int:
         """Receives, keeps and indexes one instance; -> the status."""
         try:
-            self._receive(acceptor, context, request)
-            status, comment = statuses.SUCCESS, None
+            self._check(context, request)
+            slot = self._take()
         except Refused as refused:
-            status, comment = refused.status, str(refused)
-            self._log.warning("C-STORE of %s refused with %04XH: %s", acceptor.calling_ae_title, status, comment)
+            return self._refuse(acceptor, context, request, refused)
+        tools = self._tools(acceptor)
+        try:
+            complete = self._stream_in(acceptor, context, request, slot, tools)
+        except Refused as refused:
+            self._discard(slot)
+            tools.give_back()
+            return self._refuse(acceptor, context, request, refused)
+        except BaseException:
+            self._discard(slot)
+            raise
+
+        def work() -> CommandSet:
+            try:
+                self._store(slot, request.affected_sop_instance_uid, complete)
+                return response_to(request, statuses.SUCCESS)
+            except Refused as refused:
+                return self._refusal(acceptor, request, refused)
+            finally:
+                tools.give_back()
+        return acceptor.answer(context, request, work)
+
+    def _refuse(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet,
+                refused: Refused) -> int:
         if acceptor.association.stream.in_dataset:
             acceptor.association.stream.drain()
-        acceptor.respond(context, response_to(request, status, error_comment=comment and comment[:64]))
-        return status
+        acceptor.respond(context, self._refusal(acceptor, request, refused))
+        return refused.status
 
-    def _receive(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> None:
-        self._check(context, request)
-        slot = self._take()
-        uid = request.affected_sop_instance_uid
+    def _refusal(self, acceptor: AssociationAcceptor, request: CommandSet, refused: Refused) -> CommandSet:
+        self._log.warning("C-STORE of %s refused with %04XH: %s", acceptor.calling_ae_title, refused.status, refused)
+        return response_to(request, refused.status, error_comment=str(refused)[:64])
+
+    def _store(self, slot: Slot, uid: str, complete: Callable[[], Instance]) -> None:
         try:
-            received = self._stream_in(acceptor, context, request, slot)
             self._claims.take(uid)
         except ClaimTaken as error:
             self._discard(slot)
@@ -82,7 +125,7 @@ class StoreService:
             self._discard(slot)
             raise
         try:
-            self._store_alone(slot, received)
+            self._store_alone(slot, complete)
         finally:
             self._claims.give_back(uid)
 
@@ -125,9 +168,9 @@ class StoreService:
             raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from None
 
     def _stream_in(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet,
-                   slot: Slot) -> Callable[[], Instance]:
-        """Receives the dataset into the slot; -> what makes it complete and durable and describes it."""
-        writer, scanner = self._tools(acceptor, context)
+                   slot: Slot, tools: _Tools) -> Callable[[], Instance]:
+        """Receives the dataset into the slot; -> what makes it complete and durable and describes it, on any thread."""
+        writer, scanner = tools.writer, tools.scanner(context, self._limits)
         received_at = time.time_ns() // 1000
         meta = encode_file_meta(context.abstract_syntax, request.affected_sop_instance_uid, context.transfer_syntax,
                                 source_ae=acceptor.calling_ae_title, sending_ae=acceptor.calling_ae_title,
@@ -142,6 +185,8 @@ class StoreService:
             raise Refused(statuses.CANNOT_UNDERSTAND, str(error)) from None
         except OSError as error:
             raise _disk_failed(error) from None
+        if acceptor.answers_beside:
+            writer.settle()
 
         def complete() -> Instance:
             try:
@@ -154,16 +199,10 @@ class StoreService:
                             source_ae=acceptor.calling_ae_title, receiving_ae=acceptor.called_ae_title)
         return complete
 
-    def _tools(self, acceptor: AssociationAcceptor, context: AcceptedContext):
-        """The association's own writer, and its scanner for this context; both are used again and again."""
-        kept = acceptor.per_association
-        writer = kept.get(DatasetWriter)
-        if writer is None:
-            writer = kept[DatasetWriter] = DatasetWriter()
-        scanner = kept.get(context.context_id)
-        if scanner is None:
-            scanner = kept[context.context_id] = scanner_for(context.transfer_syntax, self._limits)
-        return writer, scanner
+    def _tools(self, acceptor: AssociationAcceptor) -> _Tools:
+        """One of the association's sets that nobody uses just now."""
+        idle: list[_Tools] = acceptor.per_association.setdefault(_Tools, [])
+        return idle.pop() if idle else _Tools(idle)
 
     def _add(self, instance: Instance) -> Stored | None:
         try:

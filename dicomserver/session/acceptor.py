@@ -4,6 +4,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 
 from dicomserver.session.association import (
     RECEIVE_BUFFER,
@@ -19,14 +20,16 @@ from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.requester import AssociationRequester
 from dicomserver.session.states import Event
 from dicomserver.session.transport import SocketInlet
+from dicomserver.session.window import OperationsWindow
 from dicomserver.standard.statuses import DUPLICATE_INVOCATION, UNRECOGNISED_OPERATION
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import C_CANCEL_RQ, C_STORE_RQ, REQUESTS, RESPONSE, SERVICES, response_to
 from dicomserver.wire.errors import PduError
 from dicomserver.wire.stream import StreamEnded
+MOST_OPERATIONS = 8     # at once, where the peer would take any number
 
-# Answers one message: reads its dataset, sends its responses, returns the final status.
-Handler = Callable[["AssociationAcceptor", AcceptedContext, CommandSet], int]
+# Answers one message: reads its dataset, sends its responses, returns the final status, or what `answer` returned.
+Handler = Callable[["AssociationAcceptor", AcceptedContext, CommandSet], int | None]
 
 
 class AssociationAcceptor:
@@ -34,13 +37,14 @@ class AssociationAcceptor:
 
     connection: the connected socket, owned from now on. request: the whole A-ASSOCIATE-RQ PDU; behind: what was
     received after it. negotiator: of the policy in force. handlers: by Command Field. on_answered: told (Command Field,
-    final status) of each message. peer: its host, for the log.
+    final status) of each message. peer: its host, for the log. executor: for several operations at once, where the peer
+    negotiates that; None: one.
     """
 
     def __init__(self, connection, request: bytes, behind: bytes, negotiator: Negotiator,
                  handlers: Mapping[int, Handler], *, deadlines: Deadlines = Deadlines(),
                  limits: MessageLimits = MessageLimits(), on_answered: Callable[[int, int], None] = lambda c, s: None,
-                 peer: str = "", log: logging.Logger) -> None:
+                 peer: str = "", executor: Executor | None = None, log: logging.Logger) -> None:
         self.inlet = SocketInlet(RECEIVE_BUFFER, connection, deadlines.idle, deadlines.progress, deadlines.write,
                                  deadlines.minimum_rate)
         self.inlet.take(behind)
@@ -60,6 +64,8 @@ class AssociationAcceptor:
         self._negotiator = negotiator
         self._handlers = handlers
         self._on_answered = on_answered
+        self._executor = executor
+        self._window: OperationsWindow | None = None    # None: one operation at a time
         self._unsent = b""              # of the A-ASSOCIATE-AC
         self._over = False
 
@@ -88,6 +94,7 @@ class AssociationAcceptor:
         except AssociationEnded as ended:
             self._end(ended)
         finally:
+            self.association.before_end()
             self.per_association.clear()
 
     def close(self) -> None:
@@ -107,10 +114,41 @@ class AssociationAcceptor:
         """Sends one response. Raises AssociationEnded."""
         self.association.send(context.context_id, response, dataset)
 
+    @property
+    def answers_beside(self) -> bool:
+        """Whether `answer` leaves the work to another thread, while this one goes on to receive."""
+        return self._window is not None
+
+    def answer(self, context: AcceptedContext, request: CommandSet, work: Callable[[], CommandSet]) -> int | None:
+        """Does the work, which makes the response, and sends that; -> its status, None where another thread does it.
+
+        Nothing of the request may be left to receive. Raises AssociationEnded, and what `work` raises.
+        """
+        if self._window is None:
+            response = work()
+            self.respond(context, response)
+            return response.status
+        self._window.run(request.message_id, lambda: self._answer_beside(context, request, work))
+        return None
+
+    def _answer_beside(self, context: AcceptedContext, request: CommandSet, work: Callable[[], CommandSet]) -> None:
+        try:
+            response = work()
+        except Exception as error:
+            self.log.error("a request failed for a fault of ours: %s", type(error).__name__)
+            self.association.give_up("a fault of ours")
+            return
+        self._count(request.command_field, response.status)
+        self.association.send_beside(context.context_id, response)
+
+    def _count(self, command_field: int, status: int) -> None:
+        self._answered[command_field] += 1
+        self._on_answered(command_field, status)
+
     def cancelled(self, request: CommandSet) -> bool:
         """Whether the peer has cancelled a request that is being answered (PS3.7 9.3.2.3). To be asked between two
         pending responses; does not wait for a peer that has sent half a PDU. Raises AssociationEnded."""
-        while self.inlet.pending:
+        while self.inlet.pending and (self._window is None or self.association.stream.is_cancel_next):
             context, command = self.association.next_command()
             if command.command_field != C_CANCEL_RQ:
                 self._refuse_second(context, command, request)
@@ -123,13 +161,17 @@ class AssociationAcceptor:
         if command.message_id != request.message_id or command.command_field not in REQUESTS:
             raise self.association.abort("a message while a request is being answered", Ending.VIOLATED)
         try:
-            if self.association.stream.in_dataset:
-                self.association.stream.drain()
+            self._refuse_duplicate(context, command)
         except StreamEnded as ended:
             raise self.association.interrupted(ended.event) from None
         except PduError as error:
             raise self.association.violated(error) from None
+
+    def _refuse_duplicate(self, context: AcceptedContext, command: CommandSet) -> int:
+        if self.association.stream.in_dataset:
+            self.association.stream.drain()
         self.respond(context, response_to(command, DUPLICATE_INVOCATION))
+        return DUPLICATE_INVOCATION
 
     def _end(self, ended: AssociationEnded) -> None:
         """One line for each association, but for those that only knocked and left: monitors do, every minute."""
@@ -161,6 +203,9 @@ class AssociationAcceptor:
         machine.on(Event.EVT7)
         self.application_information = outcome.application_information
         self.association.establish(outcome.contexts, outcome.peer_maximum_length)
+        if outcome.operations != 1 and self._executor is not None:
+            self._window = OperationsWindow(outcome.operations or MOST_OPERATIONS, self._executor)
+            self.association.before_end = self._window.settle
         self._unsent = self.association.transmit(outcome.pdu, wait=False)
 
     def _serve(self, context: AcceptedContext, command: CommandSet) -> None:
@@ -173,7 +218,9 @@ class AssociationAcceptor:
         association = self.association
         try:
             handler = self._handlers.get(command.command_field)
-            if handler is None:
+            if self._window is not None and self._window.is_open(command.message_id):
+                status = self._refuse_duplicate(context, command)
+            elif handler is None:
                 status = self._unrecognized(context, command)
             else:
                 status = handler(self, context, command)
@@ -183,8 +230,8 @@ class AssociationAcceptor:
             raise association.interrupted(ended.event) from None
         except PduError as error:
             raise association.violated(error) from None
-        self._answered[command.command_field] += 1
-        self._on_answered(command.command_field, status)
+        if status is not None:
+            self._count(command.command_field, status)
 
     def _unrecognized(self, context: AcceptedContext, command: CommandSet) -> int:
         if self.association.stream.in_dataset:

@@ -6,7 +6,7 @@ raised as AssociationEnded, so that the code that serves messages has one way ou
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -89,6 +89,8 @@ class Association:
         self.stream = stream.PduStream(inlet, maximum_length, maximum_command, maximum_control)
         self.contexts: Mapping[int, AcceptedContext] = {}
         self.peer_maximum_length = 0
+        self.before_end: Callable[[], None] = lambda: None      # what other threads still send, is sent first
+        self._lost = ""         # why sending from another thread failed
 
     def establish(self, contexts: Mapping[int, AcceptedContext], peer_maximum_length: int) -> None:
         """The negotiation is over: messages may use these contexts."""
@@ -121,6 +123,20 @@ class Association:
         self.machine.on(Event.EVT9)
         self.transmit(encode_message(context_id, encode_command(command), dataset, self.peer_maximum_length))
 
+    def send_beside(self, context_id: int, command: CommandSet) -> None:
+        """From another thread than the association's: sends one message. Where that fails the association ends, as its
+        own thread will notice."""
+        try:
+            self.inlet.send(encode_message(context_id, encode_command(command), None, self.peer_maximum_length))
+        except OSError as error:    # TimeoutError is one
+            self._lost = "the peer takes no data" if isinstance(error, TimeoutError) else "the connection broke"
+            self.inlet.abandon()
+
+    def give_up(self, why: str) -> None:
+        """From another thread: the association ends, for a reason of our own."""
+        self._lost = why
+        self.inlet.abandon()
+
     def send_from_file(self, context_id: int, command: CommandSet, file: int, offset: int, length: int,
                        checksum: int) -> None:
         """Sends one message whose dataset is `length` bytes of an open file from `offset` on, as they are there.
@@ -151,6 +167,7 @@ class Association:
 
     def interrupted(self, event: str, pdu: bytes | None = None) -> AssociationEnded:
         """What PduStream.next or StreamEnded reported instead of data; -> how the association ended by it."""
+        self.before_end()
         if event == stream.PDU and pdu is None:
             try:
                 event, pdu = self.stream.next()     # it may prove to be none, or to be cut off
@@ -161,19 +178,21 @@ class Association:
         if event == stream.TIMEOUT:
             return self.abort("the peer was silent or too slow for too long", Ending.SILENT)
         if event == stream.STOPPED:
-            return self.abort("the server stops", Ending.STOPPED)
+            return self.abort(self._lost or "the server stops", Ending.STALLED if self._lost else Ending.STOPPED)
         self.machine.on(Event.EVT17)
         return AssociationEnded("the peer closed the connection without a release" if event == stream.CLOSED
                                 else "the connection broke", Ending.CLOSED)
 
     def violated(self, error: WireError) -> AssociationEnded:
         """The peer broke a rule of the protocol."""
+        self.before_end()
         self.machine.on(Event.EVT19)
         self._send_abort(error.abort_reason)
         return AssociationEnded(f"aborted by us: {error}", Ending.VIOLATED, error)
 
     def abort(self, why: str, ending: Ending = Ending.GIVEN_UP, cause: object = None) -> AssociationEnded:
         """Ends the association from our side (A-ABORT request)."""
+        self.before_end()
         self.machine.on(Event.EVT15)
         self._send_abort(NOT_SPECIFIED)
         return AssociationEnded(f"aborted by us: {why}", ending, cause)

@@ -34,6 +34,7 @@ class Negotiated:
     peer_maximum_length: int
     # By SOP class, our Service-class-application-information (PS3.7 D.3.3.5), of those for which some was proposed.
     application_information: Mapping[str, bytes]
+    operations: int         # that the requestor may have under way at once (PS3.7 D.3.3.3); 0: any number
 
 
 class Negotiator:
@@ -60,11 +61,12 @@ class Negotiator:
         reply = answer(request, self.policy)
         pdu, calling, called = encode_pdu(reply), request.calling_ae_title, request.called_ae_title
         if isinstance(reply, AssociateRJ):
-            return Negotiated(calling, called, pdu, reply, {}, 0, {})
+            return Negotiated(calling, called, pdu, reply, {}, 0, {}, 1)
         return Negotiated(calling, called, pdu, None, contexts_of(request, reply),
                           peer_maximum_length(request.user_information),
                           {item.sop_class_uid: item.application_information
-                           for item in reply.user_information.extended_negotiations})
+                           for item in reply.user_information.extended_negotiations},
+                          (reply.user_information.asynchronous_operations_window or (1, 1))[0])
 
     def _depends_on_it_alone(self, request: AssociateRQ) -> bool:
         """Whoever checks identities may say something else the next time."""

@@ -90,7 +90,7 @@ cdef class DatasetWriter:
         """Streams the announced dataset into the empty file fd, which `seal` makes an instance. The GIL is released.
 
         meta: the file meta information, group 0002 whole. The two UIDs are those of the command, without padding.
-        Until `seal` nothing may be read from the stream: the last bytes are still in its buffer.
+        Until `settle` or `seal` nothing may be read from the stream: the last bytes are still in its buffer.
         Raises PduError or StreamEnded where the peer broke off: the association is at its end or about to be.
         In the other cases the dataset was read to its end and nothing in the file may be kept: DatasetError
         (malformed), IdentityMismatch, OSError (a write failed; the descriptor must not be used again).
@@ -115,6 +115,13 @@ cdef class DatasetWriter:
         scanner.raise_if_bad()
         self.raise_if_failed()
         raise IdentityMismatch(IDENTITY_PROBLEMS[identity])
+
+    def settle(self) -> None:
+        """Writes what is left of the dataset that was received, so that the stream may be read on before `seal`, which
+        may then be called by any one thread. The GIL is released. An error comes out at `seal`."""
+        with nogil:
+            self.write_out()
+        self.source = None
 
     def seal(self, uint64_t slot, uint64_t order) -> Received:
         """Completes the file that was received: writes what is left and the header, and syncs. The GIL is released.

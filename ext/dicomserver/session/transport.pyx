@@ -18,6 +18,7 @@ from dicomserver.wire.xxh3 cimport (
 )
 
 import socket
+import threading
 
 cdef extern from "sys/socket.h" nogil:
     ssize_t recv(int, void *, size_t, int)
@@ -156,9 +157,10 @@ cdef class SocketInlet(Inlet):
     """Receives from and sends to `connection`, a connected socket that it owns from now on.
 
     capacity: bytes of the receive buffer. The times are in seconds, minimum_rate in bytes a second.
-    One thread receives and sends; `stop` and `abandon` may be called from any other.
+    One thread receives; any may send, whole messages; `stop` and `abandon` may be called from any.
     """
     cdef object connection
+    cdef object sending                 # lock of whoever sends
     cdef int fd
     cdef int64_t idle_ms, progress_ms, write_ms
     cdef double minimum_rate
@@ -171,6 +173,7 @@ cdef class SocketInlet(Inlet):
     def __init__(self, size_t capacity, connection not None, double idle=60, double progress=30, double write=30,
                  double minimum_rate=1024):
         self.connection = connection
+        self.sending = threading.Lock()
         self.fd = connection.fileno()
         self.idle_ms, self.progress_ms, self.write_ms = int(idle * 1000), int(progress * 1000), int(write * 1000)
         self.minimum_rate = minimum_rate
@@ -265,7 +268,7 @@ cdef class SocketInlet(Inlet):
         """
         cdef size_t left = data.shape[0]
         cdef int outcome
-        with nogil:
+        with self.sending, nogil:
             outcome = self.send_all(&data[0] if left else NULL, &left, wait)
         self.raise_unless_sent(outcome)
         return data.shape[0] - left
@@ -323,7 +326,7 @@ cdef class SocketInlet(Inlet):
             XXH3_64bits_reset(piece.hash)
             if have:
                 memcpy(piece.buffer, &before[0], have)
-            with nogil:
+            with self.sending, nogil:
                 while outcome == SENT and (piece.left or have):
                     outcome = fill_piece(&piece, &have)
                     if outcome == SENT:

@@ -123,6 +123,21 @@ cdef class PduStream:
         """Whether a dataset is announced and not yet read to its end."""
         return self.phase >= PHASE_DATASET
 
+    @property
+    def is_cancel_next(self) -> bool:
+        """Between messages: whether the next PDU, which has arrived whole, is a C-CANCEL-RQ: of its command set in
+        implicit VR little endian (PS3.7 6.3.1) the Command Field (0000,0100) says so."""
+        cdef const unsigned char *p = self.inlet.data + self.inlet.lo
+        cdef size_t at = 12, end = self.inlet.hi - self.inlet.lo
+        cdef uint32_t tag, length
+        while p[0] == P_DATA_TF and at + 10 <= end:
+            tag = p[at + 1] << 8 | p[at] | <uint32_t>p[at + 3] << 24 | <uint32_t>p[at + 2] << 16
+            length = p[at + 4] | p[at + 5] << 8 | <uint32_t>p[at + 6] << 16 | <uint32_t>p[at + 7] << 24
+            if tag >= 0x0100:
+                return tag == 0x0100 and p[at + 8] == 0xFF and p[at + 9] == 0x0F
+            at += 8 + length
+        return False
+
     def drain(self) -> int:
         """Reads the rest of the dataset and forgets it; -> bytes. Raises StreamEnded, PduError."""
         cdef Fragment f

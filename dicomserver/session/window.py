@@ -1,0 +1,47 @@
+"""Asynchronous operations (PS3.7 D.3.3.3): requests that are answered by other threads while the next ones arrive."""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+
+class OperationsWindow:
+    """Of one association. size: operations at the same time; executor: whose threads do the work."""
+
+    def __init__(self, size: int, executor: Executor) -> None:
+        self._size = size
+        self._executor = executor
+        self._changed = threading.Condition()
+        self._open: set[int] = set()
+
+    def is_open(self, message_id: int) -> bool:
+        """Whether the request with that id is not answered yet."""
+        return message_id in self._open
+
+    def run(self, message_id: int, work: Callable[[], None]) -> None:
+        """Waits until fewer than `size` are under way, then hands `work` on. It must raise nothing."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._open) < self._size)
+            self._open.add(message_id)
+        try:
+            self._executor.submit(self._work, message_id, work)
+        except BaseException:
+            self._done(message_id)
+            raise
+
+    def settle(self) -> None:
+        """Waits until all are answered."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._open)
+
+    def _work(self, message_id: int, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            self._done(message_id)
+
+    def _done(self, message_id: int) -> None:
+        with self._changed:
+            self._open.discard(message_id)
+            self._changed.notify_all()
