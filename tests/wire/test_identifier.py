@@ -9,7 +9,9 @@ from pydicom.dataset import Dataset
 
 from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.identifier import IdentifierElement
-from tests.wire.identifiers import ENCODINGS, SEQUENCES, as_pydicom_reads, decode, encode, sample, with_undefined_lengths
+from tests.wire.identifiers import (
+    ENCODINGS, SEQUENCES, as_pydicom_reads, decode, encode, sample, with_undefined_lengths,
+)
 from tests.wire.strategies import uids
 from tests.wire.test_scanner import ITEM, ITEM_END, SEQUENCE_END, element, sequence_header
 

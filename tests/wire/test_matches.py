@@ -49,8 +49,8 @@ def test_pydicom_reads_a_response(encoding: str) -> None:
     assert found.SpecificCharacterSet == "ISO_IR 192"
     assert (found.QueryRetrieveLevel, found.ModalitiesInStudy) == ("STUDY", ["CT", "MR"])
     assert (str(found.PatientName), found.PatientID, found.Rows) == ("Müller^Ann", "P-1", [258, 772])
-    assert [(item.get("CodingSchemeDesignator"), item.CodeMeaning) for item in found.RequestedProcedureCodeSequence] == [
-        ("SRT", "Knee"), (None, "Bein, übrig")]
+    assert [(item.get("CodingSchemeDesignator"), item.CodeMeaning)
+            for item in found.RequestedProcedureCodeSequence] == [("SRT", "Knee"), (None, "Bein, übrig")]
     assert [(item.ScheduledProcedureStepID, item.RequestedProcedureID)
             for item in found.RequestAttributesSequence] == [("SPS1", "RP1"), ("", "Füße")]
 
