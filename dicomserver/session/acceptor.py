@@ -106,7 +106,7 @@ class AssociationAcceptor:
     def cancelled(self, request: CommandSet) -> bool:
         """Whether the peer has cancelled a request that is being answered (PS3.7 9.3.2.3). To be asked between two
         pending responses; does not wait for a peer that has sent half a PDU. Raises AssociationEnded."""
-        while self.inlet.pending:
+        while self.association.stream.in_pdu or self.inlet.pending:
             context, command = self.association.next_command()
             if command.command_field != C_CANCEL_RQ:
                 self._refuse_second(context, command, request)

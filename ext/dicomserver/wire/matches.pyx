@@ -342,7 +342,8 @@ cdef class ResponseEncoder:
             length = whole_values(value, MOST_OF_SHORT)
         self.head(tag, vr, length + (length & 1))
         at = self.dataset.size
-        put(&self.dataset, value, length)
+        if length:
+            put(&self.dataset, value, length)
         if length & 1:
             put(&self.dataset, &padding, 1)
         return at
