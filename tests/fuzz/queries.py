@@ -89,7 +89,8 @@ def _is_strange(element: Element) -> bool:
             or element.tag in (CODES, REQUESTS))
 
 
-_TOP = [Element(NAME, 0, 0, "PN", b"M\xfcller^Ann"), Element(ID, 0, 0, "LO", b"P-1"), Element(ROWS, 0, 0, "US", b"\2\1")]
+_TOP = [Element(NAME, 0, 0, "PN", b"M\xfcller^Ann"), Element(ID, 0, 0, "LO", b"P-1"),
+        Element(ROWS, 0, 0, "US", b"\2\1")]
 _NESTED = [Element(STEP, REQUESTS, 0, "SH", b"S1"), Element(PROCEDURE, REQUESTS, 0, "SH", b"R1 "),
            Element(PROCEDURE, REQUESTS, 1, "SH", b"R\xe9"), Element(STEP, CODES, 0, "UI", b"1.2\0")]
 
