@@ -148,13 +148,20 @@ class AssociationAcceptor:
     def cancelled(self, request: CommandSet) -> bool:
         """Whether the peer has cancelled a request that is being answered (PS3.7 9.3.2.3). To be asked between two
         pending responses; does not wait for a peer that has sent half a PDU. Raises AssociationEnded."""
-        while self.inlet.pending and (self._window is None or self.association.stream.is_cancel_next):
+        while self._may_be_cancelled():
             context, command = self.association.next_command()
             if command.command_field != C_CANCEL_RQ:
                 self._refuse_second(context, command, request)
             elif command.message_id_being_responded_to == request.message_id:
                 return True
         return False
+
+    def _may_be_cancelled(self) -> bool:
+        stream = self.association.stream
+        if self._window is None:
+            return stream.in_pdu or self.inlet.pending
+        # Other requests may come at any time; they are read when this one is answered.
+        return not stream.in_pdu and self.inlet.pending and stream.is_cancel_next
 
     def _refuse_second(self, context: AcceptedContext, command: CommandSet, request: CommandSet) -> None:
         """Another request before the first is answered: our window is one operation (PS3.7 D.3.3.3)."""

@@ -12,7 +12,8 @@ OTHERS = {
     "acceptPrivateSOPClasses": False, "dataDirectory": "/d", "databaseURL": "sqlite:///x.db", "reserveMegabytes": 2,
     "artimSeconds": 1.5, "idleTimeoutSeconds": 2.5, "progressTimeoutSeconds": 3.5, "minimumRateBytesPerSecond": 4,
     "writeTimeoutSeconds": 5.5, "maxAssociateRequestBytes": 6000, "maxCommandBytes": 7000, "maxIdentifierBytes": 8000,
-    "maxSequenceDepth": 9, "maxInflatedMegabytes": 10, "maxPendingConnections": 11, "maxPendingConnectionsPerHost": 12,
+    "queryTimeoutSeconds": 16.5, "maxQueryMatches": 17, "maxSequenceDepth": 9, "maxInflatedMegabytes": 10,
+    "maxPendingConnections": 11, "maxPendingConnectionsPerHost": 12,
     "verbose": True, "logFile": "/l", "logMaxMegabytes": 13, "logBackups": 14, "stopGraceSeconds": 15,
     "controlSocketDirectory": "/c",
 }  # fmt: skip

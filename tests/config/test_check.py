@@ -70,6 +70,11 @@ DATABASES = "sqlite:///absolute/path or memory:"
             ],
         ),
         ({"artimSeconds": 0}, ["artimSeconds: 0 is not allowed; allowed is a number from 0.1 to 3600"]),
+        ({"queryTimeoutSeconds": 0}, ["queryTimeoutSeconds: 0 is not allowed; allowed is a number from 0.1 to 3600"]),
+        (
+            {"maxQueryMatches": -1},
+            ["maxQueryMatches: -1 is not allowed; allowed is a whole number from 0 to 1000000000"],
+        ),
         (
             {"artimSeconds": float("nan")},
             ["artimSeconds: NaN is not allowed; allowed is a number from 0.1 to 3600"],

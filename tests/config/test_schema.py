@@ -29,6 +29,8 @@ HOSTILE = {
     "maxAssociateRequestBytes": 256 * 1024,
     "maxCommandBytes": 64 * 1024,
     "maxIdentifierBytes": 1024 * 1024,
+    "queryTimeoutSeconds": 30,
+    "maxQueryMatches": 0,
     "maxSequenceDepth": 64,
     "maxInflatedMegabytes": 64,
     "stopGraceSeconds": 5,

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dicomserver.wire.command import decode_command, encode_command
-from dicomserver.wire.errors import WireError
+from dicomserver.wire.errors import DatasetError, WireError
 from dicomserver.wire.part10 import decode_file_meta, encode_file_meta
 from dicomserver.wire.pdu import decode_pdu, encode_pdu
-from tests.fuzz import transfer
+from tests.fuzz import queries, transfer
 from tests.wire.samples import COMMANDS, METAS, PDUS
 
 
@@ -58,7 +58,9 @@ def meta(data: bytes) -> None:
 TARGETS: dict[str, Target] = {
     "association": Target(association, tuple(encode_pdu(pdu) for name, pdu in PDUS.items() if "128" not in name)),
     "command": Target(command, tuple(encode_command(elements) for elements in COMMANDS.values())),
+    "identifier": Target(queries.identifier, queries.IDENTIFIERS),
     "meta": Target(meta, tuple(METAS.values())),
     "pdata": Target(transfer.pdata, transfer.STREAMS),
+    "response": Target(queries.response, queries.BLOBS, (DatasetError,)),
     "scanner": Target(transfer.scanner, transfer.DATASETS),
 }

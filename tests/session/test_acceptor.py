@@ -255,6 +255,15 @@ def test_a_calling_title_with_control_characters_is_escaped_in_the_log(serve, ca
     assert "association of A\\nB at there" in caplog.messages[0]
 
 
+@pytest.mark.parametrize("policy, granted", [
+    (AcceptorPolicy("US"), {CT: b"\2\0\3\0\0\0"}), (AcceptorPolicy("OTHER", check_called_ae_title=True), {})])
+def test_handlers_can_see_what_was_granted(policy: AcceptorPolicy, granted: dict[str, bytes], serve) -> None:
+    served = serve(request=associate_rq(CONTEXTS, "PEER", "US", {CT: b"\2\0", VERIFICATION: b"\1"}), policy=policy)
+    served.says(RELEASE_RQ)
+    served.end()
+    assert served.acceptor.application_information == granted
+
+
 def test_a_stop_ends_an_idle_association_at_once(serve, caplog) -> None:
     served = serve().accepted()
     served.acceptor.stop(grace_over=False)

@@ -113,6 +113,30 @@ def test_a_message_goes_out_and_another_comes_in(stand) -> None:
     assert standing.association.stream.read_dataset(100) == b"data"
 
 
+def test_encoded_messages_go_out_as_they_are(stand) -> None:
+    standing = stand(ACCEPTOR)
+    standing.association.send_encoded(data_tf(1, 3, ECHO) * 2)
+    assert standing.peer.recv(1000) == data_tf(1, 3, ECHO) * 2
+    assert standing.association.machine.state is State.STA6
+
+
+def test_encoded_messages_that_nobody_takes(stand) -> None:
+    standing = stand(ACCEPTOR, write=0.05)
+    with pytest.raises(AssociationEnded) as ended:
+        standing.association.send_encoded(bytes(32 << 20))
+    assert ended.value.ending is Ending.STALLED
+    assert standing.association.machine.state is State.STA1
+
+
+def test_encoded_messages_to_a_connection_that_is_gone(stand) -> None:
+    standing = stand(ACCEPTOR)
+    reset(standing.peer)
+    with pytest.raises(AssociationEnded) as ended:
+        for _ in range(3):
+            standing.association.send_encoded(bytes(100_000))
+    assert ended.value.ending is Ending.CLOSED
+
+
 def test_a_send_that_nobody_takes(stand) -> None:
     standing = stand(REQUESTOR, write=0.05)
     standing.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -5,13 +5,15 @@ import pytest
 
 from dicomserver.session import negotiator
 from dicomserver.session.negotiator import LONGEST_REMEMBERED, MOST_REMEMBERED, Negotiator
-from dicomserver.session.policy import AcceptorPolicy
+from dicomserver.session.policy import AcceptorPolicy, Support, plain_syntaxes
 from dicomserver.standard.uids import EXPLICIT_VR_LE, IMPLICIT_VR_LE, VERIFICATION
 from dicomserver.wire.errors import PduError
 from dicomserver.wire.pdu import decode_pdu, encode_pdu
-from dicomserver.wire.pdus import AssociateRJ, AssociateRQ, ProposedContext, UserIdentityRQ, UserInformation
+from dicomserver.wire.pdus import (
+    AssociateRJ, AssociateRQ, ExtendedNegotiation, ProposedContext, UserIdentityRQ, UserInformation,
+)
 
-CT = "1.2.840.10008.5.1.4.1.1.2"
+CT, FIND = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.2.2.1"
 
 
 def request(calling: str = "CT1", identity: UserIdentityRQ | None = None, implementation: str = "A") -> bytes:
@@ -45,6 +47,40 @@ def test_what_comes_of_a_request() -> None:
     assert {number: (context.abstract_syntax, context.transfer_syntax)
             for number, context in outcome.contexts.items()} == {
                 1: (VERIFICATION, IMPLICIT_VR_LE), 3: (CT, EXPLICIT_VR_LE)}
+
+
+def extended(*proposals: tuple[str, bytes]) -> bytes:
+    return encode_pdu(AssociateRQ(
+        called_ae_title="PACS", calling_ae_title="CT1",
+        presentation_contexts=[ProposedContext(1, FIND, [IMPLICIT_VR_LE]), ProposedContext(3, CT, [IMPLICIT_VR_LE])],
+        user_information=UserInformation(
+            maximum_length=5000, implementation_class_uid="1.2.3",
+            extended_negotiations=[ExtendedNegotiation(uid, proposed) for uid, proposed in proposals])))
+
+
+QUERIES = AcceptorPolicy("PACS", sop_classes={FIND: Support(
+    plain_syntaxes(), application_information=lambda proposed: proposed[:1] + b"\0" * (len(proposed) - 1))})
+
+
+@pytest.mark.parametrize("proposals, granted", [
+    ((), {}),
+    (((FIND, b"\1\1\1"),), {FIND: b"\1\0\0"}),
+    (((FIND, b""),), {FIND: b""}),
+    (((FIND, b"\0\1"), (CT, b"\3\0")), {FIND: b"\0\0", CT: b"\2\0\3\0\0\0"}),
+    ((("1.2.3.4", b"\1"),), {}),
+], ids=["none", "one", "an empty one", "two", "of what was not proposed"])
+def test_what_is_granted_of_extended_negotiation_is_what_is_answered(proposals: tuple, granted: dict) -> None:
+    desk = Negotiator(QUERIES)
+    outcome = desk.negotiate(extended(*proposals))
+    assert outcome.application_information == granted
+    assert granted == {item.sop_class_uid: item.application_information
+                       for item in decode_pdu(outcome.pdu).user_information.extended_negotiations}
+    assert desk.negotiate(extended(*proposals)).application_information == granted
+
+
+def test_who_is_rejected_is_granted_nothing() -> None:
+    desk = Negotiator(AcceptorPolicy("PACS", blocked_calling=frozenset({"CT1"})))
+    assert desk.negotiate(extended((FIND, b"\1"))).application_information == {}
 
 
 def test_the_same_bytes_are_answered_the_same_without_another_look(worked_out) -> None:

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from dicomserver.session.policy import AcceptorPolicy, storage_support, verification_support
-from dicomserver.standard.transfer_syntaxes import transfer_syntaxes
+from dicomserver.session.policy import AcceptorPolicy, plain_syntaxes, storage_support, verification_support
+from dicomserver.standard.transfer_syntaxes import encoding, transfer_syntaxes
 
 GE_PRIVATE = "1.2.840.113619.5.2"
 
@@ -34,9 +34,13 @@ def test_storage_keeps_every_transfer_syntax_of_the_dictionary_and_no_other():
 
 
 def test_verification_has_the_plain_encodings():
-    assert verification_support().transfer_syntaxes == {
-        "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2",
-    }
+    assert verification_support().transfer_syntaxes is plain_syntaxes()
+    assert plain_syntaxes() == {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
+
+
+@pytest.mark.parametrize("uid", plain_syntaxes())
+def test_plain_encodings_are_not_compressed(uid):
+    assert not encoding(uid).deflated
 
 
 @pytest.mark.parametrize("as_scu", [False, True])

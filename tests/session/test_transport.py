@@ -102,6 +102,84 @@ def test_sending_without_a_wait_takes_what_there_is_room_for(pair):
     assert inlet.send(b"y" * (64 << 20), wait=False) < 64 << 20
 
 
+def arrived(inlet: SocketInlet) -> bool:
+    """Whether something is pending, by the time that it must have arrived."""
+    until = time.monotonic() + 10
+    while not inlet.pending and time.monotonic() < until:
+        time.sleep(0.001)
+    return inlet.pending
+
+
+def received(inlet: SocketInlet, count: int) -> None:
+    """Asks until so many bytes are there: none of them may be a whole PDU."""
+    while inlet.received < count:
+        assert not inlet.pending
+    assert not inlet.pending
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5, 6, len(COMMAND) - 1])
+def test_pending_is_a_whole_pdu_and_no_part_of_one(pair, cut):
+    ours, peer = pair
+    inlet, source = opened(ours)
+    peer.sendall(COMMAND[:cut])
+    received(inlet, cut)
+    peer.sendall(COMMAND[cut:])
+    assert arrived(inlet)
+    assert source.next() == (stream.COMMAND, b"c")
+    assert not inlet.pending
+
+
+def test_of_two_that_are_pending_one_is_left(pair):
+    ours, peer = pair
+    inlet, source = opened(ours)
+    peer.sendall(COMMAND + RELEASE_RQ)
+    assert arrived(inlet)
+    assert source.next() == (stream.COMMAND, b"c")
+    assert arrived(inlet)
+    assert source.next() == (stream.PDU, RELEASE_RQ)
+    assert not inlet.pending
+
+
+def test_what_was_received_before_is_pending(pair):
+    inlet, _ = opened(pair[0])
+    inlet.take(RELEASE_RQ)
+    assert inlet.pending
+
+
+@pytest.mark.parametrize("sends", [b"", RELEASE_RQ[:7]])
+def test_the_end_of_the_connection_is_pending(pair, sends):
+    ours, peer = pair
+    inlet, source = opened(ours)
+    peer.sendall(sends)
+    received(inlet, len(sends))
+    peer.close()
+    assert arrived(inlet)
+    assert source.next() == (stream.CLOSED, None)
+
+
+def test_a_reset_is_pending(pair):
+    ours, peer = pair
+    inlet, source = opened(ours)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    peer.close()
+    assert arrived(inlet)
+
+
+def test_a_stop_is_pending(pair):
+    inlet, source = opened(pair[0])
+    inlet.stop()
+    assert arrived(inlet)
+    assert source.next() == (stream.STOPPED, None)
+
+
+def test_a_pdu_longer_than_the_buffer_is_pending_when_that_is_full(pair):
+    ours, peer = pair
+    inlet = SocketInlet(4096, ours)
+    peer.sendall(struct.pack(">BBI", 4, 0, 1 << 20) + bytes(8192))
+    assert arrived(inlet)
+    assert inlet.received == 4096
+
+
 def test_sending_on_a_broken_connection_is_an_error(pair):
     ours, peer = pair
     inlet, _ = opened(ours)

@@ -61,6 +61,17 @@ def test_a_message_comes_whole_however_it_was_cut(command, dataset, sizes, group
     assert opened.next() == (stream.CLOSED, None)
 
 
+def test_several_messages_may_share_a_pdu():
+    opened = open_stream(pdu(pdv(1, COMMAND | LAST, b"c"), pdv(1, DATASET | LAST, b"d"), pdv(3, COMMAND | LAST, b"e")))
+    assert not opened.in_pdu
+    assert opened.next() == (stream.COMMAND, b"c")
+    opened.expect_dataset()
+    assert opened.read_dataset(10) == b"d"
+    assert opened.in_pdu
+    assert opened.next() == (stream.COMMAND, b"e")
+    assert not opened.in_pdu
+
+
 def test_a_dataset_beyond_the_limit_is_read_to_its_end_and_not_kept():
     opened = open_stream(pdu(pdv(1, COMMAND | LAST, b"c")) + pdu(pdv(1, DATASET, b"x" * 100), pdv(1, LAST, b"y"))
                          + pdu(pdv(1, COMMAND | LAST, b"next")))

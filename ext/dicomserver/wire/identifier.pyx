@@ -3,7 +3,7 @@
 An identifier is a small dataset, and all of it is wanted: unlike the DatasetScanner, which sees gigabytes go by and
 keeps little, this decoder takes the whole and gives every element. Depth and length are bounded by its caller.
 """
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 
 from dicomserver.wire.cursor cimport Cursor, copied, cursor_over, fail, left, part, take
 from dicomserver.wire.elements cimport (
@@ -37,7 +37,7 @@ cdef struct Header:
 
 
 cdef class IdentifierDecoder:
-    """One encoding. sequences: the tags that are sequences, for implicit VR, which does not say it."""
+    """One encoding; implicit VR is little-endian. sequences: the tags that are sequences, where no VR says it."""
     cdef bint explicit_vr, big_endian
     cdef frozenset sequences
 
@@ -77,8 +77,8 @@ cdef class IdentifierDecoder:
         cdef bytes value
         cdef int size
         vr = "" if implicit else header.vr[:2].decode("ascii")
-        if header.length == UNDEFINED or vr == "SQ" or (implicit and header.tag in self.sequences):
-            # Of undefined length and unknown VR: a sequence in implicit VR little endian (PS3.5 6.2.2).
+        if header.length == UNDEFINED or vr == "SQ" or (vr in ("", "UN") and header.tag in self.sequences):
+            # Within a sequence of unknown VR all is implicit (PS3.5 6.2.2), also its items' headers.
             return IdentifierElement(header.tag, "SQ", b"", self.items(cursor, header.length,
                                                                         implicit or vr == "UN", depth + 1))
         value = copied(cursor, header.length, b"value")
@@ -102,7 +102,7 @@ cdef class IdentifierDecoder:
             part(cursor, &within, length, b"sequence")
         while delimited or left(&within):
             at = within.pos
-            self.header(&within, &header, True)
+            self.header(&within, &header, implicit)
             if header.tag == SEQUENCE_DELIMITATION and delimited:
                 break
             if header.tag != ITEM:
@@ -124,25 +124,29 @@ cdef class IdentifierDecoder:
     cdef int header(self, Cursor *cursor, Header *header, bint implicit) except -1:
         cdef const unsigned char *p = take(cursor, 8, b"element header")
         cdef const unsigned char *q
-        header.tag = self.number(p, 2) << 16 | self.number(p + 2, 2)
+        cdef bint big_endian = self.big_endian and not implicit
+        header.tag = number(p, 2, big_endian) << 16 | number(p + 2, 2, big_endian)
         header.vr[0] = header.vr[1] = 0
         if implicit or header.tag >> 16 == 0xFFFE:
-            header.length = self.number(p + 4, 4)
+            header.length = number(p + 4, 4, big_endian)
+            if header.length and header.tag in (ITEM_DELIMITATION, SEQUENCE_DELIMITATION):
+                fail(cursor, b"delimitation", p, b"has a length")
             return 0
         header.vr[0], header.vr[1] = p[4], p[5]
         if not is_vr(header.vr):
             fail(cursor, b"VR", p + 4, b"is none")
         if has_short_length(header.vr):
-            header.length = self.number(p + 6, 2)
+            header.length = number(p + 6, 2, big_endian)
             return 0
         q = take(cursor, 4, b"element header")
-        header.length = self.number(q, 4)
+        header.length = number(q, 4, big_endian)
         if header.length == UNDEFINED and not vr_is(header.vr, b"S", b"Q") and not vr_is(header.vr, b"U", b"N"):
             fail(cursor, b"length", q, b"is undefined")
         return 0
 
-    cdef uint32_t number(self, const unsigned char *p, int n) noexcept:
-        return big(p, n) if self.big_endian else little(p, n)
+
+cdef inline uint32_t number(const unsigned char *p, int n, bint big_endian) noexcept:
+    return big(p, n) if big_endian else little(p, n)
 
 
 cdef bytes swapped(bytes value, int size):

@@ -8,16 +8,19 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from dicomserver.wire.elements cimport ITEM, has_short_length, number_size, swap_numbers, vr_is
+from dicomserver.wire.elements cimport ITEM, has_short_length, is_vr, number_size, swap_numbers, vr_is
 from dicomserver.wire.octets cimport Octets, octets_bytes, octets_free, octets_new, put, room
 from dicomserver.wire.pdata cimport PDV_COMMAND, fragment_room, frame, framed
 
 from enum import IntEnum
 from typing import NamedTuple
 
+from dicomserver.wire.errors import PduError
+
 cdef enum:
     RECORD_HEAD = 8             # of packed attributes
     ESCAPE = 0x1B
+    MOST_OF_SHORT = 0xFFFE      # bytes of a value whose length has two, even
     SPECIFIC_CHARACTER_SET = 0x00080005
 
 
@@ -26,12 +29,13 @@ class Source(IntEnum):
 
     CONSTANT = 0        # `value`
     PLAIN = 1           # the row's `column`: text, a number, or None
-    PACKED = 2          # the row's `column` is a raw (0008,0005), the next one the packed attributes under it
+    PACKED = 2          # the row's `column` is a raw (0008,0005), the next one the packed attributes under it, or None
     SEQUENCE = 3        # the same, for the items of sequence `tag`
 
 
 class ResponseField(NamedTuple):
-    """One element of every response. items: (tag, VR) of what each item of a sequence holds; empty: all that is kept."""
+    """One element of every response. items: (tag, VR) of what each item of a sequence holds, by ascending tag; empty:
+    all that is kept."""
 
     tag: int
     vr: str
@@ -74,7 +78,7 @@ cdef inline bint next_record(Walk *walk, Record *record) noexcept nogil:
         p = walk.at
         memcpy(&tag, p, 4)
         memcpy(&length, p + 4, 2)
-        if length > walk.end - p - RECORD_HEAD:
+        if length > walk.end - p - RECORD_HEAD or not is_vr(<const char *>p + 6):
             return False
         walk.at = p + RECORD_HEAD + length
         if p[6] == b'S' and p[7] == b'Q':
@@ -88,6 +92,23 @@ cdef inline bint next_record(Walk *walk, Record *record) noexcept nogil:
         record.sequence, record.item = walk.sequence, walk.item
         return True
     return False
+
+
+cdef inline bint lowest(Walk walk, Record record, uint32_t from_tag, uint32_t to_tag, Record *found) noexcept nogil:
+    """The lowest tag within these of the item in which `record` stands, of equals the first; `walk` is behind it."""
+    cdef uint32_t sequence = record.sequence
+    cdef uint16_t item = record.item
+    cdef bint any_yet = False
+    while True:
+        if from_tag <= record.tag <= to_tag and not (any_yet and found.tag <= record.tag):
+            found[0] = record
+            any_yet = True
+        if not next_record(&walk, &record) or record.sequence != sequence or record.item != item:
+            return any_yet
+
+
+cdef inline bint is_binary(const char *vr) noexcept nogil:
+    return number_size(vr) != 0 or vr_is(vr, b'O', b'B') or vr_is(vr, b'U', b'N')
 
 
 cdef inline bint is_plain(const unsigned char *p, size_t n) noexcept nogil:
@@ -113,6 +134,9 @@ cdef class ResponseEncoder:
     cdef Field *item_fields
     cdef size_t count
     cdef Octets dataset             # of the response that is being written
+    cdef list texts                 # of it, (value, raw character set, VR), where they are not ASCII
+    cdef list represented           # the same in one character set; None until they are
+    cdef Py_ssize_t next_text
     cdef Octets out
     cdef uint64_t room
     cdef uint8_t context_id
@@ -126,6 +150,8 @@ cdef class ResponseEncoder:
     def __init__(self, int context_id, bytes command not None, fields, maximum_length, bint explicit_vr,
                  bint big_endian, represent):
         cdef size_t items = sum(len(field.items) for field in fields)
+        if not 1 <= context_id <= 255:
+            raise PduError("must be a number from 1 to 255", "presentation context id")
         self.context_id = context_id
         self.command, self.represent = command, represent
         self.room = fragment_room(maximum_length)
@@ -153,13 +179,13 @@ cdef class ResponseEncoder:
 
     def append(self, tuple row not None) -> None:
         """Adds the response of one row of the index."""
-        cdef list texts = []
-        cdef bytes character_set = b""
-        self.gather_texts(row, texts)
-        if texts:
-            character_set, texts = self.represent(texts)
-        self.dataset.size = 0
-        self.write(row, character_set, texts)
+        cdef bytes character_set
+        self.texts, self.represented = [], None
+        self.write(row, b"")
+        if self.texts:
+            character_set, self.represented = self.represent(self.texts)
+            self.next_text = 0
+            self.write(row, character_set)
         self.frame_message()
         self.responses += 1
 
@@ -190,107 +216,82 @@ cdef class ResponseEncoder:
 
     # -- once a response ---------------------------------------------------------------------------------
 
-    cdef int gather_texts(self, tuple row, list texts) except -1:
-        """In the order in which `write` comes by them."""
-        cdef size_t i, k
-        cdef Field *field
-        cdef Record record
-        cdef Walk walk
-        for i in range(self.count):
-            field = &self.fields[i]
-            if field.source == Source_PACKED:
-                if self.find(row, field, &record):
-                    self.gather(row, field, &record, texts)
-            elif field.source == Source_SEQUENCE:
-                self.open(row, field, &walk)
-                while next_record(&walk, &record):
-                    if record.sequence == field.tag and self.is_wanted(field, &record):
-                        self.gather(row, field, &record, texts)
-        return 0
-
-    cdef int gather(self, tuple row, const Field *field, const Record *record, list texts) except -1:
-        if number_size(record.vr) or vr_is(record.vr, b'U', b'I') or is_plain(record.value, record.length):
-            return 0
-        texts.append((PyBytes_FromStringAndSize(<const char *>record.value, record.length), row[field.column],
-                      record.vr[:2].decode("ascii")))
-        return 0
-
-    cdef int write(self, tuple row, bytes character_set, list texts) except -1:
+    cdef int write(self, tuple row, bytes character_set) except -1:
+        """Writes the dataset. The first time it gathers the texts, so that both times they come in the same order."""
         cdef size_t i
         cdef Field *field
         cdef Record record
-        cdef Py_ssize_t text = 0
-        cdef bytes value
         cdef bint say = bool(character_set)
+        self.dataset.size = 0
         for i in range(self.count):
             field = &self.fields[i]
             if say and field.tag > SPECIFIC_CHARACTER_SET:
                 self.element_of(SPECIFIC_CHARACTER_SET, b"CS", character_set)
                 say = False
-            if field.source == Source_PACKED:
-                if not self.find(row, field, &record):
-                    self.element(field.tag, field.vr, NULL, 0)
-                else:
-                    text += self.stored(&record, texts, text)
+            if field.source == Source_CONSTANT:
+                self.element_of(field.tag, field.vr, self.constants[i])
+            elif field.source == Source_PLAIN:
+                self.plain(field, row[field.column])
             elif field.source == Source_SEQUENCE:
-                text += self.sequence(row, field, texts, text)
+                self.sequence(row, field)
+            elif self.find(row, field, &record):
+                self.stored(&record, row[field.column])
             else:
-                value = self.constants[i] if field.source == Source_CONSTANT else plain(row[field.column])
-                self.element_of(field.tag, field.vr, value)
+                self.element(field.tag, field.vr, NULL, 0)
+        if say:
+            self.element_of(SPECIFIC_CHARACTER_SET, b"CS", character_set)
         return 0
 
-    cdef Py_ssize_t sequence(self, tuple row, const Field *field, list texts, Py_ssize_t text) except -1:
-        """All items; -> how many of the texts they used."""
+    cdef int plain(self, const Field *field, object value) except -1:
+        cdef bytes text = b"" if value is None else str(value).encode("utf-8", "backslashreplace")
+        return self.value(field.tag, field.vr, <const unsigned char *>PyBytes_AS_STRING(text),
+                          <size_t>PyBytes_GET_SIZE(text), b"ISO_IR 192")
+
+    cdef int sequence(self, tuple row, const Field *field) except -1:
+        """All items of which something is kept."""
         cdef Walk walk
         cdef Record record
-        cdef Py_ssize_t used = 0
-        cdef size_t begin, item_at = 0
-        cdef int item = -1
+        cdef size_t begin, item_begin
+        cdef uint16_t item
         cdef bint more
         self.head(field.tag, b"SQ", 0)
         begin = self.dataset.size
         self.open(row, field, &walk)
         more = next_record(&walk, &record)
         while more:
-            if record.sequence != field.tag:
+            if record.sequence == field.tag:
+                item = record.item
+                self.head(ITEM, NULL, 0)
+                item_begin = self.dataset.size
+                self.item(field, walk, record, row[field.column])
+                self.patch(item_begin)
+                while more and record.sequence == field.tag and record.item == item:
+                    more = next_record(&walk, &record)
+            else:
                 more = next_record(&walk, &record)
-                continue
-            item = record.item
-            self.head(ITEM, NULL, 0)
-            item_at = self.dataset.size
-            used += self.item(field, &walk, &record, &more, item, texts, text + used)
-            self.patch(item_at)
         self.patch(begin)
-        return used
+        return 0
 
-    cdef Py_ssize_t item(self, const Field *field, Walk *walk, Record *record, bint *more, int item, list texts,
-                         Py_ssize_t text) except -1:
-        """The elements of one item, from `record` on; keys of the request that it lacks are of zero length."""
-        cdef size_t k = field.first_item, end = field.first_item + field.items
-        cdef Py_ssize_t used = 0
-        while more[0] and record.sequence == field.tag and record.item == item:
-            if self.is_wanted(field, record):
-                while k < end and self.item_fields[k].tag < record.tag:
-                    self.element(self.item_fields[k].tag, self.item_fields[k].vr, NULL, 0)
-                    k += 1
-                if k < end and self.item_fields[k].tag == record.tag:
-                    k += 1
-                used += self.stored(record, texts, text + used)
-            more[0] = next_record(walk, record)
-        while k < end:
-            self.element(self.item_fields[k].tag, self.item_fields[k].vr, NULL, 0)
-            k += 1
-        return used
-
-    cdef bint is_wanted(self, const Field *field, const Record *record) noexcept:
+    cdef int item(self, const Field *field, Walk walk, Record record, object character_set) except -1:
+        """The elements of one item, by ascending tag, however they were stored. `record`: its first."""
         cdef size_t k
+        cdef uint32_t tag = 0
+        cdef Record found
         for k in range(field.first_item, field.first_item + field.items):
-            if self.item_fields[k].tag == record.tag:
-                return True
-        return field.items == 0
+            tag = self.item_fields[k].tag
+            if lowest(walk, record, tag, tag, &found):
+                self.stored(&found, character_set)
+            else:
+                self.element(tag, self.item_fields[k].vr, NULL, 0)
+        if field.items:
+            return 0
+        while tag < 0xFFFFFFFF and lowest(walk, record, tag, 0xFFFFFFFF, &found):
+            self.stored(&found, character_set)
+            tag = found.tag + 1
+        return 0
 
     cdef int open(self, tuple row, const Field *field, Walk *walk) except -1:
-        cdef bytes packed = row[field.column + 1]
+        cdef bytes packed = row[field.column + 1] or b""
         walk.at = <const unsigned char *>PyBytes_AS_STRING(packed)
         walk.end = walk.at + PyBytes_GET_SIZE(packed)
         walk.sequence = walk.item = 0
@@ -304,17 +305,28 @@ cdef class ResponseEncoder:
                 return True
         return False
 
-    cdef Py_ssize_t stored(self, const Record *record, list texts, Py_ssize_t text) except -1:
-        """Writes a kept element; -> 1 where its value is the next of the texts, else 0."""
+    cdef int stored(self, const Record *record, object character_set) except -1:
+        """Writes a kept element."""
         cdef int size = number_size(record.vr)
         cdef size_t at
-        if size or vr_is(record.vr, b'U', b'I') or is_plain(record.value, record.length):
+        if size and self.big_endian:
             at = self.element(record.tag, record.vr, record.value, record.length)
-            if size and self.big_endian:
-                swap_numbers(self.dataset.data + at, record.length, size)
+            swap_numbers(self.dataset.data + at, self.dataset.size - at, size)
             return 0
-        self.element_of(record.tag, record.vr, texts[text])
-        return 1
+        return self.value(record.tag, record.vr, record.value, record.length, character_set)
+
+    cdef int value(self, uint32_t tag, const char *vr, const unsigned char *value, size_t length,
+                   object character_set) except -1:
+        """Writes an element; one of text as `represent` gives it, where it is not ASCII."""
+        if is_binary(vr) or vr_is(vr, b'U', b'I') or is_plain(value, length):
+            self.element(tag, vr, value, length)
+        elif self.represented is None:
+            self.texts.append((PyBytes_FromStringAndSize(<const char *>value, <Py_ssize_t>length), character_set,
+                               vr[:2].decode("ascii")))
+        else:
+            self.element_of(tag, vr, self.represented[self.next_text])
+            self.next_text += 1
+        return 0
 
     # -- octets ------------------------------------------------------------------------------------------
 
@@ -325,10 +337,13 @@ cdef class ResponseEncoder:
     cdef size_t element(self, uint32_t tag, const char *vr, const unsigned char *value, size_t length) except 0:
         """Writes an element, padded to even length (PS3.5 6.2); -> where its value stands."""
         cdef size_t at
-        cdef unsigned char padding = 0 if vr_is(vr, b'U', b'I') or vr_is(vr, b'O', b'B') else b' '
+        cdef unsigned char padding = 0 if vr_is(vr, b'U', b'I') or is_binary(vr) else b' '
+        if length > MOST_OF_SHORT and self.explicit_vr and has_short_length(vr):
+            length = whole_values(value, MOST_OF_SHORT)
         self.head(tag, vr, length + (length & 1))
         at = self.dataset.size
-        put(&self.dataset, value, length)
+        if length:
+            put(&self.dataset, value, length)
         if length & 1:
             put(&self.dataset, &padding, 1)
         return at
@@ -377,5 +392,8 @@ cdef enum:
     Source_SEQUENCE = 3
 
 
-cdef bytes plain(object value):
-    return b"" if value is None else str(value).encode("ascii", "replace")
+cdef size_t whole_values(const unsigned char *value, size_t most) noexcept nogil:
+    """How long the first values of several are together, none of them cut."""
+    while most and value[most] != b'\\':
+        most -= 1
+    return most

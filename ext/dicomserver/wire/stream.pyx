@@ -138,6 +138,11 @@ cdef class PduStream:
             at += 8 + length
         return False
 
+    @property
+    def in_pdu(self) -> bool:
+        """Whether more of a P-DATA-TF PDU is to be read: several messages may share one."""
+        return self.pdu_left > 0
+
     def drain(self) -> int:
         """Reads the rest of the dataset and forgets it; -> bytes. Raises StreamEnded, PduError."""
         cdef Fragment f
