@@ -88,7 +88,7 @@ class Asker(Connection):
         while end - at >= _PDU.size:
             kind, length = _PDU.unpack_from(buffer, at)
             after = at + _PDU.size + length
-            if kind != _P_DATA_TF or after > len(buffer):
+            if kind != _P_DATA_TF or after - at > len(buffer):
                 raise LoadFailed(f"answered with a PDU of type {kind:02X}H, {length} bytes")
             if after > end:
                 break
