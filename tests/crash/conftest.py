@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.recording import Recording, record_checkpoint, record_everything, record_load
+from tests.crash.recording import Recording, record_checkpoint, record_everything, record_load, record_window
 from tests.crash.running import scratch_folder
 
 
@@ -33,3 +33,9 @@ def checkpoint() -> Iterator[Recording]:
 def load() -> Iterator[Recording]:
     with scratch_folder() as folder:
         yield record_load(folder, lone=300, each_of_four=75)
+
+
+@pytest.fixture(scope="package")
+def window() -> Iterator[Recording]:
+    with scratch_folder() as folder:
+        yield record_window(folder, number=200, operations=8)

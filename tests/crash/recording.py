@@ -14,7 +14,9 @@ from tests.crash.ledger import Ledger
 from tests.crash.running import Running, compiled_shim
 from tests.crash.steps import INDEX, WAL, Step
 from tests.crash.strace import parse
-from tests.crash.traffic import Sample, Sender, sample
+from tests.crash.traffic import CT, Sample, Sender, sample
+from tests.interop.sender import Sender as Window
+from tests.interop.synthetic import EXPLICIT
 
 _LOG_HEADER = 32
 
@@ -61,6 +63,17 @@ class Recording:
         except AssociationFailed:
             return
         raise AssertionError(f"it was answered with {status:04X}H")
+
+    def store_in_window(self, port: int, samples: list[Sample], operations: int) -> None:
+        """Over one association, so many C-STOREs at once."""
+        with Window(port, [(CT, [EXPLICIT])], operations=operations) as sender:
+            begun = 0
+            for one in samples:
+                sender.begin_store(1, CT, one.uid, one.dataset, self.ledger.sending(one))
+                begun += 1
+                if begun - len(self.statuses) == operations:
+                    self.statuses.append(sender.answer().status)
+            self.statuses += [sender.answer().status for _ in range(begun - len(self.statuses))]
 
     def store_side_by_side(self, port: int, *several: list[Sample]) -> None:
         """Over one association each, at once."""
@@ -160,6 +173,16 @@ def record_load(folder: Path, lone: int, each_of_four: int) -> Recording:
         recording.store_side_by_side(server.port, *lanes)
         server.stop()
     recording.lone = range(1, lone + 1)
+    recording.read(Interpreter(str(recording.data)), folder / "trace")
+    return recording
+
+
+def record_window(folder: Path, number: int, operations: int) -> Recording:
+    """Many instances over one association with an asynchronous operations window."""
+    recording = _new(folder)
+    with Running(recording.data, folder / "trace") as server:
+        recording.store_in_window(server.port, [sample(one, 1, octets=4000) for one in range(number)], operations)
+        server.stop()
     recording.read(Interpreter(str(recording.data)), folder / "trace")
     return recording
 

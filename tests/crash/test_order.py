@@ -59,6 +59,13 @@ def test_side_by_side_too(load: Recording) -> None:
     assert found["others", "slot"] == 0
 
 
+def test_nothing_is_out_of_order_with_several_operations_at_once(window: Recording) -> None:
+    assert window.statuses == [0] * 200
+    assert lint.check(window.steps) == []
+    found = lint.syncs(window.steps)
+    assert sum(count for (_, what), count in found.items() if what == "slot") == 200
+
+
 def _synced_by(steps: list[Step], threads: set[int], begin: int, end: int) -> Counter[str]:
     return Counter(step.path for step in steps
                    if step.kind == "sync" and step.thread in threads and begin <= step.begin and step.over <= end)

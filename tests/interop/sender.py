@@ -38,12 +38,14 @@ class Sender:
 
     accepted: by context id, the transfer syntax; results: by context id. pdu: the longest P-DATA-TF PDU that we send,
     as its length field counts, never more than the peer allows. extended: by SOP class, the application information
-    that is proposed and, as an attribute, that was answered. receive_buffer: bytes, 0 for as many as usual.
+    that is proposed and, as an attribute, that was answered. receive_buffer: bytes, 0 for as many as usual. operations:
+    of the asynchronous window that is proposed, None: no window.
     """
 
     def __init__(self, port: int, contexts: Sequence[tuple[str, Sequence[str]]], *, calling: str = "INTEROP",
                  called: str = "ANY-SCP", pdu: int = 16384, timeout: float = 60,
-                 extended: Mapping[str, bytes] = MappingProxyType({}), receive_buffer: int = 0) -> None:
+                 extended: Mapping[str, bytes] = MappingProxyType({}), receive_buffer: int = 0,
+                 operations: int | None = None) -> None:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -51,7 +53,7 @@ class Sender:
         self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._message = 0
-        self.socket.sendall(associate_rq(contexts, calling, called, extended))
+        self.socket.sendall(associate_rq(contexts, calling, called, extended, operations))
         try:
             kind, body = self.receive()
             if kind == 3:
@@ -68,6 +70,14 @@ class Sender:
         """C-ECHO; -> the status."""
         self.request(context_id, command_set("1.2.840.10008.1.1", C_ECHO_RQ, self._next_message(), NO_DATASET))
         return self.answer().status
+
+    def begin_store(self, context_id: int, sop_class: str, sop_instance: str, dataset: bytes,
+                    message: int | None = None) -> int:
+        """Sends a C-STORE and waits for nothing; -> its message id."""
+        message = self._next_message() if message is None else message
+        self.request(context_id, command_set(sop_class, C_STORE_RQ, message, DATASET, sop_instance))
+        self.send_dataset(context_id, dataset)
+        return message
 
     def store(self, context_id: int, sop_class: str, sop_instance: str, dataset: bytes | Iterable[bytes]) -> Response:
         """C-STORE; dataset: its bytes, or pieces of it of any length."""
@@ -138,7 +148,7 @@ class Sender:
 
 
 def associate_rq(contexts: Sequence[tuple[str, Sequence[str]]], calling: str, called: str,
-                 extended: Mapping[str, bytes] = {}) -> bytes:
+                 extended: Mapping[str, bytes] = {}, operations: int | None = None) -> bytes:
     """A whole A-ASSOCIATE-RQ PDU (PS3.8 9.3.2)."""
     body = struct.pack(">HH16s16s32x", 1, 0, called.ljust(16).encode(), calling.ljust(16).encode())
     body += item(0x10, APPLICATION_CONTEXT.encode())
@@ -146,6 +156,8 @@ def associate_rq(contexts: Sequence[tuple[str, Sequence[str]]], calling: str, ca
         syntaxes = b"".join(item(0x40, uid.encode()) for uid in transfer_syntaxes)
         body += item(0x20, bytes((2 * number + 1, 0, 0, 0)) + item(0x30, abstract_syntax.encode()) + syntaxes)
     information = item(0x51, struct.pack(">I", 16384)) + item(0x52, b"1.2.826.0.1.3680043.9.9")
+    if operations is not None:
+        information += item(0x53, struct.pack(">HH", operations, 1))
     for uid, application_information in extended.items():
         information += item(0x56, struct.pack(">H", len(uid)) + uid.encode() + application_information)
     body += item(0x50, information)
