@@ -87,14 +87,12 @@ def _integer(column: Column, criterion: Criterion, dialect: ModuleType) -> tuple
 
 
 def _of_integer(expression: str, criterion: Criterion, dialect: ModuleType) -> tuple[str, tuple] | None:
-    if isinstance(criterion, AnyOf):
-        return _either([_of_integer(expression, one, dialect) for one in criterion.criteria])
     if isinstance(criterion, Empty):
         return f"{expression} IS NULL", ()
     if not isinstance(criterion, Numeric):
         return None
     # Others are no 32-bit integer, as IS values are.
-    whole = [int(number) for number in criterion.numbers if abs(number) < 2**31 and number == int(number)]
+    whole = [int(number) for number in criterion.numbers if -(2**31) <= number < 2**31 and number == int(number)]
     return dialect.among(expression, whole) if whole else ("0 = 1", ())
 
 
@@ -117,10 +115,10 @@ def _of_group(column: Column, pattern: str, groups: tuple[str, ...], dialect: Mo
     table = {"p": "patients", "t": "studies"}[column.table]
     exact = "*" not in pattern and "?" not in pattern
     compare: Callable = (lambda sql, text: dialect.among(sql, (text,))) if exact else dialect.like
-    # One search in each group's own index; joined by OR, they would be none.
-    parts = [compare(f"{column.name}_{group}", pattern) for group in groups]
-    union = " UNION ALL ".join(f"SELECT id FROM {table} WHERE {sql}" for sql, _ in parts)
-    return f"{column.table}.id IN ({union})", tuple(value for _, values in parts for value in values)
+    # One search in each group's own index, which has those only that have the group; joined by OR, they would be none.
+    parts = [(name, *compare(name, pattern)) for name in (f"{column.name}_{group}" for group in groups)]
+    union = " UNION ALL ".join(f"SELECT id FROM {table} WHERE {name} IS NOT NULL AND {sql}" for name, sql, _ in parts)
+    return f"{column.table}.id IN ({union})", tuple(value for _, _, values in parts for value in values)
 
 
 def _of_existing(tag: int, criterion: Criterion, dialect: ModuleType) -> Fragment | None:

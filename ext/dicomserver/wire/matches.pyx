@@ -31,7 +31,7 @@ class Source(IntEnum):
 
 
 class ResponseField(NamedTuple):
-    """One element of every response. items: (tag, VR) of what each item of a sequence holds; empty: all that is kept."""
+    """One element of every response. items: (tag, VR) of what a sequence's items hold; empty: all that is kept."""
 
     tag: int
     vr: str
