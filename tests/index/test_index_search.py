@@ -45,8 +45,8 @@ def asking(tag: int, value: bytes, level: Level = Level.STUDY) -> Query:
 
 
 @pytest.mark.parametrize("count, pages", [
-    (0, []), (1, [1]), (FIRST_ROWS - 1, [FIRST_ROWS - 1]), (FIRST_ROWS, [FIRST_ROWS]), (FIRST_ROWS + 1, [FIRST_ROWS, 1]),
-    (FIRST_ROWS + NEXT_ROWS + 7, [FIRST_ROWS, NEXT_ROWS, 7])])
+    (0, []), (1, [1]), (FIRST_ROWS - 1, [FIRST_ROWS - 1]), (FIRST_ROWS, [FIRST_ROWS]),
+    (FIRST_ROWS + 1, [FIRST_ROWS, 1]), (FIRST_ROWS + NEXT_ROWS + 7, [FIRST_ROWS, NEXT_ROWS, 7])])
 def test_pages(index: Index, count: int, pages: list[int]) -> None:
     fill(index, count)
     found = list(index.search(EVERYTHING))

@@ -122,7 +122,8 @@ def test_a_stream_that_is_closed_holds_nothing(path: str) -> None:
 @pytest.mark.parametrize("statement", [
     lambda session: session.rows(f"SELECT count(*) FROM ({ENDLESS})"), lambda session: list(session.stream(ENDLESS)),
     lambda session: session.one(f"SELECT count(*) FROM ({ENDLESS})")])
-def test_a_watched_statement_is_interrupted(session: SqliteSession, statement: Callable[[SqliteSession], object]) -> None:
+def test_a_watched_statement_is_interrupted(session: SqliteSession,
+                                            statement: Callable[[SqliteSession], object]) -> None:
     asked = []
 
     def keep_going() -> bool:

@@ -68,7 +68,8 @@ def _add_study(connection: apsw.Connection, instance: Instance) -> int:
 
 
 def _label(connection: apsw.Connection, text: str) -> int:
-    return _id(connection, "SELECT id FROM labels WHERE text = ?", text) or _insert(connection, "labels", {"text": text})
+    known = _id(connection, "SELECT id FROM labels WHERE text = ?", text)
+    return known or _insert(connection, "labels", {"text": text})
 
 
 def _id(connection: apsw.Connection, sql: str, *values: str | int) -> int | None:
