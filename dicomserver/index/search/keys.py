@@ -64,8 +64,7 @@ def values_of(vr: str, value: bytes, character_set: bytes) -> list[str]:
         return [str(number) for number, in struct.iter_unpack("<" + packing, value[:len(value) // size * size])]
     if vr in _OF_ONE_VALUE:
         return list(filter(None, [one_value(value, character_set)]))
-    texts = split_values(value, character_set)
-    return texts if any(texts) else []
+    return split_values(value, character_set)
 
 
 def _of_text(vr: str, texts: Sequence[str]) -> Criterion | None:

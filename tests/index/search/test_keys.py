@@ -103,8 +103,15 @@ def test_a_backslash_in_what_has_one_value_counts_for_nothing() -> None:
     assert isinstance(criterion_of("US", b"\\\\" * MOST_VALUES, b""), Numeric)
 
 
+def test_empty_values_count_too() -> None:
+    assert criterion_of("UI", b"\\" * (MOST_VALUES - 1), b"") is None
+    with pytest.raises(TooManyValues):
+        criterion_of("UI", b"\\" * MOST_VALUES, b"")
+
+
 @pytest.mark.parametrize("vr, value, character_set, texts", [
-    ("LO", b" A \\B\0", b"", ["A", "B"]), ("LO", b"\\", b"", []), ("LO", b"A\\", b"", ["A", ""]), ("LO", b" ", b"", []),
+    ("LO", b" A \\B\0", b"", ["A", "B"]), ("LO", b"\\", b"", ["", ""]), ("LO", b"A\\", b"", ["A", ""]),
+    ("LO", b" ", b"", []),
     ("ST", b" A\\B ", b"", ["A\\B"]), ("ST", b"\0", b"", []), ("LO", "Ä".encode(), UTF_8, ["Ä"]),
     ("SH", "表\\B".encode("shift_jis"), b"ISO_IR 13", ["表", "B"]),     # whose second byte is a backslash's
     ("US", b"\1\0\2\0", b"", ["1", "2"]), ("FD", struct.pack("<d", 0.1), b"", ["0.1"]), ("US", b"\1", b"", []),
