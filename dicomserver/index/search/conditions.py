@@ -53,7 +53,7 @@ def _of_column(column: Column, criterion: Criterion, dialect: ModuleType) -> tup
 def _either(parts: list[tuple[str, tuple] | None]) -> tuple[str, tuple] | None:
     if None in parts:
         return None
-    return "(" + " OR ".join(sql for sql, _ in parts) + ")", tuple(value for _, values in parts for value in values)
+    return "(" + " OR ".join(f"({sql})" for sql, _ in parts) + ")", tuple(value for _, values in parts for value in values)
 
 
 def _text(column: Column, criterion: Criterion, dialect: ModuleType) -> tuple[str, tuple] | None:

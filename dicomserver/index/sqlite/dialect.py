@@ -23,7 +23,8 @@ def like(column: str, pattern: str) -> Part:
     begin = pattern[:min(at for at in (pattern.find("*"), pattern.find("?"), len(pattern)) if at >= 0)]
     glob = f"{column} GLOB ?", (pattern.replace("[", "[[]"),)
     if not begin:
-        return glob
+        # Said twice, as SQLite looks into an index of what is not NULL for nothing less.
+        return f"{column} IS NOT NULL AND {glob[0]}", glob[1]
     # Behind every text that begins so, as nothing begins with Unicode's last code point.
     between = f"{column} >= ? AND {column} < ?", (begin, begin + "\U0010FFFF")
     if pattern == begin + "*":
