@@ -53,7 +53,8 @@ def _of_column(column: Column, criterion: Criterion, dialect: ModuleType) -> tup
 def _either(parts: list[tuple[str, tuple] | None]) -> tuple[str, tuple] | None:
     if None in parts:
         return None
-    return "(" + " OR ".join(f"({sql})" for sql, _ in parts) + ")", tuple(value for _, values in parts for value in values)
+    sql = " OR ".join(f"({one})" for one, _ in parts)
+    return f"({sql})", tuple(value for _, values in parts for value in values)
 
 
 def _text(column: Column, criterion: Criterion, dialect: ModuleType) -> tuple[str, tuple] | None:
@@ -115,10 +116,10 @@ def _of_group(column: Column, pattern: str, groups: tuple[str, ...], dialect: Mo
     table = {"p": "patients", "t": "studies"}[column.table]
     exact = "*" not in pattern and "?" not in pattern
     compare: Callable = (lambda sql, text: dialect.among(sql, (text,))) if exact else dialect.like
-    # One search in each group's own index, which has those only that have the group; joined by OR, they would be none.
-    parts = [(name, *compare(name, pattern)) for name in (f"{column.name}_{group}" for group in groups)]
-    union = " UNION ALL ".join(f"SELECT id FROM {table} WHERE {name} IS NOT NULL AND {sql}" for name, sql, _ in parts)
-    return f"{column.table}.id IN ({union})", tuple(value for _, _, values in parts for value in values)
+    # One search in each group's own index; joined by OR, they would be none.
+    parts = [compare(f"{column.name}_{group}", pattern) for group in groups]
+    union = " UNION ALL ".join(f"SELECT id FROM {table} WHERE {sql}" for sql, _ in parts)
+    return f"{column.table}.id IN ({union})", tuple(value for _, values in parts for value in values)
 
 
 def _of_existing(tag: int, criterion: Criterion, dialect: ModuleType) -> Fragment | None:

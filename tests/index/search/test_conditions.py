@@ -32,7 +32,7 @@ def fragment(tag: int, value: bytes, level: Level = Level.STUDY) -> Fragment | N
     (ID, b'""', Level.PATIENT, "p.patient_id IS NULL", ()), (NAME, b'""', Level.SERIES, "t.patient_name IS NULL", ()),
     (STUDY_DATE, b"20240101-", Level.INSTANCE, "(t.study_date >= ?)", ("20240101",)),
     (STUDY_DATE, b"20240101", Level.STUDY, "(t.study_date >= ? AND t.study_date <= ?)", ("20240101", "20240101")),
-    (SEX, b"M\\F*", Level.STUDY, "(t.patient_sex = ? OR (t.patient_sex >= ? AND t.patient_sex < ?))",
+    (SEX, b"M\\F*", Level.STUDY, "((t.patient_sex = ?) OR ((t.patient_sex >= ? AND t.patient_sex < ?)))",
      ("M", "F", "F\U0010ffff")),
     (SERIES, b"2", Level.STUDY, "t.series = ?", (2,)), (SERIES, b"2.5", Level.STUDY, "0 = 1", ()),
     (SERIES, b"4294967296", Level.STUDY, "0 = 1", ()), (SERIES, b'""', Level.STUDY, "t.series IS NULL", ()),

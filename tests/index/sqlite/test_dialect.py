@@ -35,7 +35,8 @@ def test_a_pattern_means_what_dicom_means(database: apsw.Connection, pattern: st
 
 
 @pytest.mark.parametrize("pattern, sql", [
-    ("*a", "x GLOB ?"), ("?", "x GLOB ?"), ("a*", "x >= ? AND x < ?"), ("a*b", "x >= ? AND x < ? AND x GLOB ?"),
+    ("*a", "x IS NOT NULL AND x GLOB ?"), ("?", "x IS NOT NULL AND x GLOB ?"),
+    ("a*", "x >= ? AND x < ?"), ("a*b", "x >= ? AND x < ? AND x GLOB ?"),
     ("a?", "x >= ? AND x < ? AND x GLOB ?"), ("[*", "x >= ? AND x < ?")])
 def test_a_beginning_is_looked_up(pattern: str, sql: str) -> None:
     assert like("x", pattern)[0] == sql
