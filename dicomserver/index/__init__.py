@@ -14,6 +14,6 @@ from dicomserver.index.opening import open_index, rebuild_index
 
 __all__ = [
     "FLAG_INFLATION_CAPPED", "FLAG_PIXEL_DATA_SHORT", "Counts", "Index", "IndexDamaged", "IndexFault",
-    "IndexFull", "IndexTooNew", "IndexUnavailable", "Instance", "SearchInterrupted", "Stored", "UnknownEngine", "open_index",
-    "rebuild_index",
+    "IndexFull", "IndexTooNew", "IndexUnavailable", "Instance", "SearchInterrupted", "Stored", "UnknownEngine",
+    "open_index", "rebuild_index",
 ]

@@ -39,7 +39,6 @@ class Engine(Protocol):
 
     statements: ModuleType
     dialect: ModuleType  # the same of the parts of queries, see dicomserver.index.sqlite.dialect
-    readers_wait: bool  # whether a session for reading keeps writers waiting
     lock: threading.Lock  # whoever writes holds it; not reentrant
 
     def writer(self) -> Session:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import closing
 from itertools import islice
 
@@ -96,23 +96,21 @@ class Index:
     def search(self, query: Query, keep_going: Callable[[], bool] = lambda: True) -> Iterator[list[tuple]]:
         """The rows (search.query) of all entities that meet a query, in pages, each entity once, in no order.
 
-        The first page comes as soon as there is something for it. Which entities there are is settled soon after that,
-        while later pages are read when they are asked for; what is removed meanwhile is left out. Memory: eight bytes
-        an entity, and a page. keep_going: asked often; after a False SearchInterrupted is raised. Close the iterator
-        to end sooner.
+        The first page comes as soon as there is something for it. Which entities there are is settled when the second
+        is asked for, while later pages are read one by one; what is removed meanwhile is left out. No session is held
+        between pages, however slowly they are taken. Memory: eight bytes an entity, and a page. keep_going: asked
+        often; after a False SearchInterrupted is raised.
         """
         selection = select(query, self._engine.dialect)
-        with (self._engine.searching() as session,
-              closing(session.stream(selection.ids, selection.values)) as found):
-            ids = (row for row, in found)
-            with session.watched(keep_going):
-                first = self._page(session, selection, list(islice(ids, FIRST_ROWS)))
-            if not self._engine.readers_wait:
-                yield from first
-                first = []
-            with session.watched(keep_going):
-                rest = array("q", ids)
-        yield from first
+        with self._engine.searching() as session, session.watched(keep_going):
+            with closing(session.stream(selection.ids, selection.values)) as found:
+                first = [row for row, in islice(found, FIRST_ROWS)]
+            page = self._page(session, selection, first)
+        yield from page
+        if len(first) < FIRST_ROWS:
+            return
+        with self._engine.searching() as session, session.watched(keep_going):
+            rest = self._ids_but(session, selection, frozenset(first))
         for at in range(0, len(rest), NEXT_ROWS):
             if not keep_going():
                 raise SearchInterrupted("nobody wants the rest")
@@ -164,6 +162,11 @@ class Index:
         """All that is committed is durable then. Later calls, but another close, raise IndexUnavailable."""
         self._engine.close()
 
+    @staticmethod
+    def _ids_but(session: Session, selection: Selection, known: Set[int]) -> array[int]:
+        with closing(session.stream(selection.ids, selection.values)) as found:
+            return array("q", (row for row, in found if row not in known))
+
     def _page(self, session: Session, selection: Selection, ids: Sequence[int]) -> list[list[tuple]]:
         """The rows of these entities as a page, no page where there are none."""
         rows = session.rows(selection.rows, (self._engine.dialect.rows_of(ids),)) if ids else []
@@ -179,7 +182,7 @@ class Index:
         else:
             sql, values = self._sql.SERIES_BY_BOTH, (study, series)
         with self._engine.reading() as session:
-            return [row[0] for row in session.rows(sql, values)]
+            return sorted(row for row, in session.rows(sql, values))
 
     def _pages(self, sql: str, *within: int) -> Iterator[Stored]:
         last = 0

@@ -13,7 +13,7 @@ from dicomserver.index.decoding import decode
 
 TEXT_LIMIT = 1024  # bytes of UTF-8 that a searchable column holds at most
 _DATE = re.compile(r"(\d{4})(\d\d)(\d\d)|(\d{4})\.(\d\d)\.(\d\d)", re.ASCII)
-_TIME = re.compile(r"([01]\d|2[0-3]):?(?:([0-5]\d):?(?:([0-5]\d|60)(?:\.(\d{1,6}))?)?)?", re.ASCII)
+TIME = re.compile(r"([01]\d|2[0-3]):?(?:([0-5]\d):?(?:([0-5]\d|60)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,12}(?:\.0*)?", re.ASCII)
 # Marks that are no part of a letter's identity: accents, and what nobody sees: hyphenation, joiners, direction,
 # variants of a glyph. In folded text the voiced marks of kana and all vowels of other scripts remain.
@@ -30,8 +30,7 @@ def searchable(value: bytes | None, character_set: bytes) -> str | None:
     """The text of a value without padding, at most TEXT_LIMIT bytes of UTF-8; None if nothing is left."""
     if not value:
         return None
-    text = decode(value, character_set).replace("\0", "").strip()
-    return bounded(text) or None
+    return bounded(one_value(value, character_set)) or None
 
 
 def split_values(value: bytes, character_set: bytes) -> list[str]:
@@ -39,8 +38,13 @@ def split_values(value: bytes, character_set: bytes) -> list[str]:
 
     A backslash that is half of a letter, as in Shift JIS and GBK, splits nothing.
     """
-    text = decode(value, character_set).strip(" \0")
-    return [one.strip(" \0") for one in text.split("\\")] if text else []
+    text = one_value(value, character_set)
+    return [one.strip() for one in text.split("\\")] if text else []
+
+
+def one_value(value: bytes, character_set: bytes) -> str:
+    """The text of a value in which a backslash is a letter, without padding."""
+    return decode(value, character_set).replace("\0", "").strip()
 
 
 def bounded(text: str) -> str:
@@ -107,7 +111,7 @@ def date_of(value: bytes | None) -> str | None:
 
 def time_of(value: bytes | None) -> str | None:
     """A TM value as HHMMSS.FFFFFF, with zeros for what it leaves out, so that times compare as text."""
-    match = _TIME.fullmatch(_plain(value))
+    match = TIME.fullmatch(_plain(value))
     if match is None:
         return None
     hours, minutes, seconds, fraction = match.groups()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dicomserver.index.search.criteria import Criterion, Equal, Within
-from dicomserver.index.search.keys import BadKey, TooManyValues, criterion_of, values_of
+from dicomserver.index.search.keys import BadKey, TooManyValues, criterion_of
 from dicomserver.index.search.query import Condition, ItemCondition, Moment, Query, packed_column
 from dicomserver.index.search.times import Span, date_time_span
 from dicomserver.session.acceptor import AssociationAcceptor

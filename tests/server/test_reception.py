@@ -11,6 +11,8 @@ from dicomserver.server.reception import Reception
 from dicomserver.server.settings import AssociationSettings, LobbySettings, ServerSettings
 from dicomserver.server.statistics import Statistics
 from dicomserver.standard.uids import IMPLICIT_VR_LE, VERIFICATION
+from tests.index.samples import make
+from tests.interop.find.asker import Asker
 from tests.interop.sender import associate_rq
 from tests.session.peers import RELEASE_RP, RELEASE_RQ
 
@@ -104,6 +106,32 @@ def test_a_changed_configuration_holds_for_who_comes_next(desk):
     assert before.send_c_echo().Status == 0
     before.release()
     assert not here.associate("OLD").is_established
+
+
+@pytest.mark.parametrize("settings, found, status", [
+    ({}, 3, 0), ({"max_query_matches": 3}, 3, 0), ({"max_query_matches": 2}, 2, 0xA700),
+    ({"max_identifier": 10}, 0, 0xA700)])
+def test_queries_are_answered_within_their_limits(desk, store, settings, found, status):
+    for number in range(3):
+        store.index.add(make(1, study=f"1.{number}"))
+    here = desk(association=AssociationSettings(**settings))
+    with Asker(here.port) as asker:
+        answer = asker.find("STUDY", {"PatientID": ""})
+        assert (len(answer.raw), answer.status) == (found, status)
+        assert {match.RetrieveAETitle for match in answer.matches} == ({"PACS"} if found else set())
+        here.reception.configure(ServerSettings(ae_title="OTHER"))
+        assert asker.find("STUDY", {"PatientID": ""}).status == status      # as it was when the association began
+    with Asker(here.port) as asker:
+        assert {match.RetrieveAETitle for match in asker.find("STUDY", {"PatientID": ""}).matches} == {"OTHER"}
+    assert here.statistics.snapshot()["services"] == {"C-FIND": {"requests": 3, "failures": 2 if status else 0}}
+
+
+def test_a_query_may_take_so_long(desk, store):
+    for number in range(100):
+        store.index.add(make(1, study=f"1.{number}"))
+    with Asker(desk(association=AssociationSettings(query_seconds=0)).port) as asker:
+        answer = asker.find("STUDY", {"PatientID": ""})
+        assert answer.status == 0xA700 and len(answer.raw) < 100
 
 
 def test_a_peer_that_does_not_close_after_its_release_keeps_no_place(desk):

@@ -12,17 +12,20 @@ import pytest
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index, open_index
-from dicomserver.services.registry import build_handlers
-from dicomserver.session.acceptor import AssociationAcceptor
+from dicomserver.services.find import QueryLimits
+from dicomserver.services.registry import build_handlers, sop_classes
+from dicomserver.session.acceptor import AssociationAcceptor, MessageLimits
 from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy
 
 
 class Provider:
-    """Serves one association after another on `port`. archive, index: put something faulty in their place."""
+    """Serves one association after another on `port`. archive, index: put something faulty in their place. query,
+    limits: may be others for the next association."""
 
     def __init__(self, archive: Archive, index: Index) -> None:
         self.archive, self.index = archive, index
+        self.query, self.limits = QueryLimits(), MessageLimits()
         self.waiting: list[Waiting] = []
         self.answered: list[tuple[int, int]] = []
         self.log = logging.getLogger("test.services")
@@ -39,9 +42,11 @@ class Provider:
                 return
             header = connection.recv(6, socket.MSG_WAITALL)
             request = header + connection.recv(int.from_bytes(header[2:], "big"), socket.MSG_WAITALL)
-            handlers = build_handlers(self.archive, self.index, self.waiting.append, self.log, ae_title="US")
-            AssociationAcceptor(connection, request, b"", Negotiator(AcceptorPolicy("US")), handlers, log=self.log,
-                                on_answered=lambda *told: self.answered.append(told)).run()
+            handlers = build_handlers(self.archive, self.index, self.waiting.append, self.log, ae_title="US",
+                                      query=self.query)
+            policy = AcceptorPolicy("US", sop_classes=sop_classes())
+            AssociationAcceptor(connection, request, b"", Negotiator(policy), handlers, limits=self.limits,
+                                on_answered=lambda *told: self.answered.append(told), log=self.log).run()
 
     def close(self) -> None:
         self._door.shutdown(socket.SHUT_RDWR)

@@ -98,14 +98,12 @@ def column_of(tag: int, level: Level) -> Column | None:
     return (_OF_PATIENT if level is Level.PATIENT else _BELOW).get(tag)
 
 
-def computed_sql(tag: int, distinct_list: str) -> str:
-    """The expression of a computed attribute, one of several values joined by backslashes."""
+def computed_sql(tag: int, joined: str) -> str:
+    """The expression of a computed attribute. joined: the dialect's, for those of several values."""
     if tag in COUNTS:
         return COUNTS[tag][1]
     if tag == query.AVAILABLE_TRANSFER_SYNTAX_UID:
         return "(SELECT text FROM labels WHERE id = i.transfer_syntax)"
     rows, column = EXISTING[tag]
-    if column.kind is Kind.LABEL:
-        labelled = rows.replace(" WHERE", f" JOIN labels l ON l.id = {column.sql} WHERE")
-        return f"(SELECT {distinct_list.format(column='l.text')} {labelled})"
-    return f"(SELECT {distinct_list.format(column=column.sql)} {rows})"
+    text = f"(SELECT text FROM labels WHERE id = {column.sql})" if column.kind is Kind.LABEL else column.sql
+    return f"(SELECT {joined} FROM (SELECT DISTINCT {text} AS text {rows} ORDER BY 1) v)"

@@ -53,7 +53,8 @@ def _of_column(column: Column, criterion: Criterion, dialect: ModuleType) -> tup
 def _either(parts: list[tuple[str, tuple] | None]) -> tuple[str, tuple] | None:
     if None in parts:
         return None
-    return "(" + " OR ".join(f"({sql})" for sql, _ in parts) + ")", tuple(value for _, values in parts for value in values)
+    sql = " OR ".join(f"({one})" for one, _ in parts)
+    return f"({sql})", tuple(value for _, values in parts for value in values)
 
 
 def _text(column: Column, criterion: Criterion, dialect: ModuleType) -> tuple[str, tuple] | None:
@@ -87,14 +88,12 @@ def _integer(column: Column, criterion: Criterion, dialect: ModuleType) -> tuple
 
 
 def _of_integer(expression: str, criterion: Criterion, dialect: ModuleType) -> tuple[str, tuple] | None:
-    if isinstance(criterion, AnyOf):
-        return _either([_of_integer(expression, one, dialect) for one in criterion.criteria])
     if isinstance(criterion, Empty):
         return f"{expression} IS NULL", ()
     if not isinstance(criterion, Numeric):
         return None
     # Others are no 32-bit integer, as IS values are.
-    whole = [int(number) for number in criterion.numbers if abs(number) < 2**31 and number == int(number)]
+    whole = [int(number) for number in criterion.numbers if -(2**31) <= number < 2**31 and number == int(number)]
     return dialect.among(expression, whole) if whole else ("0 = 1", ())
 
 

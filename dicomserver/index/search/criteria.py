@@ -26,13 +26,14 @@ class Criterion(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """Empty-value matching: the attribute is absent or has no value; where `span` cannot read it, that is none."""
+    """Empty-value matching: the attribute is absent or has no value. read: of a VR that is more than text; what it
+    cannot read is no value."""
 
-    span: Callable[[str], Span | None] | None = None
+    read: Callable[[str], object] | None = None
 
     def accepts(self, values: Sequence[str]) -> bool:
         """See Criterion; so everywhere below."""
-        return not any(map(self.span, values) if self.span else values)
+        return all(self.read(value) is None if self.read else not value for value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Like:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A person name: patterns for the three component groups, folded as names are (text.name_groups), "" for any and none.
+    """A person name: patterns for the three component groups, folded as names are (text.name_groups); "": any.
 
     anywhere: the key has one group only, which may match any of the three.
     """
@@ -93,12 +94,13 @@ class Within:
 
 @dataclass(frozen=True, slots=True)
 class Numeric:
-    """Numbers, however written: 007 is 7."""
+    """Numbers, however written: 007 is 7. read: a stored one."""
 
     numbers: frozenset[float]
+    read: Callable[[str], float | None]
 
     def accepts(self, values: Sequence[str]) -> bool:
-        return any(number_of(value) in self.numbers for value in values)
+        return any(self.read(value) in self.numbers for value in values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,18 @@ from collections.abc import Callable, Sequence
 
 from dicomserver.index.search.criteria import AnyOf, Criterion, Empty, Equal, Like, Name, Numeric, Within, number_of
 from dicomserver.index.search.times import Span, date_span, date_time_span, time_span
-from dicomserver.index.text import name_groups, split_values
+from dicomserver.index.text import integer_of, name_groups, one_value, split_values
 
 EMPTY = '""'                    # a key with this value alone: empty-value matching
 MOST_VALUES = 10_000            # of one key
+MOST_ALTERNATIVES = 500         # of its values, where each is a search of its own: names, wildcards, dates and times
 LONGEST_PATTERN = 4096          # letters of one value: no stored one is longer
 _OF_ONE_VALUE = frozenset({"ST", "LT", "UT", "UR"})
 _TEXT = frozenset({"AE", "CS", "LO", "PN", "SH", "UC"}) | _OF_ONE_VALUE
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
 _SPANS: dict[str, Callable[[str], Span | None]] = {"DA": date_span, "TM": time_span, "DT": date_time_span}
+_READERS: dict[str, Callable[[str], object]] = {
+    **_SPANS, **dict.fromkeys(("DS", *_NUMBERS), number_of), "IS": lambda text: integer_of(text.encode("utf_8"))}
 _DATE_TIME = r"\d{4,14}(?:\.\d{1,6})?(?:[+-]\d{4})?"
 _STARS = re.compile(r"\*+")
 
@@ -25,7 +28,7 @@ class BadKey(ValueError):
 
 
 class TooManyValues(ValueError):
-    """More than MOST_VALUES values in one key."""
+    """More values in one key than are searched for."""
 
 
 def criterion_of(vr: str, value: bytes, character_set: bytes) -> Criterion | None:
@@ -33,11 +36,11 @@ def criterion_of(vr: str, value: bytes, character_set: bytes) -> Criterion | Non
 
     vr: the attribute's. character_set: the raw (0008,0005) of the identifier. Raises BadKey, TooManyValues.
     """
-    if value.count(b"\\") >= MOST_VALUES and vr not in _OF_ONE_VALUE:
-        raise TooManyValues(f"more than {MOST_VALUES} values in one key")
     texts = values_of(vr, value, character_set)
+    if len(texts) > MOST_VALUES:
+        raise TooManyValues(f"more than {MOST_VALUES} values in one key")
     if texts == [EMPTY]:
-        return Empty(_SPANS.get(vr))
+        return Empty(_READERS.get(vr))
     if vr == "UI":
         asked = frozenset(filter(None, texts))
         return Equal(asked) if asked else None
@@ -47,8 +50,8 @@ def criterion_of(vr: str, value: bytes, character_set: bytes) -> Criterion | Non
         return _of_text(vr, texts)
     if vr in _SPANS:
         return _any_of([_of_time(vr, text) for text in texts])
-    if vr in ("IS", "DS") or vr in _NUMBERS:
-        return Numeric(frozenset(map(_number, texts))) if texts else None
+    if vr in _READERS:
+        return Numeric(frozenset(map(_number, texts)), _READERS[vr]) if texts else None
     return Equal(frozenset(texts)) if texts and vr == "AS" else None
 
 
@@ -60,9 +63,8 @@ def values_of(vr: str, value: bytes, character_set: bytes) -> list[str]:
         size = struct.calcsize(packing)
         return [str(number) for number, in struct.iter_unpack("<" + packing, value[:len(value) // size * size])]
     if vr in _OF_ONE_VALUE:
-        return ["\\".join(split_values(value, character_set)).strip()] if value.strip(b" \0") else []
-    texts = split_values(value, character_set)
-    return texts if any(texts) else []
+        return list(filter(None, [one_value(value, character_set)]))
+    return split_values(value, character_set)
 
 
 def _of_text(vr: str, texts: Sequence[str]) -> Criterion | None:
@@ -75,8 +77,10 @@ def _of_text(vr: str, texts: Sequence[str]) -> Criterion | None:
     return _any_of([*([Equal(exact)] if exact else []), *patterns])
 
 
-def _name(text: str) -> Criterion:
+def _name(text: str) -> Criterion | None:
     alphabetic, ideographic, phonetic = (group.strip("*") and group for group in name_groups(_STARS.sub("*", text)))
+    if not (alphabetic or ideographic or phonetic):
+        return None     # but delimiters that say nothing
     return Name((alphabetic, ideographic, phonetic), anywhere="=" not in text)
 
 
@@ -106,7 +110,12 @@ def _number(text: str) -> float:
     return number
 
 
-def _any_of(criteria: list[Criterion]) -> Criterion | None:
+def _any_of(criteria: list[Criterion | None]) -> Criterion | None:
+    """None among them: everything."""
+    if len(criteria) > MOST_ALTERNATIVES:
+        raise TooManyValues(f"more than {MOST_ALTERNATIVES} names, wildcards or dates in one key")
+    if None in criteria:
+        return None
     if len(criteria) > 1:
         return AnyOf(tuple(criteria))
     return criteria[0] if criteria else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from dicomserver.index.search.query import Condition, Elements, ItemCondition, Moment, packed_column
+from dicomserver.index.search.times import date_span, time_span
 from dicomserver.standard.attributes import Level
 from dicomserver.wire.packed import unpack
 
@@ -52,7 +53,7 @@ def _test_of_items(condition: ItemCondition) -> Test:
 
 
 def _moments(dates: Sequence[str], times: Sequence[str]) -> list[str]:
-    """The one value that the two make; none where either is missing."""
-    if not any(dates) or not any(times):
-        return []
-    return [dates[0].replace(".", "") + times[0].replace(":", "")]
+    """The one value that the two make; none where either is missing or unreadable."""
+    day = date_span(dates[0]) if dates else None
+    time = time_span(times[0]) if times else None
+    return [day.low + time.low] if day and time else []

@@ -58,7 +58,7 @@ def _rows(query: Query, dialect: ModuleType) -> str:
     if query.level is Level.PATIENT:
         packed[Level.PATIENT] = ("p.character_set", "p.attributes")
     columns = [column for level in Level if level <= query.level for column in packed[level]]
-    columns += [computed_sql(tag, dialect.DISTINCT_LIST) for tag in query.computed]
+    columns += [computed_sql(tag, dialect.JOINED) for tag in query.computed]
     return (f"SELECT {', '.join(columns)} FROM {_tables(query.level, {'p'})}"
             f" WHERE {TABLES[query.level]}.id {dialect.WITH_IDS}")
 

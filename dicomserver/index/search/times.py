@@ -6,14 +6,14 @@ have a second 60.)
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from dicomserver.index.text import date_of
+from dicomserver.index.text import TIME, date_of
 
-_TIME = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d|60)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _DATE_TIME = re.compile(r"(\d{4})(?:(0[1-9]|1[0-2])(?:(0[1-9]|[12]\d|3[01])(?:([01]\d|2[0-3])(?:([0-5]\d)"
-                        r"(?:([0-5]\d|60)(?:\.(\d{1,6}))?)?)?)?)?)?([+-]\d{4})?", re.ASCII)
+                        r"(?:([0-5]\d|60)(?:\.(\d{1,6}))?)?)?)?)?)?([+-](?:0\d|1[0-4])[0-5]\d)?", re.ASCII)
 _LEAST = ("", "01", "01", "00", "00", "00", "")
 _MOST = ("", "12", "31", "23", "59", "60", "")
 
@@ -38,7 +38,7 @@ def date_span(text: str) -> Span | None:
 
 def time_span(text: str) -> Span | None:
     """Of a TM: HHMMSS.FFFFFF."""
-    match = _TIME.fullmatch(text)
+    match = TIME.fullmatch(text)
     if match is None:
         return None
     hours, minutes, seconds, fraction = match.groups("")
@@ -59,16 +59,10 @@ def date_time_span(text: str) -> Span | None:
 
 
 def _shifted(text: str, offset: int) -> str:
-    year, month, day = int(text[:4]), int(text[4:6]), int(text[6:8])
-    # Day 31 of a short month, and second 60, stand for the last moment: the calendar has no such day.
-    while day > 28:
-        try:
-            moment = datetime(year, month, day, int(text[8:10]), int(text[10:12]))
-            break
-        except ValueError:
-            day -= 1
-    else:
-        moment = datetime(max(year, 1), month, day, int(text[8:10]), int(text[10:12]))
+    year, month = max(int(text[:4]), 1), int(text[4:6])
+    # Day 31 stands for the last one of any month. Seconds stay as they are.
+    day = min(int(text[6:8]), monthrange(year, month)[1])
+    moment = datetime(year, month, day, int(text[8:10]), int(text[10:12]))
     try:
         moment -= timedelta(minutes=offset)
     except OverflowError:

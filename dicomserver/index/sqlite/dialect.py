@@ -52,5 +52,4 @@ def rows_of(ids: Collection[int]) -> str:
 
 
 WITH_IDS = "IN (SELECT value FROM json_each(?))"
-# The values joined as DICOM joins them; a separator of one's own does not go with DISTINCT.
-DISTINCT_LIST = "replace(group_concat(DISTINCT {column}), ',', '\\')"
+JOINED = "group_concat(v.text, '\\')"  # the values in the rows of v, joined as DICOM joins them

@@ -18,8 +18,8 @@ from dicomserver.index.sqlite import dialect, statements
 from dicomserver.index.sqlite.connection import FULL, LOG_LIMIT, MEMORY, PAGE_SIZE, SqliteSession, connect
 from dicomserver.index.sqlite.errors import SyncFailed, translated
 from dicomserver.index.sqlite.files import create
-from dicomserver.index.sqlite.schema import migrate
 from dicomserver.index.sqlite.readers import Readers
+from dicomserver.index.sqlite.schema import migrate
 
 WRITER_CACHE_KIB = 16 * 1024  # holds the inner pages of the UIDs' index at five million instances
 READER_CACHE_KIB = 2 * 1024
@@ -36,7 +36,6 @@ class SqliteFile:
 
     statements = statements
     dialect = dialect
-    readers_wait = False
 
     def __init__(self, path: Path):
         self.lock = threading.Lock()
@@ -169,7 +168,6 @@ class SqliteMemory:
 
     statements = statements
     dialect = dialect
-    readers_wait = True
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

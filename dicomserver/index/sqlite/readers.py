@@ -4,6 +4,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import apsw
 
@@ -11,7 +12,15 @@ from dicomserver.index.errors import IndexUnavailable
 from dicomserver.index.sqlite.connection import SqliteSession
 from dicomserver.index.sqlite.errors import translated
 
-Place = tuple[apsw.Connection, SqliteSession]
+WARM, COLD, UNOPENED = range(3)     # the order in which places are taken
+
+
+@dataclass(slots=True, order=True)
+class _Place:
+    state: int
+    number: int
+    connection: apsw.Connection | None = field(default=None, compare=False)
+    session: SqliteSession | None = field(default=None, compare=False)
 
 
 class Readers:
@@ -22,14 +31,12 @@ class Readers:
 
     def __init__(self, connect: Callable[[], apsw.Connection], size: int, warm: int):
         self._connect = connect
-        # The one that was used last is taken first: its cache is warm, and idle ones are never opened.
-        self._places: queue.LifoQueue[Place | None] = queue.LifoQueue()
         self._size = size
         self._warm = warm
-        self._opened = 0
         self._closed = False
-        for _ in range(size):
-            self._places.put(None)
+        self._places: queue.PriorityQueue[_Place] = queue.PriorityQueue()
+        for number in range(size):
+            self._places.put(_Place(UNOPENED, number))
 
     @contextmanager
     def session(self) -> Iterator[SqliteSession]:
@@ -37,29 +44,29 @@ class Readers:
         try:
             if self._closed:
                 raise IndexUnavailable("the index is closed")
-            if place is None:
-                connection = self._connect()
-                place = connection, SqliteSession(connection)
-                self._opened += 1
-            yield place[1]
+            if place.connection is None:
+                place.connection = self._connect()
+                place.session = SqliteSession(place.connection)
+            yield place.session
         finally:
-            if place is not None and self._idle >= self._warm:
-                place[0].release_memory()
+            if place.connection is not None:
+                place.state = WARM if self._idle_and_warm() < self._warm else COLD
+                if place.state == COLD:
+                    place.connection.release_memory()
             self._places.put(place)
 
-    @property
-    def _idle(self) -> int:
-        """Open connections that nobody uses just now; a moment later it may be another number."""
-        return self._places.qsize() - (self._size - self._opened)
+    def _idle_and_warm(self) -> int:
+        """A moment later it may be another number."""
+        return sum(place.state == WARM for place in list(self._places.queue))
 
     def close(self) -> None:
         """Waits until every session is given back, then closes all connections."""
         self._closed = True
         for place in [self._places.get() for _ in range(self._size)]:
-            if place is not None:
+            if place.connection is not None:
                 try:
-                    place[0].close()
+                    place.connection.close()
                 except apsw.Error as error:
                     raise translated(error) from error
-        for _ in range(self._size):
-            self._places.put(None)
+        for number in range(self._size):
+            self._places.put(_Place(UNOPENED, number))

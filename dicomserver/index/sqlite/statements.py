@@ -44,8 +44,8 @@ FIND_INSTANCES = _STORED + f"WHERE i.id {WITH_IDS} ORDER BY i.id"
 # By pages, so that nobody's slow reading keeps a snapshot open, which would keep the log from being emptied.
 PAGE_OF_ALL = _STORED + "WHERE i.id > ? ORDER BY i.id LIMIT ?"
 PAGE_OF_SERIES = _STORED + "WHERE i.series = ? AND i.id > ? ORDER BY i.id LIMIT ?"
-SERIES_OF_STUDY = "SELECT s.id FROM series s JOIN studies t ON t.id = s.study WHERE t.uid = ? ORDER BY s.id"
-SERIES_BY_UID = "SELECT id FROM series WHERE uid = ? ORDER BY study"
+SERIES_OF_STUDY = "SELECT s.id FROM series s JOIN studies t ON t.id = s.study WHERE t.uid = ?"
+SERIES_BY_UID = "SELECT id FROM series WHERE uid = ?"
 SERIES_BY_BOTH = "SELECT s.id FROM series s JOIN studies t ON t.id = s.study WHERE t.uid = ? AND s.uid = ?"
 
 # Empty series, studies and patients go by triggers.

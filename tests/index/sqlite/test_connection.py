@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import apsw
 import pytest
 
-from dicomserver.index.errors import IndexDamaged, IndexUnavailable
+from dicomserver.index.errors import IndexDamaged, IndexUnavailable, SearchInterrupted
 from dicomserver.index.sqlite import connection
 from dicomserver.index.sqlite.connection import FULL, LOG_LIMIT, MEMORY, NORMAL, SqliteSession, connect
 from dicomserver.index.sqlite.engine import SqliteFile
@@ -79,7 +81,68 @@ def test_a_session_runs_statements_and_translates_errors() -> None:
     assert session.one("SELECT x FROM t ORDER BY x") == (1,)
     assert session.one("SELECT x FROM t WHERE x = ?", (9,)) is None
     assert session.rows("SELECT x FROM t ORDER BY x") == [(1,), (2,)]
-    for method in (session.run, session.one, session.rows):
+    for method in (session.run, session.one, session.rows, lambda sql, values: list(session.stream(sql, values))):
         with pytest.raises(IndexUnavailable, match="SQLITE_CONSTRAINT_PRIMARYKEY"):
             method("INSERT INTO t VALUES (?)", (1,))
     opened.close()
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
+
+
+@pytest.fixture
+def session() -> Iterator[SqliteSession]:
+    opened = connect(MEMORY)
+    yield SqliteSession(opened)
+    opened.close()
+
+
+def test_rows_are_streamed_as_they_are_found(session: SqliteSession) -> None:
+    rows = session.stream(ENDLESS)
+    assert [next(rows), next(rows)] == [(1,), (2,)]
+    assert session.rows("SELECT ?", (7,)) == [(7,)]     # another statement meanwhile
+    assert next(rows) == (3,)
+    rows.close()
+    assert list(session.stream("SELECT x FROM (SELECT 1 AS x) WHERE x = ?", (2,))) == []
+
+
+def test_a_stream_that_is_closed_holds_nothing(path: str) -> None:
+    writing = connect(path)
+    writing.execute("CREATE TABLE t (x); INSERT INTO t VALUES (1), (2)")
+    reading = connect(path, read_only=True)
+    rows = SqliteSession(reading).stream("SELECT x FROM t")
+    next(rows)
+    assert reading.txn_state() == apsw.SQLITE_TXN_READ
+    rows.close()
+    assert reading.txn_state() == apsw.SQLITE_TXN_NONE
+    reading.close()
+    writing.close()
+
+
+@pytest.mark.parametrize("statement", [
+    lambda session: session.rows(f"SELECT count(*) FROM ({ENDLESS})"), lambda session: list(session.stream(ENDLESS)),
+    lambda session: session.one(f"SELECT count(*) FROM ({ENDLESS})")])
+def test_a_watched_statement_is_interrupted(session: SqliteSession,
+                                            statement: Callable[[SqliteSession], object]) -> None:
+    asked = []
+
+    def keep_going() -> bool:
+        asked.append(True)
+        return len(asked) < 3
+
+    with pytest.raises(SearchInterrupted), session.watched(keep_going):
+        statement(session)
+    assert len(asked) == 3
+    assert session.one("SELECT 1") == (1,)
+
+
+def test_nobody_watches_afterwards(session: SqliteSession) -> None:
+    asked = []
+    with session.watched(lambda: bool(asked.append(True)) or True):
+        list(islice(session.stream(ENDLESS), 100_000))
+    before = len(asked)
+    assert before > 0
+    with pytest.raises(KeyError), session.watched(lambda: False):
+        raise KeyError
+    list(islice(session.stream(ENDLESS), 100_000))
+    assert len(asked) == before

@@ -3,13 +3,14 @@ from __future__ import annotations
 import apsw
 import pytest
 
-from dicomserver.index.errors import IndexDamaged, IndexFull, IndexUnavailable
+from dicomserver.index.errors import IndexDamaged, IndexFull, IndexUnavailable, SearchInterrupted
 from dicomserver.index.sqlite.errors import SyncFailed, translated
 
 
 @pytest.mark.parametrize(("code", "kind", "name"), [
     (apsw.SQLITE_FULL, IndexFull, "SQLITE_FULL"),
     (apsw.SQLITE_IOERR_SHMSIZE, IndexFull, "SQLITE_IOERR_SHMSIZE"),
+    (apsw.SQLITE_INTERRUPT, SearchInterrupted, "SQLITE_INTERRUPT"),
     (apsw.SQLITE_CORRUPT, IndexDamaged, "SQLITE_CORRUPT"),
     (apsw.SQLITE_CORRUPT_INDEX, IndexDamaged, "SQLITE_CORRUPT_INDEX"),
     (apsw.SQLITE_NOTADB, IndexDamaged, "SQLITE_NOTADB"),

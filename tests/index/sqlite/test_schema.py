@@ -22,7 +22,7 @@ def version(path: Path) -> int:
 
 def test_a_new_file_gets_every_step(url: str, tmp_path: Path) -> None:
     open_index(url).close()
-    assert version(tmp_path / "index.db") == len(STEPS) == 1
+    assert version(tmp_path / "index.db") == len(STEPS) == 2
 
 
 def test_a_newer_schema_is_refused_and_left_alone(url: str, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_another_programs_database_is_refused(url: str, tmp_path: Path, number: 
 
 
 def test_a_later_step_fills_a_column_from_the_packed_attributes(url: str, tmp_path: Path) -> None:
-    """What the next versions will do to an index of version 1 that is full of data."""
+    """What the next version will do to an index that is full of data."""
     index = open_index(url)
     for number in (1, 2):
         patient = {PATIENT_NAME: b"NAME%d" % number, PATIENT_ID: b"%d" % number}
@@ -63,11 +63,27 @@ def test_a_later_step_fills_a_column_from_the_packed_attributes(url: str, tmp_pa
             connection.execute("UPDATE patients SET nickname = ? WHERE id = ?", (name, row))
 
     connection = apsw.Connection(str(tmp_path / "index.db"))
-    migrate(connection, (m0001, SimpleNamespace(upgrade=upgrade)))
-    assert connection.pragma("user_version") == 2
+    migrate(connection, (*STEPS, SimpleNamespace(upgrade=upgrade)))
+    assert connection.pragma("user_version") == len(STEPS) + 1
     assert connection.execute("SELECT nickname FROM patients").fetchall() == [("NAME1",), ("NAME2",)]
     assert connection.execute("SELECT count(*) FROM instances").get == 2
     connection.close()
+
+
+def test_steps_are_run_one_after_the_other(tmp_path: Path) -> None:
+    """Each committed with its number; those that were run before are not run again."""
+    run = []
+
+    def step(number: int) -> SimpleNamespace:
+        return SimpleNamespace(upgrade=lambda connection: run.append((number, connection.pragma("user_version"))))
+
+    path = tmp_path / "index.db"
+    for known in (1, 3, 3):
+        connection = apsw.Connection(str(path))
+        migrate(connection, tuple(map(step, range(1, known + 1))))
+        connection.close()
+        assert version(path) == known
+    assert run == [(1, 0), (2, 1), (3, 2)]
 
 
 def test_a_step_that_fails_leaves_the_version_before_it(tmp_path: Path) -> None:

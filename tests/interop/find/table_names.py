@@ -14,6 +14,7 @@ GROUPS: list[Group] = [
         ("Doe^John?", ""), ("Doe^John??", "e"), ("*john", "abc"), ("D?e", "d"), ("?oe*", "abcde"), ("John*", ""),
         ("*oh*", "abce"), ("*", "abcdef"), ("", "abcdef"), ("Roe", ""), ('""', "f"), ("doe\\DOE^JOHNNY", "de"),
         ("doe^j*n\\x", "abc"), (" Doe^John ", "abc"),
+        ("^", "abcdef"), ("^^=^", "abcdef"), ("*^", "abcdef"), ("=", "abcdef"),
     ]),
     single("names: accents", "PATIENT", "PatientName", {
         "a": "Müller^Jörg", "b": "Muller^Jorg", "c": "MÜLLER^JÖRG", "d": "Mueller^Joerg",

@@ -20,8 +20,8 @@ GROUPS = 3                                  # alphabetic, ideographic, phonetic
 
 _DA = re.compile(r"(\d{4})(\d\d)(\d\d)|(\d{4})\.(\d\d)\.(\d\d)", re.ASCII)
 _TM = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{1,6}))?)?)?", re.ASCII)
-_DT = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?)?)?)?([+-]\d{4})?",
-                 re.ASCII)
+_DT = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?)?)?)?"
+                 r"([+-](?:0\d|1[0-4])[0-5]\d)?", re.ASCII)
 _TICK = timedelta(microseconds=1)
 
 
@@ -38,7 +38,9 @@ class Period(NamedTuple):
 
 
 def is_universal(vr: str, asked: str) -> bool:
-    """Whether the key leaves everything as it is (PS3.4 C.2.2.2.3)."""
+    """Whether the key leaves everything as it is (PS3.4 C.2.2.2.3); so does a name of nothing but delimiters."""
+    if vr == "PN":
+        return not any(group.strip("*") for group in _groups(asked))
     return asked == "" or (vr != "UI" and set(asked) == {"*"})
 
 
@@ -84,8 +86,6 @@ def _alike(pattern: str) -> Callable[[str], bool]:
 def _same_person(asked: str) -> Callable[[str], bool]:
     """PS3.4 C.2.2.2.1, and the component groups of PS3.5 6.2.1."""
     tests = [_alike(group) if group else None for group in _groups(asked)]
-    if tests == [None]:
-        return lambda stored: True      # nothing but delimiters: it asks for nothing
     if "=" not in asked:
         return lambda stored: any(group and tests[0](group) for group in _groups(stored))
     return lambda stored: all(not test or test(group) for test, group in zip(tests, _groups(stored) + GROUPS * [""]))

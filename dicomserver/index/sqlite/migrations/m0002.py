@@ -1,4 +1,4 @@
-"""Version 2: for queries. Names by their component groups, instances counted by SOP class, text searched in its middle."""
+"""Version 2, for queries: names by component groups, instances counted by SOP class, text searched in its middle."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
