@@ -16,6 +16,7 @@ OTHERS = {
     "maxPendingConnections": 11, "maxPendingConnectionsPerHost": 12,
     "verbose": True, "logFile": "/l", "logMaxMegabytes": 13, "logBackups": 14, "stopGraceSeconds": 15,
     "controlSocketDirectory": "/c",
+    "asynchronousOperations": 18,
 }  # fmt: skip
 NOT_YET = {"enableTLS", "tlsCertificate", "tlsPrivateKey", "knownDestinations"}
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dicomserver.index.searchable import Patient, Series, Study
-from dicomserver.index.sqlite.dialect import WITH_IDS
+from dicomserver.index.sqlite import dialect
 
 
 def _insert(table: str, columns: tuple[str, ...], tail: str) -> str:
@@ -40,7 +40,7 @@ _STORED = """SELECT i.id, t.uid, s.uid, i.uid, c.text, x.text,
     FROM instances i JOIN series s ON s.id = i.series JOIN studies t ON t.id = s.study
     JOIN labels c ON c.id = i.sop_class JOIN labels x ON x.id = i.transfer_syntax """
 FIND_INSTANCE = _STORED + "WHERE i.uid = ?"
-FIND_INSTANCES = _STORED + f"WHERE i.id {WITH_IDS} ORDER BY i.id"
+FIND_INSTANCES = _STORED + f"WHERE i.id {dialect.WITH_IDS} ORDER BY i.id"
 # By pages, so that nobody's slow reading keeps a snapshot open, which would keep the log from being emptied.
 PAGE_OF_ALL = _STORED + "WHERE i.id > ? ORDER BY i.id LIMIT ?"
 PAGE_OF_SERIES = _STORED + "WHERE i.series = ? AND i.id > ? ORDER BY i.id LIMIT ?"
