@@ -1,0 +1,124 @@
+"""Several operations at once on one association: what the acceptor hands to other threads, and how that ends."""
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from dicomserver.session.acceptor import MOST_OPERATIONS, AssociationAcceptor
+from dicomserver.session.negotiator import Negotiator
+from dicomserver.session.policy import AcceptorPolicy
+from dicomserver.wire.command import CommandSet
+from dicomserver.wire.commands import C_ECHO_RQ, response_to
+from tests.interop.sender import NO_DATASET, Sender, command_set
+
+VERIFICATION = "1.2.840.10008.1.1"
+LITTLE = "1.2.840.10008.1.2.1"
+
+
+class Slow:
+    """Answers when it is told to. began: message ids, in the order in which they were handed on."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.began: list[int] = []
+        self.answered: list[int] = []
+        self.fails = False
+
+    def __call__(self, acceptor: AssociationAcceptor, context, request: CommandSet) -> int | None:
+        self.began.append(request.message_id)
+        return acceptor.answer(context, request, lambda: self._work(request))
+
+    def _work(self, request: CommandSet) -> CommandSet:
+        assert self.go.wait(10)
+        if self.fails:
+            raise KeyError("a fault of ours")
+        self.answered.append(request.message_id)
+        return response_to(request, 0)
+
+
+@pytest.fixture
+def slow() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+def port(slow: Slow) -> Iterator[int]:
+    door = socket.create_server(("127.0.0.1", 0))
+    negotiator = Negotiator(AcceptorPolicy("US", asynchronous_operations=(8, 1)))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = door.accept()
+            except OSError:
+                return
+            header = connection.recv(6, socket.MSG_WAITALL)
+            request = header + connection.recv(int.from_bytes(header[2:], "big"), socket.MSG_WAITALL)
+            AssociationAcceptor(connection, request, b"", negotiator, {C_ECHO_RQ: slow}, executor=executor,
+                                log=logging.getLogger("test.window")).run()
+
+    with ThreadPoolExecutor(16) as executor:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield door.getsockname()[1]
+        slow.go.set()
+        door.shutdown(socket.SHUT_RDWR)
+        door.close()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def ask(association: Sender, message: int) -> None:
+    association.request(1, command_set(VERIFICATION, C_ECHO_RQ, message, NO_DATASET))
+
+
+@pytest.mark.parametrize(("proposed", "at_once"), [(3, 3), (0, MOST_OPERATIONS), (100, 8)])
+def test_so_many_are_taken_before_one_is_answered(slow: Slow, port: int, proposed: int, at_once: int) -> None:
+    with Sender(port, [(VERIFICATION, [LITTLE])], operations=proposed) as association:
+        for message in range(1, at_once + 4):
+            ask(association, message)
+        end = time.monotonic() + 10
+        while len(slow.began) < at_once + 1 and time.monotonic() < end:     # one more waits for a place
+            time.sleep(0.001)
+        assert not slow.answered and len(slow.began) == at_once + 1
+        slow.go.set()
+        assert {association.answer().status for _ in range(at_once + 3)} == {0}
+
+
+def test_one_at_a_time_where_nobody_asked_for_more(slow: Slow, port: int) -> None:
+    slow.go.set()
+    with Sender(port, [(VERIFICATION, [LITTLE])]) as association:
+        for message in (1, 1, 2):
+            ask(association, message)
+            assert association.answer().status == 0
+    assert slow.began == slow.answered == [1, 1, 2]
+
+
+def test_an_id_that_is_open_is_refused(slow: Slow, port: int) -> None:
+    with Sender(port, [(VERIFICATION, [LITTLE])], operations=8) as association:
+        ask(association, 5)
+        ask(association, 5)
+        assert association.answer().status == 0x0210
+        slow.go.set()
+        assert association.answer().status == 0
+        ask(association, 5)
+        assert association.answer().status == 0
+
+
+def test_a_fault_of_ours_ends_the_association_and_nothing_else(slow: Slow, port: int) -> None:
+    slow.fails = True
+    slow.go.set()
+    with Sender(port, [(VERIFICATION, [LITTLE])], operations=8) as association:
+        ask(association, 1)
+        assert association.receive()[0] == 7
+        association.close()
+    slow.fails = False
+    with Sender(port, [(VERIFICATION, [LITTLE])], operations=8) as association:
+        ask(association, 1)
+        assert association.answer().status == 0
