@@ -27,7 +27,7 @@ class Load:
     """kind: of instances, or of questions. count: so many on each association, quick: with --quick; megabytes: the
     rate is told in MB/s.
 
-    contestants: who takes part, where it is not our server and all the peers.
+    operations: C-STOREs at once on each association. contestants: who takes part, where it is not our server and all the peers.
     """
 
     name: str
@@ -38,11 +38,13 @@ class Load:
     associations: int = 1
     megabytes: bool = False
     contestants: tuple[str, ...] = ()
+    operations: int = 1
 
 
 LOADS = {load.name: load for load in (
     Load("small1", "small objects, 1 association", "small", 2000, 100),
     Load("small4", "small objects, 4 associations", "small", 1000, 50, associations=4),
+    Load("window8", "small objects, 1 association, 8 at once", "small", 2000, 100, contestants=(OURS,), operations=8),
     Load("ct1", "CT slices, 1 association", "ct", 400, 20),
     Load("ct4", "CT slices, 4 associations", "ct", 300, 10, associations=4),
     Load("multiframe", "200 MB multi-frame objects", "multiframe", 5, 1, megabytes=True),
@@ -100,7 +102,7 @@ class Measurement:
             with PeakMemory(server.process.pid) as memory:
                 count = load.quick if self.quick else load.count
                 timing = _asked(server.port, load.kind, count) if load.kind in QUESTIONS else run(
-                    Job(load.kind, server.port, self.runs, load.associations, count))
+                    Job(load.kind, server.port, self.runs, load.associations, count, load.operations))
             syncs = None
             if shim and timing.sent and server.name == OURS:
                 counted = shim.counts().since(before)

@@ -44,6 +44,8 @@ MULTIFRAME = Kind("multiframe", str(UltrasoundMultiFrameImageStorage), 218)
 LARGE = Kind("large", str(UltrasoundMultiFrameImageStorage), 2388)
 KINDS = {kind.name: kind for kind in (SMALL, CT, MULTIFRAME, LARGE)}
 
+_MESSAGE_ID = struct.pack("<HHI", 0x0000, 0x0110, 2)     # the element's header, as command sets have it
+
 
 def uid(level: str, run: int, sender: int, number: int = 0) -> str:
     """A UID of that level, different for each run, sender and instance, always of the same length."""
@@ -65,7 +67,8 @@ class Request:
     patches: tuple[tuple[str, tuple[int, ...]], ...]
 
     def become(self, run: int, sender: int, number: int) -> None:
-        """Turns it into another instance of this sender's one series."""
+        """Turns it into another instance of this sender's one series, with a message id of its own."""
+        struct.pack_into("<H", self.head, self.head.index(_MESSAGE_ID) + len(_MESSAGE_ID), number % 0xFFFF + 1)
         for level, offsets in self.patches:
             text = uid(level, run, sender, number if level == INSTANCE else 0).encode("ascii")
             for at in offsets:

@@ -46,7 +46,8 @@ def failing() -> Iterator[None]:
 class Job:
     """What one load sends. kind: of payloads.KINDS, or "echo": associate, C-ECHO, release, each time anew.
 
-    run: a number no earlier load on that server had. count: instances (or echoes) on each association.
+    run: a number no earlier load on that server had. count: instances (or echoes) on each association. operations: so
+    many C-STOREs at once on each.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Job:
     run: int
     associations: int
     count: int
+    operations: int = 1
 
 
 @dataclass(slots=True)
@@ -70,17 +72,22 @@ class Timing:
 
 
 class Connection:
-    """One association over a plain socket. contexts: the presentation context id of each SOP class."""
+    """One association over a plain socket. contexts: the presentation context id of each SOP class. operations: of the
+    asynchronous window that is negotiated."""
 
-    def __init__(self, port: int, *sop_class_uids: str) -> None:
+    def __init__(self, port: int, *sop_class_uids: str, operations: int = 1) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), SILENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = bytearray()
         asked = propose([(uid, (EXPLICIT_VR_LE, IMPLICIT_VR_LE)) for uid in sop_class_uids], calling_ae_title="BENCH",
-                        called_ae_title="ANY-SCP")
+                        called_ae_title="ANY-SCP",
+                        asynchronous_operations=(operations, 1) if operations > 1 else None)
         self._socket.sendall(encode_pdu(asked))
         answer = self._answer(AssociateAC)
         self.maximum_length = peer_maximum_length(answer.user_information)
+        granted = answer.user_information.asynchronous_operations_window
+        if operations > 1 and granted != (operations, 1):
+            raise LoadFailed(f"granted a window of {granted} instead of {operations} operations")
         accepted = contexts_of(asked, answer)
         self.contexts = {uid: 2 * number + 1 for number, uid in enumerate(sop_class_uids)}
         for uid, context_id in self.contexts.items():
@@ -91,17 +98,21 @@ class Connection:
     def echo(self) -> None:
         """One C-ECHO."""
         self._socket.sendall(encode_message(1, ECHO_REQUEST, None, self.maximum_length))
-        self._succeeded()
+        self.succeeded()
 
     def store(self, what) -> None:
         """Sends one C-STORE request, waits for its answer. Raises LoadFailed unless it is success."""
+        self.begin_store(what)
+        self.succeeded()
+
+    def begin_store(self, what) -> None:
+        """Sends one C-STORE request."""
         send = self._socket.sendall
         send(what.head)
         for _ in range(what.repeats):
             send(what.block)
         if what.tail:
             send(what.tail)
-        self._succeeded()
 
     def store_dataset(self, sop_class_uid: str, sop_instance_uid: str, dataset: bytes) -> None:
         """The same with a dataset that is at hand, encoded in explicit VR little endian."""
@@ -109,7 +120,7 @@ class Connection:
             affected_sop_class_uid=sop_class_uid, command_field=C_STORE_RQ, message_id=1, priority=0,
             command_data_set_type=DATA_SET_FOLLOWS, affected_sop_instance_uid=sop_instance_uid))
         self._socket.sendall(encode_message(self.contexts[sop_class_uid], command, dataset, self.maximum_length))
-        self._succeeded()
+        self.succeeded()
 
     def release(self) -> None:
         """Ends the association in good order."""
@@ -117,7 +128,8 @@ class Connection:
         self._answer(ReleaseRP)
         self._socket.close()
 
-    def _succeeded(self) -> None:
+    def succeeded(self) -> None:
+        """Waits for an answer. Raises LoadFailed unless it is success."""
         response = decode_command(self._answer(DataTF).pdvs[0].data)
         if response.status != 0:
             raise LoadFailed(f"answered with status {response.status:04X}H {response.error_comment or ''}".rstrip())
@@ -190,7 +202,7 @@ def _sender(job: Job, number: int, ready, results) -> None:
 
 def _stores(job: Job, number: int, ready) -> tuple:
     kind = KINDS[job.kind]
-    connection = Connection(job.port, kind.sop_class_uid)
+    connection = Connection(job.port, kind.sop_class_uid, operations=job.operations)
     what = request(kind, 1, connection.maximum_length)
     warm_up = 0 if kind.frames else min(WARM_UP, job.count // 10)
     for instance in range(warm_up):
@@ -199,12 +211,15 @@ def _stores(job: Job, number: int, ready) -> tuple:
     latencies = []
     ready.wait(SILENCE)
     begun = ended = time.monotonic()
-    for instance in range(warm_up, warm_up + job.count):
-        what.become(job.run, number, instance)
-        connection.store(what)
-        now = time.monotonic()
-        latencies.append(now - ended)
-        ended = now
+    for instance in range(warm_up, warm_up + job.count + job.operations - 1):
+        if instance < warm_up + job.count:
+            what.become(job.run, number, instance)
+            connection.begin_store(what)
+        if instance - warm_up >= job.operations - 1:
+            connection.succeeded()
+            now = time.monotonic()
+            latencies.append(now - ended)
+            ended = now
     connection.release()
     return begun, ended, latencies, warm_up + job.count, job.count * what.size
 
