@@ -50,12 +50,12 @@ class Destination:
     script: by the number of the C-STORE, from 0 on, a status or a Deed; its last one counts for all further ones.
     rejected: (result, source, reason) for every association. mute: never answers an A-ASSOCIATE-RQ. refused: SOP classes
     or transfer syntaxes whose contexts are not accepted. maximum: the longest PDU that we announce. unread: reads nothing
-    after the negotiation. before: called with the number of each C-STORE when it has arrived, before its answer.
+    after the negotiation. release: whether one is confirmed. before: called with the number of each C-STORE when it has arrived, before its answer.
     """
 
     def __init__(self, script: Sequence[int | Deed] = (0,), *, rejected: tuple[int, int, int] | None = None,
                  mute: bool = False, refused: Collection[str] = (), maximum: int = 16384, unread: bool = False,
-                 release: bool = True, before: Callable[[int], None] = lambda number: None) -> None:
+                 release: bool = True, before: Callable[[int], None] = lambda number: None, port: int = 0) -> None:
         self.script, self.rejected, self.mute, self.refused = script, rejected, mute, refused
         self.maximum, self.unread, self.release, self.before = maximum, unread, release, before
         self.stored: list[Arrived] = []
@@ -69,7 +69,8 @@ class Destination:
         self._door = socket.socket()
         if unread:
             self._door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self._door.bind(("127.0.0.1", 0))
+        self._door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._door.bind(("127.0.0.1", port))
         self._door.listen()
         self.port = self._door.getsockname()[1]
         self._threads = [threading.Thread(target=self._listen)]
