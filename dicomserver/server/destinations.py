@@ -2,18 +2,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from itertools import count
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from dicomserver.services.move import Destination, Originator
-from dicomserver.services.suboperations import Ended, NotSent, Outgoing, Receiver
+from dicomserver.services.suboperations import Ended, NotSent, Outgoing, Receiver, message_ids
 from dicomserver.session.acceptor import AssociationAcceptor
-from dicomserver.session.association import AssociationEnded, Deadlines, Ending
+from dicomserver.session.association import AssociationEnded, Deadlines
 from dicomserver.session.proposal import MOST_CONTEXTS, propose
 from dicomserver.session.requester import AssociationRequester, connect
+from dicomserver.session.transport import FileUnusable
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import C_STORE_RQ, C_STORE_RSP, DATA_SET_FOLLOWS
+
+Pair = tuple[str, str]      # SOP class, transfer syntax
 
 
 class Destinations:
@@ -27,53 +29,76 @@ class Destinations:
         self._connect_seconds = connect_seconds
 
     @contextmanager
-    def connect(self, destination: Destination, contexts: Sequence[tuple[str, str]], originator: Originator,
+    def connect(self, destination: Destination, pairs: Sequence[Pair], originator: Originator,
                 acceptor: AssociationAcceptor) -> Iterator[Receiver]:
         """See services.move.Connect."""
-        with ExitStack() as opened:
-            requesters = [opened.enter_context(self._association(destination, contexts[at:at + MOST_CONTEXTS], acceptor))
-                          for at in range(0, len(contexts), MOST_CONTEXTS)]
-            yield _Associations(requesters, originator)
-
-    @contextmanager
-    def _association(self, destination: Destination, contexts: Sequence[tuple[str, str]],
-                     acceptor: AssociationAcceptor) -> Iterator[AssociationRequester]:
-        request = propose([(sop_class, [syntax]) for sop_class, syntax in contexts],
-                          calling_ae_title=self._ae_title, called_ae_title=destination.ae_title)
+        associations = _Associations(lambda some: self._open(destination, some, acceptor), originator)
         try:
-            requester = AssociationRequester(connect(destination.host, destination.port, self._connect_seconds), request,
-                                             deadlines=self._deadlines)
-        except OSError as error:
-            raise Ended(f"{destination.ae_title} cannot be reached: {error.strerror or type(error).__name__}") from None
-        except AssociationEnded as ended:
-            raise Ended(f"no association with {destination.ae_title}: {ended}") from None
-        acceptor.companions.add(requester)
-        try:
-            with requester:
-                yield requester
-        except AssociationEnded as ended:
-            if ended.ending is not Ending.RELEASED and not requester.is_over:
-                raise
+            for at in range(0, len(pairs), MOST_CONTEXTS):
+                associations.open(pairs[at:at + MOST_CONTEXTS])
+            yield associations
+            self._release(destination, associations)
         finally:
-            acceptor.companions.discard(requester)
+            for requester in associations.opened:
+                requester.abort()       # no more than closes one that is released
+                acceptor.part(requester)
+
+    def _open(self, destination: Destination, pairs: Sequence[Pair],
+              acceptor: AssociationAcceptor) -> AssociationRequester:
+        request = propose([(sop_class, [syntax]) for sop_class, syntax in pairs],
+                          calling_ae_title=self._ae_title, called_ae_title=destination.ae_title)
+        begun: list[AssociationRequester] = []
+
+        def accompany(requester: AssociationRequester) -> None:
+            begun.append(requester)
+            acceptor.accompany(requester)
+        try:
+            connection = connect(destination.host, destination.port, self._connect_seconds)
+            return AssociationRequester(connection, request, deadlines=self._deadlines, on_begun=accompany)
+        except (OSError, UnicodeError) as error:    # the second one is a host name's that no DNS can have
+            why = getattr(error, "strerror", None) or type(error).__name__
+            raise Ended(f"{destination.ae_title} cannot be reached: {why}") from None
+        except AssociationEnded as ended:
+            for requester in begun:
+                acceptor.part(requester)
+            raise Ended(f"no association with {destination.ae_title}: {ended}") from None
+
+    def _release(self, destination: Destination, associations: _Associations) -> None:
+        for requester in associations.opened:
+            if not requester.is_over:
+                try:
+                    requester.release()
+                except AssociationEnded as ended:   # all that was to be sent is answered
+                    self._log.info("the association with %s ended without a release: %s", destination.ae_title, ended)
 
 
 class _Associations:
-    """What a destination has accepted, by SOP class and transfer syntax."""
+    """With one destination; opened: all, those too that are over."""
 
-    def __init__(self, requesters: Sequence[AssociationRequester], originator: Originator) -> None:
+    def __init__(self, open_association: Callable[[Sequence[Pair]], AssociationRequester],
+                 originator: Originator) -> None:
+        self.opened: list[AssociationRequester] = []
+        self._open = open_association
         self._originator = originator
-        self._message_ids = count(1)
-        self._contexts = {(context.abstract_syntax, context.transfer_syntax): (requester, context.context_id)
-                          for requester in requesters for context in requester.contexts.values() if context.as_scu}
+        self._message_ids = message_ids()
+        self._proposed: dict[AssociationRequester, Sequence[Pair]] = {}
+        self._accepted: dict[Pair, tuple[AssociationRequester, int]] = {}
+
+    def open(self, pairs: Sequence[Pair]) -> None:
+        """One more, for at most MOST_CONTEXTS pairs. Raises Ended."""
+        requester = self._open(pairs)
+        self.opened.append(requester)
+        self._proposed[requester] = pairs
+        self._accepted |= {(context.abstract_syntax, context.transfer_syntax): (requester, context.context_id)
+                           for context in requester.contexts.values() if context.as_scu}
 
     def send(self, outgoing: Outgoing) -> int:
         """See suboperations.Receiver."""
         stored = outgoing.stored
-        requester, context_id = self._contexts.get((stored.sop_class_uid, stored.transfer_syntax_uid), (None, 0))
+        requester, context_id = self._accepted.get((stored.sop_class_uid, stored.transfer_syntax_uid), (None, 0))
         if requester is None:
             raise NotSent("the destination does not accept its SOP class in its transfer syntax")
-        message_id = next(self._message_ids) & 0xFFFF
+        message_id = next(self._message_ids)
         try:
             requester.send_from_file(context_id, CommandSet(
                 command_field=C_STORE_RQ, message_id=message_id, priority=self._originator.priority,
@@ -84,9 +109,16 @@ class _Associations:
                 stored.file_length - stored.dataset_offset, stored.checksum)
             response = requester.receive().command
         except AssociationEnded as ended:
+            if isinstance(ended.cause, FileUnusable):
+                self._replace(requester)
+                raise ended.cause from None
             raise Ended(f"the destination's association ended: {ended}") from None
         if response.command_field != C_STORE_RSP or response.message_id_being_responded_to != message_id \
                 or response.status is None:
-            requester.abort()
             raise Ended("the destination answered something else than the C-STORE")
         return response.status
+
+    def _replace(self, requester: AssociationRequester) -> None:
+        """It is aborted, because of one bad file: the others go over a new one."""
+        requester.close()
+        self.open(self._proposed.pop(requester))

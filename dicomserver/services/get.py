@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 import logging
-from itertools import count
 
 from dicomserver.archive.archive import Archive
 from dicomserver.index import Index
 from dicomserver.services.identifiers import IdentifierRefused, refused_response
 from dicomserver.services.retrievals import find_instances
-from dicomserver.services.suboperations import NotSent, Outgoing, SubOperations, final, pending
+from dicomserver.services.suboperations import NotSent, Outgoing, SubOperations, final, message_ids, pending
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.association import Ending
 from dicomserver.session.negotiation import AcceptedContext
@@ -56,7 +55,7 @@ class _SameAssociation:
         self.cancelled = False
         self._acceptor = acceptor
         self._request = request
-        self._message_ids = count(request.message_id + 1)
+        self._message_ids = message_ids(request.message_id)
         self._contexts = {(context.abstract_syntax, context.transfer_syntax): context.context_id
                           for context in acceptor.association.contexts.values() if context.as_scu or any_role}
 
@@ -67,7 +66,7 @@ class _SameAssociation:
         if context_id is None:
             raise NotSent("the requester has no presentation context for its SOP class and transfer syntax in which it "
                           "is the SCP: it has to propose one, with SCP/SCU role selection")
-        message_id = next(self._message_ids) & 0xFFFF
+        message_id = next(self._message_ids)
         self._acceptor.association.send_from_file(context_id, CommandSet(
             command_field=C_STORE_RQ, message_id=message_id, priority=self._request.priority or 0,
             command_data_set_type=DATA_SET_FOLLOWS, affected_sop_class_uid=stored.sop_class_uid,

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from dicomserver.archive.archive import Archive
-from dicomserver.index import Index
+from dicomserver.index import Index, IndexFault
 from dicomserver.services.identifiers import IdentifierRefused, refused_response
 from dicomserver.services.retrievals import find_instances
 from dicomserver.services.suboperations import AT_ONCE, Ended, Outgoing, Receiver, SubOperations, final, pending
@@ -57,17 +57,16 @@ class MoveService:
     def move(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> int:
         """Reads the identifier, sends the instances to the destination, and the responses; -> the final status."""
         try:
-            ids = find_instances(self._index, acceptor, context, request, MOVE_LEVELS, self._seconds)
-            destination = self._destinations.get((request.move_destination or "").strip())
+            destination = self._destinations.get(request.move_destination or "")
             if destination is None:
                 raise IdentifierRefused(statuses.REFUSED_MOVE_DESTINATION_UNKNOWN, "the destination is not known")
+            ids = find_instances(self._index, acceptor, context, request, MOVE_LEVELS, self._seconds)
         except IdentifierRefused as refused:
             self._log.warning("C-MOVE of %s refused with %04XH: %s", acceptor.calling_ae_title, refused.status, refused)
             acceptor.respond(context, refused_response(request, refused))
             return refused.status
         operations = SubOperations(self._index, self._archive, ids, self._log)
         originator = Originator(acceptor.calling_ae_title, request.message_id, request.priority or 0)
-        cancelled = False
         with self._receiver(ids, destination, originator, acceptor) as receiver:
             cancelled = operations.run(receiver, lambda: acceptor.cancelled(request),
                                        lambda counters: acceptor.respond(context, pending(request, counters)))
@@ -79,15 +78,14 @@ class MoveService:
     def _receiver(self, ids: Sequence[int], destination: Destination, originator: Originator,
                   acceptor: AssociationAcceptor) -> Iterator[Receiver]:
         """No association is opened where there is nothing to send; where none comes about, every sending fails."""
-        if not ids:
-            yield _Nobody("there is nothing to send")
-            return
-        try:
-            connection = self._connect(destination, self._contexts(ids), originator, acceptor)
-        except Ended as ended:
-            yield _Nobody(str(ended))
-            return
-        with connection as receiver:
+        with ExitStack() as opened:
+            receiver: Receiver = _Nobody("there is nothing to send")
+            try:
+                if ids:
+                    contexts = self._contexts(ids)
+                    receiver = opened.enter_context(self._connect(destination, contexts, originator, acceptor))
+            except (Ended, IndexFault) as error:
+                receiver = _Nobody(str(error))
             yield receiver
 
     def _contexts(self, ids: Sequence[int]) -> list[tuple[str, str]]:

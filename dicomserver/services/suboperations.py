@@ -7,14 +7,15 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Protocol
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveError
-from dicomserver.index import Index, Stored
-from dicomserver.session.acceptor import AssociationAcceptor
+from dicomserver.index import Index, IndexFault, Stored
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.session.transport import FileUnusable
 from dicomserver.standard import statuses
@@ -74,6 +75,11 @@ class Counters:
             self.failed += 1
             self.failed_uids.append(sop_instance_uid)
 
+    def fail_remaining(self) -> None:
+        """None of the rest can be done, and nobody can say which they are."""
+        self.failed += self.remaining
+        self.remaining = 0
+
     def final_status(self, cancelled: bool) -> int:
         """PS3.4 C.4.2.1.5: what the final response says."""
         if cancelled:
@@ -91,10 +97,22 @@ class SubOperations:
         self._archive = archive
         self._ids = ids
         self._log = log
+        self._reasons: Counter[str] = Counter()     # why instances were not sent, or not taken
         self.counters = Counters(len(ids))
 
     def run(self, receiver: Receiver, cancelled: Callable[[], bool], tell: Callable[[Counters], None]) -> bool:
         """Sends all to `receiver`; -> whether it was cancelled. tell: sends a pending response, now and then."""
+        try:
+            return self._run(receiver, cancelled, tell)
+        except IndexFault as error:
+            self._reasons[f"the index does not answer: {error}"] += self.counters.remaining
+            self.counters.fail_remaining()
+            return False
+        finally:
+            for reason, number in self._reasons.items():
+                self._log.warning("%d sub-operations failed: %s", number, reason)
+
+    def _run(self, receiver: Receiver, cancelled: Callable[[], bool], tell: Callable[[Counters], None]) -> bool:
         told = time.monotonic()
         waiting = self._stored()
         for stored in waiting:
@@ -103,8 +121,8 @@ class SubOperations:
             try:
                 status = self._send(receiver, stored)
             except Ended as ended:
-                self._log.warning("sub-operations end early: %s", ended)
-                for unsent in (stored, *waiting):
+                self._reasons[str(ended)] += self.counters.remaining
+                for unsent in chain([stored], waiting):
                     self.counters.count(unsent.sop_instance_uid, None)
                 break
             self.counters.count(stored.sop_instance_uid, status)
@@ -118,14 +136,18 @@ class SubOperations:
             file = self._archive.open_instance(stored.slot, stored.study_instance_uid, stored.series_instance_uid,
                                                stored.sop_instance_uid)
             try:
-                return receiver.send(Outgoing(stored, file))
+                status = receiver.send(Outgoing(stored, file))
             finally:
                 os.close(file)
         except NotSent as error:
-            self._log.warning("an instance is not sent: %s", error)
+            self._reasons[str(error)] += 1
+            return None
         except (ArchiveError, FileUnusable, OSError) as error:
             self._log.error("a stored instance cannot be sent: %s", error)
-        return None
+            return None
+        if category(status) is Category.FAILURE:
+            self._reasons[f"the peer answers with {status:04X}H"] += 1
+        return status
 
     def _stored(self) -> Iterator[Stored]:
         for at in range(0, len(self._ids), AT_ONCE):
@@ -133,6 +155,11 @@ class SubOperations:
             found = self._index.instances(ids)
             self.counters.remaining -= len(ids) - len(found)     # deleted since they were counted
             yield from found
+
+
+def message_ids(after: int = 0) -> Iterator[int]:
+    """Increasing; 0 is left out, since some take it for none."""
+    return (number % 0xFFFF + 1 for number in count(after))
 
 
 def pending(request: CommandSet, counters: Counters) -> CommandSet:

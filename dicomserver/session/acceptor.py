@@ -59,7 +59,6 @@ class AssociationAcceptor:
         self.association = Association(self.inlet, StateMachine(requestor=False),
                                        negotiator.policy.maximum_length, limits.command, limits.control_pdu)
         self.per_association: dict[object, object] = {}     # what handlers keep for this association's time
-        self.companions: set[AssociationRequester] = set()  # those that handlers have opened for this one
         self._request = request
         self._negotiator = negotiator
         self._handlers = handlers
@@ -68,6 +67,8 @@ class AssociationAcceptor:
         self._window: OperationsWindow | None = None    # None: one operation at a time
         self._unsent = b""              # of the A-ASSOCIATE-AC
         self._over = False
+        self._companions: set[AssociationRequester] = set()
+        self._grace_over = False
 
     def run(self) -> None:
         """The whole association; raises nothing for what a peer does."""
@@ -102,13 +103,24 @@ class AssociationAcceptor:
         self.association.close()
 
     def stop(self, grace_over: bool) -> None:
-        """From another thread: ends at the next message's begin, or now where the grace period is over."""
+        """From another thread: ends when the request under way is answered, or now where the grace period is over."""
         if grace_over:
+            self._grace_over = True
             self.inlet.abandon()
-            for companion in self.companions.copy():
+            for companion in self._companions.copy():
                 companion.stop()
         else:
             self.inlet.stop()
+
+    def accompany(self, companion: AssociationRequester) -> None:
+        """A handler opens another association to answer this one's request: it is stopped with this one."""
+        self._companions.add(companion)
+        if self._grace_over:    # looked at after it was added: `stop` does it the other way round
+            companion.stop()
+
+    def part(self, companion: AssociationRequester) -> None:
+        """It is over."""
+        self._companions.discard(companion)
 
     def respond(self, context: AcceptedContext, response: CommandSet, dataset: bytes | None = None) -> None:
         """Sends one response. Raises AssociationEnded."""
@@ -223,6 +235,7 @@ class AssociationAcceptor:
             raise self.association.abort("a response that nobody asked for, or a request without an id",
                                          Ending.VIOLATED)
         association = self.association
+        self.inlet.answering = True
         try:
             handler = self._handlers.get(command.command_field)
             if self._window is not None and self._window.is_open(command.message_id):
@@ -237,6 +250,8 @@ class AssociationAcceptor:
             raise association.interrupted(ended.event) from None
         except PduError as error:
             raise association.violated(error) from None
+        finally:
+            self.inlet.answering = False
         if status is not None:
             self._count(command.command_field, status)
 

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from dicomserver.session.machine import StateMachine
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.session.states import EVENT_OF_PDU_TYPE, Event, State
-from dicomserver.session.transport import FileUnusable, SocketInlet
+from dicomserver.session.transport import Abandoned, FileUnusable, SocketInlet
 from dicomserver.wire import stream
 from dicomserver.wire.command import CommandSet, decode_command, encode_command
 from dicomserver.wire.errors import CommandError, PduError, WireError
@@ -152,6 +152,8 @@ class Association:
             if not error.is_begun:
                 raise
             raise self.abort(f"a stored file: {error}", Ending.GIVEN_UP, error) from None
+        except Abandoned:
+            raise self.abort("the server stops", Ending.STOPPED) from None
         except TimeoutError:
             raise self._stalled() from None
         except OSError:
@@ -271,6 +273,9 @@ class Association:
         """
         try:
             return data[self.inlet.send(data, wait):]
+        except Abandoned:
+            self.machine.on(Event.EVT17)    # as in _stalled
+            raise AssociationEnded("given up, as the server stops", Ending.STOPPED) from None
         except TimeoutError:
             raise self._stalled() from None
         except OSError:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -40,7 +41,8 @@ class AssociationRequester:
     """One association that we have asked for; owned by one thread, but for `stop`.
 
     connection: a connected socket, owned from now on. When the constructor returns the association stands; when
-    it raises AssociationEnded the connection is closed.
+    it raises AssociationEnded the connection is closed. on_begun: told of it before anything is sent or awaited, so that
+    another thread can stop it from then on.
     All methods but `abort` and `close` raise AssociationEnded, after which only `close` is left to do.
     As a context manager: released at the end, aborted if the block raised, closed in any case.
 
@@ -48,7 +50,8 @@ class AssociationRequester:
     """
 
     def __init__(self, connection: socket.socket, request: AssociateRQ, *, deadlines: Deadlines = Deadlines(),
-                 limits: MessageLimits = MessageLimits()) -> None:
+                 limits: MessageLimits = MessageLimits(),
+                 on_begun: Callable[[AssociationRequester], None] = lambda requester: None) -> None:
         self.inlet = SocketInlet(RECEIVE_BUFFER, connection, deadlines.idle, deadlines.progress, deadlines.write,
                                  deadlines.minimum_rate)
         self.is_same_machine = _is_same_machine(connection)
@@ -58,6 +61,7 @@ class AssociationRequester:
         self._connection = connection
         self._limits = limits
         try:
+            on_begun(self)
             self._negotiate(request)
         except BaseException:
             self.close()

@@ -5,6 +5,7 @@ from dicomserver.cli.settings import server_settings
 from dicomserver.config.load import load
 from dicomserver.config.schema import Configuration
 from dicomserver.server.settings import LobbySettings, MoverSettings, ServerSettings
+from dicomserver.services.move import Destination
 
 OTHERS = {
     "aeTitle": "MY_PACS", "port": 104, "bindAddress": "::1", "maxConcurrentConnections": 3, "maxPDUSize": 5000,
@@ -15,10 +16,10 @@ OTHERS = {
     "queryTimeoutSeconds": 16.5, "maxQueryMatches": 17, "maxSequenceDepth": 9, "maxInflatedMegabytes": 10,
     "maxPendingConnections": 11, "maxPendingConnectionsPerHost": 12,
     "verbose": True, "logFile": "/l", "logMaxMegabytes": 13, "logBackups": 14, "stopGraceSeconds": 15,
-    "controlSocketDirectory": "/c",
-    "asynchronousOperations": 18,
+    "controlSocketDirectory": "/c", "asynchronousOperations": 18, "getWithoutRoleSelection": ["G"],
+    "knownDestinations": {"WS1": {"host": "h", "port": 104}, "WS2": {"host": "h", "port": 1, "aeTitle": "X"}},
 }  # fmt: skip
-NOT_YET = {"enableTLS", "tlsCertificate", "tlsPrivateKey", "knownDestinations"}
+NOT_YET = {"enableTLS", "tlsCertificate", "tlsPrivateKey"}
 
 
 def flat(settings):
@@ -53,6 +54,9 @@ def test_every_option_reaches_the_server():
     assert moved[("AssociationSettings", "max_inflated")] == 10 << 20
     assert moved[("StorageSettings", "reserve")] == 2 << 20
     assert moved[("LogSettings", "file")] == Path("/l")
+    assert moved[("AssociationSettings", "without_roles")] == {"G"}
+    assert moved[("ServerSettings", "destinations")] == {
+        "WS1": Destination("h", 104, "WS1"), "WS2": Destination("h", 1, "X")}
 
 
 def test_what_is_not_configurable_stays_as_the_server_has_it():

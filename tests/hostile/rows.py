@@ -61,3 +61,12 @@ QUERY_LEVEL = (
     "messages while a query is open",
     "interrupted in the responses",
 )
+RETRIEVE_LEVEL = (
+    "C-MOVE to whom the table does not know",
+    "destination that is down, silent, refuses or hangs",
+    "requester that goes away or cancels",
+    "C-GET without role selection or contexts",
+    "another transfer syntax than the stored one",
+    "keys of a retrieval that are wrong",
+    "damaged or deleted meanwhile",
+)

@@ -38,14 +38,15 @@ class Sender:
 
     accepted: by context id, the transfer syntax; results: by context id. pdu: the longest P-DATA-TF PDU that we send,
     as its length field counts, never more than the peer allows. extended: by SOP class, the application information
-    that is proposed and, as an attribute, that was answered. receive_buffer: bytes, 0 for as many as usual. operations:
-    of the asynchronous window that is proposed, None: no window.
+    that is proposed and, as an attribute, that was answered. roles: SOP classes of which we propose to be SCU and SCP;
+    granted: by SOP class, which of the two we may be. receive_buffer: bytes, 0 for as many as usual. operations: of the
+    asynchronous window that is proposed, None: no window.
     """
 
     def __init__(self, port: int, contexts: Sequence[tuple[str, Sequence[str]]], *, calling: str = "INTEROP",
                  called: str = "ANY-SCP", pdu: int = 16384, timeout: float = 60,
-                 extended: Mapping[str, bytes] = MappingProxyType({}), receive_buffer: int = 0,
-                 operations: int | None = None) -> None:
+                 extended: Mapping[str, bytes] = MappingProxyType({}), roles: Iterable[str] = (),
+                 receive_buffer: int = 0, operations: int | None = None) -> None:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -53,7 +54,7 @@ class Sender:
         self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._message = 0
-        self.socket.sendall(associate_rq(contexts, calling, called, extended, operations))
+        self.socket.sendall(associate_rq(contexts, calling, called, extended, roles, operations))
         try:
             kind, body = self.receive()
             if kind == 3:
@@ -63,7 +64,7 @@ class Sender:
         except BaseException:
             self.socket.close()
             raise
-        self.accepted, self.results, self.extended, maximum = _read_accept(body)
+        self.accepted, self.results, self.extended, self.granted, maximum = _read_accept(body)
         self.pdu = min(pdu, maximum or pdu)
 
     def echo(self, context_id: int = 1) -> int:
@@ -148,7 +149,7 @@ class Sender:
 
 
 def associate_rq(contexts: Sequence[tuple[str, Sequence[str]]], calling: str, called: str,
-                 extended: Mapping[str, bytes] = {}, operations: int | None = None) -> bytes:
+                 extended: Mapping[str, bytes] = {}, roles: Iterable[str] = (), operations: int | None = None) -> bytes:
     """A whole A-ASSOCIATE-RQ PDU (PS3.8 9.3.2)."""
     body = struct.pack(">HH16s16s32x", 1, 0, called.ljust(16).encode(), calling.ljust(16).encode())
     body += item(0x10, APPLICATION_CONTEXT.encode())
@@ -158,6 +159,8 @@ def associate_rq(contexts: Sequence[tuple[str, Sequence[str]]], calling: str, ca
     information = item(0x51, struct.pack(">I", 16384)) + item(0x52, b"1.2.826.0.1.3680043.9.9")
     if operations is not None:
         information += item(0x53, struct.pack(">HH", operations, 1))
+    for uid in dict.fromkeys(roles):
+        information += item(0x54, struct.pack(">H", len(uid)) + uid.encode() + b"\1\1")
     for uid, application_information in extended.items():
         information += item(0x56, struct.pack(">H", len(uid)) + uid.encode() + application_information)
     body += item(0x50, information)
@@ -195,22 +198,24 @@ def _padded(uid: str) -> bytes:
     return data + b"\0" * (len(data) & 1)
 
 
-def _read_accept(body: bytes) -> tuple[dict[int, str], dict[int, int], dict[str, bytes], int]:
-    accepted, results, extended, maximum = {}, {}, {}, 0
-    for kind, content in _items(body[68:]):
+def _read_accept(body: bytes) -> tuple[dict[int, str], dict[int, int], dict[str, bytes], dict[str, bytes], int]:
+    accepted, results, maximum = {}, {}, 0
+    of_class: dict[int, dict[str, bytes]] = {0x54: {}, 0x56: {}}
+    for kind, content in items(body[68:]):
         if kind == 0x21:
             results[content[0]] = content[2]
             if content[2] == 0:
-                accepted[content[0]] = dict(_items(content[4:]))[0x40].decode()
+                accepted[content[0]] = dict(items(content[4:]))[0x40].decode()
         elif kind == 0x50:
-            maximum = int.from_bytes(dict(_items(content)).get(0x51, b""), "big")
-            for _, answer in filter(lambda answered: answered[0] == 0x56, _items(content)):
+            maximum = int.from_bytes(dict(items(content)).get(0x51, b""), "big")
+            for number, answer in filter(lambda answered: answered[0] in of_class, items(content)):
                 end = 2 + int.from_bytes(answer[:2], "big")
-                extended[answer[2:end].decode()] = answer[end:]
-    return accepted, results, extended, maximum
+                of_class[number][answer[2:end].decode()] = answer[end:]
+    return accepted, results, of_class[0x56], of_class[0x54], maximum
 
 
-def _items(data: bytes) -> Iterable[tuple[int, bytes]]:
+def items(data: bytes) -> Iterable[tuple[int, bytes]]:
+    """The types and contents of items or sub-items."""
     at = 0
     while at < len(data):
         length = int.from_bytes(data[at + 2:at + 4], "big")

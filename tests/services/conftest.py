@@ -12,16 +12,23 @@ import pytest
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index, open_index
+from dicomserver.server.destinations import Destinations
 from dicomserver.services.find import QueryLimits
+from dicomserver.services.move import Destination
 from dicomserver.services.registry import build_handlers, sop_classes
-from dicomserver.session.acceptor import AssociationAcceptor, MessageLimits
+from dicomserver.session.acceptor import AssociationAcceptor, Deadlines, MessageLimits
 from dicomserver.session.negotiator import Negotiator
-from dicomserver.session.policy import AcceptorPolicy
+from dicomserver.session.policy import AcceptorPolicy, storage_support
+
+POLICY = AcceptorPolicy("US", storage=storage_support(as_scu=True), sop_classes=sop_classes())
 
 
 class Provider:
     """Serves one association after another on `port`. archive, index: put something faulty in their place. query,
-    limits: may be others for the next association."""
+    limits: may be others for the next association.
+
+    destinations: of C-MOVE, by name. without_roles: see GetService. acceptor: of the association under way.
+    """
 
     def __init__(self, archive: Archive, index: Index) -> None:
         self.archive, self.index = archive, index
@@ -29,6 +36,10 @@ class Provider:
         self.waiting: list[Waiting] = []
         self.answered: list[tuple[int, int]] = []
         self.log = logging.getLogger("test.services")
+        self.destinations: dict[str, Destination] = {}
+        self.without_roles: frozenset[str] = frozenset()
+        self.deadlines = Deadlines()
+        self.acceptor: AssociationAcceptor | None = None
         self._door = socket.create_server(("127.0.0.1", 0))
         self.port = self._door.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)
@@ -42,11 +53,14 @@ class Provider:
                 return
             header = connection.recv(6, socket.MSG_WAITALL)
             request = header + connection.recv(int.from_bytes(header[2:], "big"), socket.MSG_WAITALL)
+            connect = Destinations("US", self.deadlines, self.log, 2).connect
             handlers = build_handlers(self.archive, self.index, self.waiting.append, self.log, ae_title="US",
-                                      query=self.query)
-            policy = AcceptorPolicy("US", sop_classes=sop_classes())
-            AssociationAcceptor(connection, request, b"", Negotiator(policy), handlers, limits=self.limits,
-                                on_answered=lambda *told: self.answered.append(told), log=self.log).run()
+                                      query=self.query, moving=(self.destinations, connect),
+                                      without_roles=self.without_roles)
+            self.acceptor = AssociationAcceptor(connection, request, b"", Negotiator(POLICY), handlers, log=self.log,
+                                                limits=self.limits,
+                                                on_answered=lambda *told: self.answered.append(told))
+            self.acceptor.run()
 
     def close(self) -> None:
         self._door.shutdown(socket.SHUT_RDWR)

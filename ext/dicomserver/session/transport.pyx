@@ -40,6 +40,7 @@ cdef extern from "poll.h" nogil:
     int poll(pollfd *, unsigned long, int)
     short POLLIN
     short POLLOUT
+    short POLLRDHUP
 
 
 cdef inline int64_t now_ms() noexcept nogil:
@@ -49,7 +50,7 @@ cdef inline int64_t now_ms() noexcept nogil:
 
 
 cdef inline int wait_for(int fd, short events, int64_t timeout_ms) noexcept nogil:
-    """-> 1 ready, 0 the time is over, -1 errno"""
+    """-> what is ready, 0 the time is over, -1 errno"""
     cdef pollfd p
     cdef int64_t until = now_ms() + timeout_ms
     cdef int r
@@ -58,7 +59,7 @@ cdef inline int wait_for(int fd, short events, int64_t timeout_ms) noexcept nogi
     while True:
         r = poll(&p, 1, <int>max(0, until - now_ms()))
         if r >= 0 or errno != EINTR:
-            return r
+            return p.revents if r > 0 else r
 
 
 cdef enum:
@@ -68,12 +69,17 @@ cdef enum:
     TOO_SHORT = 3
     UNREADABLE = 4
     CHANGED = 5
+    ABANDONED = 6
 
 cdef enum:
     FILE_BUFFER = 1048576       # bytes that are read and sent at once: few system calls, whatever the length of PDUs
     LONGEST_FRAGMENT = 524288
     PDV_HEADERS = 12            # of a P-DATA-TF PDU with one PDV
     MOST_FRAGMENTS = 256        # in one buffer
+
+
+class Abandoned(OSError):
+    """The association shall end now: what was to be sent is not sent, or not to its end."""
 
 
 class FileUnusable(Exception):
@@ -168,6 +174,7 @@ cdef class SocketInlet(Inlet):
     cdef uint64_t message_begin         # self.received at the begin of the message
     cdef int64_t waited_ms              # for the peer, in this message
     cdef volatile bint stop_when_idle, stop_now
+    cdef public bint answering          # a request: `stop` lets its answer come to the end
     cdef readonly uint64_t sent         # bytes
 
     def __init__(self, size_t capacity, connection not None, double idle=60, double progress=30, double write=30,
@@ -193,7 +200,7 @@ cdef class SocketInlet(Inlet):
         cdef int64_t begin
         cdef int ready
         while True:
-            if self.stop_now or (self.stop_when_idle and not self.in_message):
+            if self.stop_now or (self.stop_when_idle and not self.in_message and not self.answering):
                 return INLET_STOPPED
             n = recv(self.fd, self.data + self.hi, self.capacity - self.hi, MSG_DONTWAIT)
             if n > 0:
@@ -264,7 +271,8 @@ cdef class SocketInlet(Inlet):
         """Sends all of it, in one write where the peer keeps up; without `wait`, what the connection takes at once.
         -> how many bytes. The GIL is released.
 
-        Raises TimeoutError where the peer takes nothing for the write deadline, OSError where the connection broke.
+        Raises TimeoutError where the peer takes nothing for the write deadline, Abandoned where `abandon` was called and
+        it would have to wait, OSError where the connection broke.
         """
         cdef size_t left = data.shape[0]
         cdef int outcome
@@ -274,8 +282,9 @@ cdef class SocketInlet(Inlet):
         return data.shape[0] - left
 
     cdef int send_all(self, const unsigned char *p, size_t *left, bint wait) noexcept nogil:
-        """Sends what is left; without `wait` what the connection takes at once. -> SENT, STALLED or BROKEN."""
+        """Sends what is left; without `wait` what the connection takes at once. -> SENT, or why not."""
         cdef ssize_t n
+        cdef short events = POLLOUT | POLLRDHUP     # `wake` brings the second one
         while left[0]:
             n = send(self.fd, p, left[0], MSG_DONTWAIT | MSG_NOSIGNAL)
             if n >= 0:
@@ -285,10 +294,14 @@ cdef class SocketInlet(Inlet):
             elif errno == EAGAIN:
                 if not wait:
                     return SENT
-                n = wait_for(self.fd, POLLOUT, self.write_ms)
+                if self.stop_now:
+                    return ABANDONED
+                n = wait_for(self.fd, events, self.write_ms)
                 if n <= 0:
                     self.failure = errno
                     return STALLED if n == 0 else BROKEN
+                if not n & POLLOUT:
+                    events = POLLOUT                # the peer says no more, but may still read
             elif errno != EINTR:
                 self.failure = errno
                 return BROKEN
@@ -299,6 +312,8 @@ cdef class SocketInlet(Inlet):
             raise OSError(self.failure, "the connection broke")
         if outcome == STALLED:
             raise TimeoutError("the peer takes no data")
+        if outcome == ABANDONED:
+            raise Abandoned("sending is given up")
         return 0
 
     def send_file(self, const unsigned char[::1] before not None, int context_id, int file, uint64_t offset,
@@ -306,15 +321,15 @@ cdef class SocketInlet(Inlet):
         """Sends `before`, then `length` bytes of an open file from `offset` on as the fragments of one dataset, in PDUs
         as long as the peer takes. The GIL is released over all of it.
 
-        checksum: XXH3-64 of these bytes; others are never sent to the end. maximum_length: what the peer announced
-        (PS3.8 D.1). Raises as `send` does, and FileUnusable.
+        length: not 0. checksum: XXH3-64 of these bytes; others are never sent to the end. maximum_length: what the peer
+        announced (PS3.8 D.1). Raises as `send` does, Abandoned also between two PDUs, and FileUnusable.
         """
         cdef FilePiece piece
         cdef size_t have = before.shape[0]
         cdef uint64_t sent = self.sent
         cdef int outcome = SENT
-        if have > FILE_BUFFER // 2:
-            raise ValueError("more bytes than the buffer holds")
+        if have > FILE_BUFFER // 2 or not length:
+            raise ValueError("more bytes than the buffer holds, or none to send")
         piece.file, piece.offset, piece.left = file, offset, length
         piece.room = <size_t>min(fragment_room(maximum_length), <uint64_t>LONGEST_FRAGMENT)
         piece.context_id, piece.checksum = <uint8_t>context_id, checksum
@@ -328,7 +343,7 @@ cdef class SocketInlet(Inlet):
                 memcpy(piece.buffer, &before[0], have)
             with self.sending, nogil:
                 while outcome == SENT and (piece.left or have):
-                    outcome = fill_piece(&piece, &have)
+                    outcome = ABANDONED if self.stop_now else fill_piece(&piece, &have)
                     if outcome == SENT:
                         outcome = self.send_all(piece.buffer, &have, True)
         finally:
@@ -340,18 +355,18 @@ cdef class SocketInlet(Inlet):
         self.raise_unless_sent(outcome)
 
     def stop(self) -> None:
-        """The association shall end: at once where the peer is between messages, else after this message."""
+        """The association shall end: at once where nothing is under way, else after this message and its answer."""
         self.stop_when_idle = True
-        if not self.in_message:
+        if not self.in_message and not self.answering:
             self.wake()
 
     def abandon(self) -> None:
-        """The association shall end now, in the middle of a message if need be."""
+        """The association shall end now, in the middle of a message if need be: nothing waits for the peer any more."""
         self.stop_now = True
         self.wake()
 
     def wake(self) -> None:
-        """Makes a waiting receive return. Sending goes on to work."""
+        """Makes a waiting receive return, and a waiting send look again. Sending goes on to work."""
         try:
             self.connection.shutdown(socket.SHUT_RD)
         except OSError:
