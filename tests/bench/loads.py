@@ -27,7 +27,8 @@ class Load:
     """kind: of instances, or of questions. count: so many on each association, quick: with --quick; megabytes: the
     rate is told in MB/s.
 
-    operations: C-STOREs at once on each association. contestants: who takes part, where it is not our server and all the peers.
+    operations: C-STOREs at once on each association. contestants: who takes part, where it is not our server and all
+    the peers.
     """
 
     name: str

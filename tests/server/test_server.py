@@ -77,6 +77,9 @@ class Rooms:
     def configure(self, settings):
         self.ae_title = settings.ae_title
 
+    def close(self):
+        self.events.append("reception close")
+
     def serve(self, request):
         return Talk(request, self)
 
@@ -130,7 +133,7 @@ def test_everything_starts_and_stops_in_its_order(build, tools, caplog):
     assert server.stop()
     assert tools.read_to_end(peer) == b""
     assert server._rooms.events == ["archive open", "index open", "archive examine_intake", "reception open",
-                                    "association ended", "index close", "archive close"]
+                                    "association ended", "reception close", "index close", "archive close"]
     assert server.stop()
     with pytest.raises(ConnectionRefusedError):
         talk(server, tools)
