@@ -15,7 +15,8 @@ OTHERS = {
     "writeTimeoutSeconds": 5.5, "maxAssociateRequestBytes": 6000, "maxCommandBytes": 7000, "maxIdentifierBytes": 8000,
     "maxSequenceDepth": 9, "maxInflatedMegabytes": 10, "maxPendingConnections": 11, "maxPendingConnectionsPerHost": 12,
     "verbose": True, "logFile": "/l", "logMaxMegabytes": 13, "logBackups": 14, "stopGraceSeconds": 15,
-    "controlSocketDirectory": "/c", "queryTimeoutSeconds": 16.5, "maxQueryMatches": 17, "getWithoutRoleSelection": ["G"],
+    "controlSocketDirectory": "/c", "queryTimeoutSeconds": 16.5, "maxQueryMatches": 17,
+    "getWithoutRoleSelection": ["G"],
     "knownDestinations": {"WS1": {"host": "h", "port": 104}, "WS2": {"host": "h", "port": 1, "aeTitle": "X"}},
 }  # fmt: skip
 NOT_YET = {"enableTLS", "tlsCertificate", "tlsPrivateKey"}
