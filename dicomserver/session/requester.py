@@ -41,8 +41,8 @@ class AssociationRequester:
     """One association that we have asked for; owned by one thread, but for `stop`.
 
     connection: a connected socket, owned from now on. When the constructor returns the association stands; when
-    it raises AssociationEnded the connection is closed. on_begun: told of it before anything is sent or awaited, so that
-    another thread can stop it from then on.
+    it raises AssociationEnded the connection is closed. on_begun: told of it before anything is sent or awaited, so
+    that another thread can stop it from then on.
     All methods but `abort` and `close` raise AssociationEnded, after which only `close` is left to do.
     As a context manager: released at the end, aborted if the block raised, closed in any case.
 

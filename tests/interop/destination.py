@@ -48,9 +48,10 @@ class Destination:
     """Listens on `port`; each association has a thread of its own.
 
     script: by the number of the C-STORE, from 0 on, a status or a Deed; its last one counts for all further ones.
-    rejected: (result, source, reason) for every association. mute: never answers an A-ASSOCIATE-RQ. refused: SOP classes
-    or transfer syntaxes whose contexts are not accepted. maximum: the longest PDU that we announce. unread: reads nothing
-    after the negotiation. release: whether one is confirmed. before: called with the number of each C-STORE when it has arrived, before its answer.
+    rejected: (result, source, reason) for every association. mute: never answers an A-ASSOCIATE-RQ. refused: SOP
+    classes or transfer syntaxes whose contexts are not accepted. maximum: the longest PDU that we announce.
+    unread: reads nothing after the negotiation. release: whether one is confirmed.
+    before: called with the number of each C-STORE when it has arrived, before its answer.
     """
 
     def __init__(self, script: Sequence[int | Deed] = (0,), *, rejected: tuple[int, int, int] | None = None,

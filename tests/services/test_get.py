@@ -93,7 +93,8 @@ def test_whom_we_know_needs_no_role_selection(provider) -> None:
     assert get(provider, roles=False).outcome == (0xA702, (None, 0, 3, 0))
 
 
-@pytest.mark.parametrize("storage", [[], [(CT, IMPLICIT)], [(CT, BIG_ENDIAN)], [("1.2.840.10008.5.1.4.1.1.4", EXPLICIT)]])
+@pytest.mark.parametrize("storage", [
+    [], [(CT, IMPLICIT)], [(CT, BIG_ENDIAN)], [("1.2.840.10008.5.1.4.1.1.4", EXPLICIT)]])
 def test_nothing_is_sent_that_was_not_negotiated(provider, storage) -> None:
     sent = fill(provider, [*study(2), instance(1, 3, transfer_syntax="1.2.840.10008.1.2.4.70")])
     storage = [*storage, (CT, "1.2.840.10008.1.2.4.70")]

@@ -37,7 +37,8 @@ def send(standing: Standing, path: Path, data: bytes, checksum: int | None = Non
     reader.start()
     file = os.open(path, os.O_RDONLY)
     try:
-        standing.association.send_from_file(1, STORE, file, 0, len(data), xxh3_64(data) if checksum is None else checksum)
+        right = xxh3_64(data) if checksum is None else checksum
+        standing.association.send_from_file(1, STORE, file, 0, len(data), right)
     finally:
         os.close(file)
         standing.association.inlet.wake()

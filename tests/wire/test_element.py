@@ -29,7 +29,8 @@ def test_pydicom_reads_it(tag: int, vr: str, value: bytes, explicit: bool, big: 
 
 
 @pytest.mark.parametrize("explicit, big", FORMS)
-@pytest.mark.parametrize("length, vr", [(65_533, "UI"), (65_534, "UI"), (65_535, "UN"), (65_536, "UN"), (1 << 20, "UN")])
+@pytest.mark.parametrize("length, vr", [
+    (65_533, "UI"), (65_534, "UI"), (65_535, "UN"), (65_536, "UN"), (1 << 20, "UN")])
 def test_the_longest_value_of_a_short_length_field(length: int, vr: str, explicit: bool, big: bool) -> None:
     value = b"1" * length
     data = encode_element(0x00080058, "UI", value, explicit, big)
