@@ -58,8 +58,10 @@ class Result:
 
     @property
     def is_success(self) -> bool:
-        """Everything was retrieved."""
-        return category(self.status) is Category.SUCCESS and not self.counters.failed
+        """Everything was retrieved, some perhaps with a warning of who received it."""
+        complete = category(self.status) is Category.SUCCESS or (
+            category(self.status) is Category.WARNING and self.counters.warning > 0)
+        return complete and not self.counters.failed
 
     @property
     def is_partial(self) -> bool:

@@ -8,7 +8,7 @@ from pynetdicom.sop_class import CTImageStorage
 
 from dicomserver.scu.failures import NotNegotiated, Violated
 from dicomserver.scu.reception import Reception
-from dicomserver.scu.retrieve import Counters, associate_to_get, associate_to_move, get, move
+from dicomserver.scu.retrieve import Counters, Result, associate_to_get, associate_to_move, get, move
 from dicomserver.scu.selection import Selection
 from dicomserver.scu.storage_contexts import storage_contexts
 from tests.scu.scp import STUDY, instance
@@ -114,3 +114,13 @@ def test_an_answer_to_something_else(peer):
         them = Peer(host="127.0.0.1", port=port, calling_ae_title="US", called_ae_title="THEM", timeout=2)
         with pytest.raises(Violated), associate_to_move(them) as association:
             move(association, Selection(STUDY), "THERE")
+
+
+@pytest.mark.parametrize("status, counters, success, partial", [
+    (0x0000, Counters(completed=3), True, False), (0x0000, Counters(), True, False),
+    (0xB000, Counters(completed=2, warning=1), True, False), (0xB000, Counters(completed=2, failed=1), False, True),
+    (0xB000, Counters(), False, True), (0xA702, Counters(failed=3), False, False),
+    (0xFE00, Counters(remaining=3), False, True), (0x0000, Counters(completed=2, failed=1), False, True)])
+def test_what_a_result_means(status, counters, success, partial):
+    result = Result(status, counters)
+    assert (result.is_success, result.is_partial) == (success, partial)
