@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable
@@ -74,6 +75,8 @@ def run(options: argparse.Namespace) -> int:
             retrieval = _getting(peer, selections, options, tally)
         else:
             retrieval = _moving(peer, options, tally)
+        # Other threads wait for the peer from here on: a Ctrl-C lets them remove what is unfinished.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for selection, outcome in retrieval.outcomes(selections):
             tally.end(selection, outcome, is_moved=method == "c-move")
     print(_summary(tally, method, options, time.monotonic() - begun))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 
 from dicomserver.cli.ending import ended
@@ -10,22 +11,28 @@ from dicomserver.cli.ending import ended
 
 def dicom_echo() -> int:
     """`dicom-echo`."""
-    return run("dicom-echo", sys.argv[1:])
+    return _typed("dicom-echo")
 
 
 def dicom_send() -> int:
     """`dicom-send`."""
-    return run("dicom-send", sys.argv[1:])
+    return _typed("dicom-send")
 
 
 def dicom_query() -> int:
     """`dicom-query`."""
-    return run("dicom-query", sys.argv[1:])
+    return _typed("dicom-query")
 
 
 def dicom_retrieve() -> int:
     """`dicom-retrieve`."""
-    return run("dicom-retrieve", sys.argv[1:])
+    return _typed("dicom-retrieve")
+
+
+def _typed(program: str) -> int:
+    # While a peer is waited for Python cannot act on a Ctrl-C: the default action, which is to end, needs no Python.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return run(program, sys.argv[1:])
 
 
 def run(program: str, arguments: list[str]) -> int:

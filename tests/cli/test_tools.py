@@ -1,5 +1,7 @@
 """The four commands as a user types them."""
 
+import signal
+import socket
 import subprocess
 import sys
 import tomllib
@@ -49,3 +51,17 @@ def test_nothing_heavy_is_loaded(tool):
             "print(sorted(loaded & {'pydantic', 'yaml', 'pydicom', 'tqdm', 'numpy'}))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.endswith("[]\n"), done.stderr
+
+
+@pytest.mark.parametrize("tool, more", [
+    ("dicom-echo", []), ("dicom-query", []), ("dicom-retrieve", ["--study-uid", "1.2"])])
+def test_ctrl_c_ends_it_though_the_server_says_nothing(tool, more):
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        with subprocess.Popen([FOLDER / tool, f"127.0.0.1:{door.getsockname()[1]}", *more], stderr=subprocess.PIPE,
+                              env={"PATH": "/usr/bin:/bin"}) as child:
+            connection, _ = door.accept()
+            with connection:
+                assert connection.recv(1)       # the association request: it waits for our answer
+                child.send_signal(signal.SIGINT)
+                _, err = child.communicate(timeout=20)
+    assert (child.returncode, err) == (-signal.SIGINT, b"")
