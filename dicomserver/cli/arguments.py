@@ -15,6 +15,7 @@ from dicomserver.config.problems import printable
 EXIT_SUCCESS = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_PARTIAL = 2                # of the client tools: a part of it failed
 
 
 class Failed(Exception):
@@ -36,7 +37,18 @@ class Parser(argparse.ArgumentParser):
 
 def parser(command: str, summary: str, example: str, *, short_help: bool = True) -> Parser:
     """The parser of one subcommand; without `short_help` -h is free for something else."""
-    made = Parser(prog=f"dicom-server {command}", description=summary, epilog=f"example: {example}",
+    return _parser(f"dicom-server {command}", summary, f"example: {example}", short_help=short_help)
+
+
+def tool_parser(program: str, summary: str, *examples: str) -> Parser:
+    """The parser of a command that is no part of dicom-server."""
+    listed = "\n  ".join(examples)
+    codes = "exit code: 0 all is well; 1 it failed; 2 wrong usage, or a part of it failed"
+    return _parser(program, summary, f"examples:\n  {listed}\n\n{codes}", short_help=True)
+
+
+def _parser(program: str, summary: str, epilog: str, *, short_help: bool) -> Parser:
+    made = Parser(prog=program, description=summary, epilog=epilog,
                   formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, add_help=False)
     made.add_argument("--help", *(["-h"] if short_help else []), action="help", help="show this and exit")
     return made

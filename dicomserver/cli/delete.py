@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dicomserver.cli import arguments
+from dicomserver.cli import arguments, uids
 from dicomserver.cli.arguments import Failed, Usage
 from dicomserver.cli.control import translated
 from dicomserver.server import control_client
-from dicomserver.standard.uids import is_valid_uid
 
 LEVELS = ("study", "series", "instance")
 
@@ -21,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
         "Delete a study, a series or an instance from the server on this machine, for ever.\n"
         "Asks first, unless --yes is given; says how many instances are gone.",
         "dicom-server delete --study 1.2.3.4.5 --yes")
-    uid = arguments.checked(_uid)
+    uid = arguments.checked(uids.uid)
     what = made.add_mutually_exclusive_group(required=True)
     what.add_argument("--study", type=uid, metavar="UID", help="the Study Instance UID")
     what.add_argument("--series", type=uid, metavar="UID", help="the Series Instance UID")
@@ -43,12 +42,6 @@ def run(options: argparse.Namespace) -> int:
         raise Failed(f"this server has no such {level}")
     print(f"Deleted {done} instance{'s' if done != 1 else ''}")
     return arguments.EXIT_SUCCESS
-
-
-def _uid(text: str) -> str:
-    if not is_valid_uid(text):
-        raise ValueError("a UID: digits and single dots, at most 64 characters")
-    return text
 
 
 def _agreed(level: str, uid: str) -> bool:

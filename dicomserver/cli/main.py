@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import io
-import os
 import sys
 from collections.abc import Sequence
 
 from dicomserver import __version__
-from dicomserver.cli.arguments import EXIT_FAILED, EXIT_SUCCESS, EXIT_USAGE, Failed, Usage
-from dicomserver.config.problems import ConfigurationError, printable
+from dicomserver.cli.arguments import EXIT_SUCCESS, Usage
+from dicomserver.cli.ending import ended
 
 # Each is a module of this package with parser() and run(options); loaded only when it is asked for,
 # so that --help and status answer at once.
@@ -27,29 +25,11 @@ COMMANDS = {
     "delete": ("delete", "delete a study, a series or an instance"),
     "index": ("index", "rebuild the index from the stored files"),
 }
-_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `dicom-server` with `arguments` (default: those of the process); the exit code."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no such letter is no failure
-    try:
-        return _run(arguments)
-    except ConfigurationError as error:
-        return _say(str(error), error.exit_code)
-    except Usage as error:
-        return _say(str(error), EXIT_USAGE)
-    except Failed as error:
-        return _say(str(error), EXIT_FAILED)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not try to flush it once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+    return ended("dicom-server", _run, list(sys.argv[1:] if arguments is None else arguments))
 
 
 def _run(arguments: list[str]) -> int:
@@ -67,12 +47,6 @@ def _run(arguments: list[str]) -> int:
         arguments = arguments[1:]
     command = importlib.import_module(f"dicomserver.cli.{COMMANDS.get(first, COMMANDS['start'])[0]}")
     return command.run(command.parser().parse_args(arguments))
-
-
-def _say(text: str, exit_code: int) -> int:
-    for line in text.splitlines():
-        print(f"dicom-server: {printable(line)}", file=sys.stderr)
-    return exit_code
 
 
 def _help() -> str:

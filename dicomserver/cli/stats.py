@@ -10,6 +10,7 @@ from typing import Any
 
 from dicomserver.cli import arguments
 from dicomserver.cli.control import translated
+from dicomserver.cli.figures import duration, size
 from dicomserver.server import control_client
 
 ANSWER_SECONDS = 30
@@ -47,25 +48,6 @@ def table(figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"{label:<24}{written(figure) if figure is not None else '-'}"
     for name, count in services.items():
         yield f"{name:<24}{count['requests']} requests, {count['failures']} failed"
-
-
-def size(count: int) -> str:
-    """Bytes for a person: 1.5 MB (units of 1000)."""
-    amount = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for a person: 2 d 03:04:05."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    clock = f"{hour:02}:{minute:02}:{second:02}"
-    return f"{days} d {clock}" if days else clock
 
 
 _LABELS: dict[str, tuple[str, Callable[[Any], str]]] = {

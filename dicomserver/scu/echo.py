@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dicomserver.scu.failures import NotNegotiated, Violated
+from dicomserver.scu.peer import Peer
 from dicomserver.scu.requester import Requester
-from dicomserver.session.proposal import propose
 from dicomserver.standard.uids import EXPLICIT_VR_LE, IMPLICIT_VR_LE, VERIFICATION
 from dicomserver.wire.command import CommandSet
-from dicomserver.wire.commands import C_ECHO_RQ, C_ECHO_RSP
+from dicomserver.wire.commands import C_ECHO_RQ, C_ECHO_RSP, NO_DATA_SET
 
-NO_DATA_SET = 0x0101
+CONTEXT = (VERIFICATION, (IMPLICIT_VR_LE, EXPLICIT_VR_LE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +28,28 @@ class Echo:
 
 def echo(host: str, port: int, *, calling_ae_title: str, called_ae_title: str, timeout: float = 30) -> Echo:
     """Associates, sends one C-ECHO-RQ and releases. Raises AssociationFailed."""
-    request = propose([(VERIFICATION, (IMPLICIT_VR_LE, EXPLICIT_VR_LE))],
-                      calling_ae_title=calling_ae_title, called_ae_title=called_ae_title)
-    with Requester(host, port, request, timeout=timeout) as association:
+    answer, = echoes(Peer(host=host, port=port, calling_ae_title=calling_ae_title, called_ae_title=called_ae_title,
+                          timeout=timeout), 1)
+    return answer
+
+
+def echoes(peer: Peer, count: int) -> Iterator[Echo]:
+    """`count` C-ECHOs over one association, each answered before the next one. Raises AssociationFailed."""
+    with peer.associate([CONTEXT]) as association:
         context = association.context_for(VERIFICATION)
         if context is None:
             raise NotNegotiated("does not offer C-ECHO")
-        begun = time.monotonic()
-        association.send(context.context_id, _echo_request(message_id=1))
-        status = _status_of(association.receive().command, message_id=1)
-        return Echo(status, association.round_trip, time.monotonic() - begun, association.is_same_machine)
+        for number in range(count):
+            yield echo_over(association, context.context_id, message_id=number % 65535 + 1)
 
 
-def _echo_request(message_id: int) -> CommandSet:
-    return CommandSet(affected_sop_class_uid=VERIFICATION, command_field=C_ECHO_RQ, message_id=message_id,
-                      command_data_set_type=NO_DATA_SET)
-
-
-def _status_of(response: CommandSet, message_id: int) -> int:
+def echo_over(association: Requester, context_id: int, message_id: int) -> Echo:
+    """One C-ECHO over an open association. Raises AssociationFailed."""
+    begun = time.monotonic()
+    association.send(context_id, CommandSet(affected_sop_class_uid=VERIFICATION, command_field=C_ECHO_RQ,
+                                            message_id=message_id, command_data_set_type=NO_DATA_SET))
+    response = association.receive().command
     answers = response.command_field == C_ECHO_RSP and response.message_id_being_responded_to == message_id
     if not answers or response.status is None:
         raise Violated("answered something else than the C-ECHO")
-    return response.status
+    return Echo(response.status, association.round_trip, time.monotonic() - begun, association.is_same_machine)

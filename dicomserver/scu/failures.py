@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dicomserver.session.association import AssociationEnded, Ending
 from dicomserver.session.negotiation import NegotiationError
+from dicomserver.session.transport import FileUnusable
 from dicomserver.wire.errors import REASON_UNRECOGNIZED_PDU, CommandError, PduError
 
 _REASONS = {
@@ -34,15 +35,28 @@ _WRONG = {
 
 
 class AssociationFailed(Exception):
-    """`str()` goes on where "the server …" begins: one line, without anything that the peer sent as text."""
+    """`str()` goes on where "the server …" begins: one line, without anything that the peer sent as text.
+
+    is_transient: a later try may do better.
+    """
+
+    is_transient = False
 
 
 class Unreachable(AssociationFailed):
     """No connection came about."""
 
+    is_transient = True
+
+
+class UnknownHost(Unreachable):
+    """Nobody knows an address for its name."""
+
+    is_transient = False
+
 
 class Refused(AssociationFailed):
-    """A-ASSOCIATE-RJ; `is_transient`: a later try may do better."""
+    """A-ASSOCIATE-RJ."""
 
     def __init__(self, result: int, source: int, reason: int):
         self.is_transient = result == 2
@@ -59,9 +73,17 @@ class NotNegotiated(AssociationFailed):
 class Aborted(AssociationFailed):
     """A-ABORT from the peer, or its connection ended."""
 
+    is_transient = True
+
 
 class Silent(AssociationFailed):
     """A deadline passed."""
+
+    is_transient = True
+
+
+class Unreadable(AssociationFailed):
+    """A file of ours could not be read to its end while it was sent; we have aborted."""
 
 
 class Violated(AssociationFailed):
@@ -88,6 +110,10 @@ def failure_of(ended: AssociationEnded, timeout: float) -> AssociationFailed:
             return Violated("sent a PDU out of turn")
         case Ending.VIOLATED:
             return Violated(_broken_rule(cause))
+        case Ending.GIVEN_UP if isinstance(cause, FileUnusable):
+            return Unreadable(f"did not get all of the file: {cause}")
+        case Ending.STOPPED:
+            return AssociationFailed("was stopped from here before it was done")
         case _:
             return AssociationFailed("did not get to answer: the association was given up here")
 

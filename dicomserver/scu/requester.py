@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from dicomserver.scu.failures import Silent, Unreachable, failure_of
+from dicomserver.scu.failures import Silent, UnknownHost, Unreachable, failure_of
 from dicomserver.session.association import AssociationEnded, Deadlines, MessageLimits
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.session.requester import AssociationRequester, Message, connect
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.pdus import AssociateRQ
+from dicomserver.wire.stream import PduStream
 
 LONGEST_ANSWER = 256 << 10
 LONGEST_DATASET = 16 << 20
@@ -24,37 +25,68 @@ class Requester:
     """One association, from the A-ASSOCIATE-RQ to the release; owned by one thread.
 
     Every wait (for the connection, for the begin of an answer, for the rest of it, for room to send, for the
-    release) takes `timeout` seconds at most. All methods raise AssociationFailed; after that the connection is
-    closed. As a context manager: released at the end, aborted if the block raised.
+    release) takes `timeout` seconds at most, that for the connection `connect_timeout` where it is given. All methods
+    raise AssociationFailed; after that the connection is closed. As a context manager: released at the end, aborted
+    if the block raised.
 
-    contexts: those in force, by id. round_trip: seconds from our A-ASSOCIATE-RQ to its answer.
+    minimum_rate: bytes a second of a message that takes longer than `timeout`; none is slow enough by default, so that
+    `timeout` is for the whole of it. Who receives large datasets says another one.
+    contexts: those in force, by id. answer: all that the peer said to our request. round_trip: seconds from our
+    A-ASSOCIATE-RQ to its answer.
     """
 
-    def __init__(self, host: str, port: int, request: AssociateRQ, *, timeout: float):
+    def __init__(self, host: str, port: int, request: AssociateRQ, *, timeout: float,
+                 connect_timeout: float | None = None, minimum_rate: float = math.inf):
         self._timeout = timeout
         self._association: AssociationRequester | None = None
-        # A minimum rate that nobody reaches: inside a message the deadline is for all of it.
-        deadlines = Deadlines(idle=timeout, progress=timeout, write=timeout, minimum_rate=math.inf)
+        deadlines = Deadlines(idle=timeout, progress=timeout, write=timeout, minimum_rate=minimum_rate)
         with self._told():
-            self._association = AssociationRequester(_connected(host, port, timeout), request, deadlines=deadlines,
-                                                     limits=_LIMITS)
+            self._association = AssociationRequester(_connected(host, port, connect_timeout or timeout), request,
+                                                     deadlines=deadlines, limits=_LIMITS)
         self.contexts = self._association.contexts
+        self.answer = self._association.answer
         self.round_trip = self._association.round_trip
         self.is_same_machine = self._association.is_same_machine
 
-    def context_for(self, abstract_syntax: str) -> AcceptedContext | None:
-        """The first context in force in which we may be the SCU of `abstract_syntax`."""
-        return self._association.context_for(abstract_syntax)
+    def context_for(self, abstract_syntax: str, transfer_syntax: str | None = None) -> AcceptedContext | None:
+        """The first context in force in which we may be the SCU of `abstract_syntax`, in any or one transfer syntax."""
+        return self._association.context_for(abstract_syntax, transfer_syntax)
 
     def send(self, context_id: int, command: CommandSet, dataset: bytes | None = None) -> None:
         """Sends one message."""
         with self._told():
             self._association.send(context_id, command, dataset)
 
+    def send_from_file(self, context_id: int, command: CommandSet, file: int, offset: int, length: int,
+                       checksum: int | None = None) -> None:
+        """Sends one message whose dataset is `length` bytes of an open file from `offset` on.
+
+        checksum: XXH3-64 of these bytes, None where it is not known. Raises FileUnusable too: then nothing was sent,
+        and the association stands.
+        """
+        with self._told():
+            self._association.send_from_file(context_id, command, file, offset, length, checksum)
+
     def receive(self) -> Message:
         """The next message of the peer."""
         with self._told():
             return self._association.receive()
+
+    def receive_command(self) -> tuple[AcceptedContext, CommandSet]:
+        """The next message's context and command. Its dataset, where it has one, is to be read before the next call."""
+        with self._told():
+            return self._association.next_command()
+
+    def read_dataset(self) -> bytes:
+        """The dataset of the command that came last."""
+        with self._told():
+            return self._association.read_dataset()
+
+    @contextmanager
+    def dataset(self) -> Iterator[PduStream]:
+        """The stream with the dataset of the command that came last, to be read to its end within the block."""
+        with self._told(), self._association.dataset() as arriving:
+            yield arriving
 
     def release(self) -> None:
         """Ends the association in the orderly way; what still comes from the peer is dropped."""
@@ -64,6 +96,10 @@ class Requester:
     def abort(self) -> None:
         """Ends the association at once (A-ABORT); never raises."""
         self._association.abort()
+
+    def stop(self) -> None:
+        """From another thread: whatever the association waits for, it fails now."""
+        self._association.stop()
 
     def __enter__(self) -> Requester:
         return self
@@ -89,6 +125,6 @@ def _connected(host: str, port: int, timeout: float) -> socket.socket:
     except TimeoutError:
         raise Silent(f"did not take the connection within {timeout:g} s") from None
     except socket.gaierror:
-        raise Unreachable("cannot be reached: its host name is not known") from None
+        raise UnknownHost("cannot be reached: its host name is not known") from None
     except OSError as error:
         raise Unreachable(f"cannot be reached: {error.strerror or 'no route'}") from None

@@ -138,11 +138,12 @@ class Association:
         self.inlet.abandon()
 
     def send_from_file(self, context_id: int, command: CommandSet, file: int, offset: int, length: int,
-                       checksum: int) -> None:
+                       checksum: int | None) -> None:
         """Sends one message whose dataset is `length` bytes of an open file from `offset` on, as they are there.
 
-        checksum: XXH3-64 of these bytes. Raises FileUnusable where the file is not what it should be and nothing was
-        sent; AssociationEnded where the connection fails, or where that comes out too late: then we have aborted.
+        checksum: XXH3-64 of these bytes, None where it is not known. Raises FileUnusable where the file is not what it
+        should be and nothing was sent; AssociationEnded where the connection fails, or where that comes out too late:
+        then we have aborted.
         """
         self.machine.on(Event.EVT9)
         head = encode_message(context_id, encode_command(command), None, self.peer_maximum_length)

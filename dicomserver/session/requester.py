@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -24,8 +25,8 @@ from dicomserver.wire import stream
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.errors import PduError
 from dicomserver.wire.pdu import decode_pdu, encode_pdu
-from dicomserver.wire.pdus import AssociateRQ
-from dicomserver.wire.stream import StreamEnded
+from dicomserver.wire.pdus import AssociateAC, AssociateRQ
+from dicomserver.wire.stream import PduStream, StreamEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class AssociationRequester:
     All methods but `abort` and `close` raise AssociationEnded, after which only `close` is left to do.
     As a context manager: released at the end, aborted if the block raised, closed in any case.
 
-    contexts: those in force, by id. round_trip: seconds from our A-ASSOCIATE-RQ to its answer.
+    contexts: those in force, by id. answer: all that the peer said to our request. round_trip: seconds from our
+    A-ASSOCIATE-RQ to its answer.
     """
 
     def __init__(self, connection: socket.socket, request: AssociateRQ, *, deadlines: Deadlines = Deadlines(),
@@ -78,7 +80,7 @@ class AssociationRequester:
         self.association.send(context_id, command, dataset)
 
     def send_from_file(self, context_id: int, command: CommandSet, file: int, offset: int, length: int,
-                       checksum: int) -> None:
+                       checksum: int | None) -> None:
         """Sends one message whose dataset is in an open file; see Association.send_from_file."""
         self.association.send_from_file(context_id, command, file, offset, length, checksum)
 
@@ -89,19 +91,33 @@ class AssociationRequester:
 
     def receive(self) -> Message:
         """The peer's next message; its dataset may be as long as the limits' identifier."""
-        association = self.association
-        context, command = association.next_command()
-        dataset = None
-        if command.has_dataset:
-            try:
-                dataset = association.stream.read_dataset(self._limits.identifier)
-            except StreamEnded as ended:
-                raise association.interrupted(ended.event) from None
-            except PduError as error:
-                raise association.violated(error) from None
-            if dataset is None:
-                raise association.violated(PduError("longer than we take", "dataset"))
-        return Message(context.context_id, command, dataset)
+        context, command = self.next_command()
+        return Message(context.context_id, command, self.read_dataset() if command.has_dataset else None)
+
+    def next_command(self) -> tuple[AcceptedContext, CommandSet]:
+        """The next message's context and command; its dataset, where it has one, is to be read before the next call."""
+        # Many peers write an answer in two pieces, and send the second when the first is acknowledged, which the kernel
+        # puts off for 40 ms where it may.
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return self.association.next_command()
+
+    def read_dataset(self) -> bytes:
+        """The dataset of the command that came last; it may be as long as the limits' identifier."""
+        with self.dataset() as arriving:
+            dataset = arriving.read_dataset(self._limits.identifier)
+        if dataset is None:
+            raise self.association.violated(PduError("longer than we take", "dataset"))
+        return dataset
+
+    @contextmanager
+    def dataset(self) -> Iterator[PduStream]:
+        """The stream with the dataset of the command that came last, to be read to its end within the block."""
+        try:
+            yield self.association.stream
+        except StreamEnded as ended:
+            raise self.association.interrupted(ended.event) from None
+        except PduError as error:
+            raise self.association.violated(error) from None
 
     def release(self) -> None:
         """Ends the association in good order; what still comes from the peer is dropped."""
@@ -146,7 +162,7 @@ class AssociationRequester:
         association.machine.on(Event.EVT2)
         begun = time.monotonic()
         association.transmit(encode_pdu(request))
-        answer = self._answer()
+        self.answer = answer = self._answer()
         self.round_trip = time.monotonic() - begun
         try:
             most = peer_maximum_length(answer.user_information)
@@ -155,8 +171,7 @@ class AssociationRequester:
         self.contexts = accepted(request, answer)
         association.establish(self.contexts, most)
 
-    def _answer(self):
-        """The A-ASSOCIATE-AC."""
+    def _answer(self) -> AssociateAC:
         association = self.association
         try:
             event, pdu = association.stream.next()

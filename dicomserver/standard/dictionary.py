@@ -34,6 +34,11 @@ def uid_dictionary() -> dict[str, tuple[str, str, str, str, str]]:
     return _SINCE | _table("_uid_dict").UID_dictionary
 
 
+def uid_name(uid: str) -> str:
+    """What PS3.6 calls it, or the UID itself."""
+    return uid_dictionary().get(uid, ("",))[0] or uid
+
+
 def data_dictionary() -> dict[int, tuple[str, str, str, str, str]]:
     """PS3.6 6-8: tag 0xGGGGEEEE -> (vr, multiplicity, name, "Retired" or "", keyword).
 

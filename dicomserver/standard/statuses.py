@@ -69,3 +69,8 @@ def category(status: int) -> Category:
     if status in (0x0001, ATTRIBUTE_LIST_ERROR, ATTRIBUTE_VALUE_OUT_OF_RANGE) or 0xB000 <= status <= 0xBFFF:
         return Category.WARNING
     return Category.FAILURE
+
+
+def may_pass(status: int) -> bool:
+    """Whether the same request may do better later: the peer lacked resources."""
+    return 0xA700 <= status <= 0xA7FF or status == RESOURCE_LIMITATION

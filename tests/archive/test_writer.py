@@ -190,3 +190,16 @@ def test_the_checksum_is_xxh3(slot):
     assert checksum_file(slot, 0, len(data) + 1) == xxhash.xxh3_64_intdigest(data)
     with pytest.raises(OSError):
         checksum_file(-1, 0, 10)
+
+
+def test_a_file_that_is_nobodys_slot(tmp_path) -> None:
+    writer, scanner = DatasetWriter(), DatasetScanner(WANTED)
+    data = dataset(3_000_000)
+    path = tmp_path / "x.dcm"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+    writer.receive(opened(message(data)), scanner, fd, META, SOP_CLASS.encode(), INSTANCE.encode())
+    writer.complete()
+    os.close(fd)
+    assert path.read_bytes() == bytes(128) + b"DICM" + META + data
+    with pytest.raises(RuntimeError):
+        writer.complete()

@@ -5,6 +5,8 @@ import threading
 
 import pytest
 
+from tests.scu.scp import Scp
+
 HANG_UP = b""
 
 
@@ -83,3 +85,17 @@ class Peer:
 @pytest.fixture(scope="session")
 def peer():
     return Peer
+
+
+@pytest.fixture
+def scp():
+    """Starts pynetdicom's PACS (tests.scu.scp.Scp), as many as are wanted."""
+    running = []
+
+    def start(**settings):
+        running.append(Scp(**settings))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()

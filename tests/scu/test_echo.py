@@ -6,8 +6,9 @@ import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, Verification
 
-from dicomserver.scu.echo import echo
+from dicomserver.scu.echo import echo, echoes
 from dicomserver.scu.failures import NotNegotiated, Refused, Silent, Violated
+from dicomserver.scu.peer import Peer
 from dicomserver.wire.command import CommandSet, encode_command
 
 
@@ -56,6 +57,15 @@ def test_an_echo_is_answered_and_the_association_released(acceptor):
     assert answer.is_same_machine
     assert seen == [("TEST_SCU", "MY_PACS")]
     assert server.released.wait(10)
+
+
+def test_many_echoes_over_one_association(acceptor):
+    seen = []
+    server = acceptor(seen=seen)
+    peer = Peer(host="127.0.0.1", port=server.server_address[1], calling_ae_title="TEST_SCU", called_ae_title="MY_PACS")
+    answers = list(echoes(peer, 3))
+    assert [answer.status for answer in answers] == [0, 0, 0]
+    assert (len(seen), len({answer.association_seconds for answer in answers})) == (3, 1)
 
 
 def test_a_failure_status_is_told(acceptor):

@@ -7,6 +7,7 @@ import sys
 from pydicom import _uid_dict, datadict
 from pynetdicom import sop_class
 
+from dicomserver.standard import dictionary
 from dicomserver.standard.dictionary import data_dictionary, uid_dictionary
 
 
@@ -35,3 +36,8 @@ def test_the_facts_do_not_import_pydicom() -> None:
                "sop_classes.storage_sop_classes(); transfer_syntaxes.transfer_syntaxes();"
                "sys.exit('pydicom' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+
+
+def test_a_uid_has_a_name_or_is_its_own():
+    assert dictionary.uid_name("1.2.840.10008.1.2") == "Implicit VR Little Endian"
+    assert dictionary.uid_name("1.2.3") == "1.2.3"

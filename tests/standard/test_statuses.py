@@ -37,3 +37,8 @@ def test_the_codes_of_annex_c_are_those_of_the_standard() -> None:
             statuses.REFUSED_CANNOT_PERFORM_SUBOPERATIONS} <= set(QR_MOVE_SERVICE_CLASS_STATUS)
     assert {statuses.REFUSED_OUT_OF_RESOURCES, statuses.DATASET_MISMATCH, statuses.CANNOT_UNDERSTAND,
             statuses.COERCION_OF_ELEMENTS} <= set(STORAGE_SERVICE_CLASS_STATUS)
+
+
+def test_a_lack_of_resources_may_pass():
+    assert all(map(statuses.may_pass, (0xA700, 0xA701, 0x0213)))
+    assert not any(map(statuses.may_pass, (0x0000, 0xA900, 0xC000, 0x0122, 0xB000)))

@@ -142,10 +142,27 @@ cdef class DatasetWriter:
             received.dataset_offset = <uint32_t>header_length
             fill_preamble(head, header_length, received, slot, order)
             self.finish(head, header_length)
+            if not self.error and fdatasync(self.fd) != 0:
+                self.error = errno
         self.source = None
         self.fd = -1
         self.raise_if_failed()
         return received
+
+    def complete(self) -> None:
+        """Completes the file that was received without a preamble of ours and without a sync: it is nobody's slot.
+        The GIL is released. Raises OSError; nothing in the file may be kept then."""
+        cdef unsigned char *head
+        cdef size_t header_length
+        if self.fd < 0:
+            raise RuntimeError("there is nothing to complete")
+        head = self.header
+        header_length = len(self.header)
+        with nogil:
+            self.finish(head, header_length)
+        self.source = None
+        self.fd = -1
+        self.raise_if_failed()
 
     cdef void begin(self, int fd, const unsigned char[::1] meta):
         self.header = bytearray(DATASET_PREFIX + meta.shape[0])
@@ -203,7 +220,7 @@ cdef class DatasetWriter:
         self.gathered = 0
 
     cdef void finish(self, unsigned char *head, size_t header_length) noexcept nogil:
-        """Writes the rest, then the preamble, and syncs.
+        """Writes the rest, then the preamble.
 
         A SIGKILL breaks a write off between two pages. So the preamble has a write of its own, within one page: where
         it is in the file, all the rest is.
@@ -218,8 +235,6 @@ cdef class DatasetWriter:
         self.vectors[0].iov_len = PREAMBLE
         if not self.error:
             self.write_all(self.vectors, 1, 0)
-        if not self.error and fdatasync(self.fd) != 0:
-            self.error = errno
 
     cdef void write_all(self, iovec *vectors, int count, off_t offset) noexcept nogil:
         cdef ssize_t n

@@ -103,7 +103,7 @@ cdef struct FilePiece:          # what is left of a dataset in a file
     size_t room                 # the longest fragment
     uint8_t context_id
     unsigned char *buffer       # FILE_BUFFER bytes
-    XXH3_state_t *hash          # of what was read
+    XXH3_state_t *hash          # of what was read; NULL where nobody knows what it must be
     uint64_t checksum           # what it must be in the end
 
 
@@ -123,7 +123,7 @@ cdef int fill_piece(FilePiece *piece, size_t *have) noexcept nogil:
         have[0] += PDV_HEADERS + n
         count += 1
     outcome = read_vectors(piece, vectors, count)
-    if outcome != SENT:
+    if outcome != SENT or piece.hash == NULL:
         return outcome
     # The last piece is not sent before it is known that all were right.
     for i in range(count):
@@ -317,12 +317,13 @@ cdef class SocketInlet(Inlet):
         return 0
 
     def send_file(self, const unsigned char[::1] before not None, int context_id, int file, uint64_t offset,
-                  uint64_t length, uint64_t checksum, maximum_length) -> None:
+                  uint64_t length, checksum, maximum_length) -> None:
         """Sends `before`, then `length` bytes of an open file from `offset` on as the fragments of one dataset, in PDUs
         as long as the peer takes. The GIL is released over all of it.
 
-        length: not 0. checksum: XXH3-64 of these bytes; others are never sent to the end. maximum_length: what the peer
-        announced (PS3.8 D.1). Raises as `send` does, Abandoned also between two PDUs, and FileUnusable.
+        length: not 0. checksum: XXH3-64 of these bytes, others are never sent to the end; None where it is not known.
+        maximum_length: what the peer announced (PS3.8 D.1). Raises as `send` does, Abandoned also between two PDUs, and
+        FileUnusable.
         """
         cdef FilePiece piece
         cdef size_t have = before.shape[0]
@@ -332,13 +333,14 @@ cdef class SocketInlet(Inlet):
             raise ValueError("more bytes than the buffer holds, or none to send")
         piece.file, piece.offset, piece.left = file, offset, length
         piece.room = <size_t>min(fragment_room(maximum_length), <uint64_t>LONGEST_FRAGMENT)
-        piece.context_id, piece.checksum = <uint8_t>context_id, checksum
+        piece.context_id, piece.checksum = <uint8_t>context_id, 0 if checksum is None else checksum
         piece.buffer = <unsigned char *>malloc(FILE_BUFFER)
-        piece.hash = XXH3_createState()
+        piece.hash = NULL if checksum is None else XXH3_createState()
         try:
-            if piece.buffer == NULL or piece.hash == NULL:
+            if piece.buffer == NULL or (piece.hash == NULL and checksum is not None):
                 raise MemoryError
-            XXH3_64bits_reset(piece.hash)
+            if piece.hash != NULL:
+                XXH3_64bits_reset(piece.hash)
             if have:
                 memcpy(piece.buffer, &before[0], have)
             with self.sending, nogil:

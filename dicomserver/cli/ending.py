@@ -1,0 +1,40 @@
+"""How every command ends: with an exit code, and one line for what a user did wrong, never with a traceback."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable
+
+from dicomserver.cli.arguments import EXIT_FAILED, EXIT_USAGE, Failed, Usage
+from dicomserver.config.problems import ConfigurationError, printable
+
+_INTERRUPTED = 130
+
+
+def ended(program: str, run: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Runs a command that is called `program`; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no such letter is no failure
+    try:
+        return run(arguments)
+    except ConfigurationError as error:
+        return _say(program, str(error), error.exit_code)
+    except Usage as error:
+        return _say(program, str(error), EXIT_USAGE)
+    except Failed as error:
+        return _say(program, str(error), EXIT_FAILED)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not try to flush it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+
+
+def _say(program: str, text: str, exit_code: int) -> int:
+    for line in text.splitlines():
+        print(f"{program}: {printable(line)}", file=sys.stderr)
+    return exit_code

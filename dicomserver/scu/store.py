@@ -1,0 +1,159 @@
+"""C-STORE as a requester (PS3.7 9.1.1, PS3.4 B): instances that lie in open files, over one association."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dicomserver.scu.failures import Violated
+from dicomserver.scu.requester import Requester
+from dicomserver.session.proposal import MOST_CONTEXTS
+from dicomserver.standard.statuses import Category, category
+from dicomserver.standard.uids import DEFLATED_EXPLICIT_VR_LE, EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE
+from dicomserver.wire.command import CommandSet
+from dicomserver.wire.commands import C_STORE_RQ, C_STORE_RSP, DATA_SET_FOLLOWS, PRIORITY_MEDIUM
+
+UNCOMPRESSED = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
+_UNCOMPRESSED = frozenset((*UNCOMPRESSED, DEFLATED_EXPLICIT_VR_LE, EXPLICIT_VR_BE))
+_LAST_MESSAGE_ID = 65535
+
+Contexts = list[tuple[str, Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What a C-STORE says of what it sends, and in which transfer syntax the dataset is encoded."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """What a presentation context has to be for: SOP class and transfer syntax."""
+        return self.sop_class_uid, self.transfer_syntax_uid
+
+
+@dataclass(frozen=True, slots=True)
+class Originator:
+    """Whose C-MOVE it is that we store for, and that request's message id (PS3.7 9.1.1.1)."""
+
+    ae_title: str
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A C-STORE-RSP. comment: what the peer said in (0000,0902), raw text from outside."""
+
+    status: int
+    comment: str
+
+    @property
+    def is_stored(self) -> bool:
+        """Success, or a warning: the peer has it."""
+        return category(self.status) in (Category.SUCCESS, Category.WARNING)
+
+
+class ContextRefused(Exception):
+    """The peer accepted no context in which this instance can be sent as it is; the association stands.
+
+    taken: the transfer syntaxes in which it takes instances of this SOP class, none if it takes none at all.
+    """
+
+    def __init__(self, taken: Sequence[str]):
+        super().__init__("no accepted presentation context")
+        self.taken = tuple(taken)
+
+
+class StoreRequester:
+    """Stores over an association that was made with `contexts_for`. One thread; the association is the caller's.
+
+    originator: who asked for it by C-MOVE, if somebody did.
+    """
+
+    def __init__(self, association: Requester, *, priority: int = PRIORITY_MEDIUM,
+                 originator: Originator | None = None):
+        self._association = association
+        self._priority = priority
+        self._originator = originator
+        self._message_id = 0
+        self._context_ids = {(context.abstract_syntax, context.transfer_syntax): context.context_id
+                             for context in reversed(association.contexts.values()) if context.as_scu}
+
+    def taken(self, sop_class_uid: str) -> list[str]:
+        """The transfer syntaxes that were accepted for a SOP class."""
+        return [syntax for sop_class, syntax in self._context_ids if sop_class == sop_class_uid]
+
+    def store(self, instance: Instance, file: int, offset: int, length: int, checksum: int | None = None) -> Answer:
+        """Sends the dataset that is `length` bytes of an open file from `offset` on, and waits for the answer.
+
+        checksum: XXH3-64 of these bytes, None where it is not known. Raises ContextRefused and FileUnusable, with which
+        nothing was sent and the association stands, and AssociationFailed.
+        """
+        context_id = self._context_ids.get(instance.kind)
+        if context_id is None:
+            raise ContextRefused(self.taken(instance.sop_class_uid))
+        self._message_id = self._message_id % _LAST_MESSAGE_ID + 1
+        self._association.send_from_file(context_id, self._request(instance), file, offset, length,
+                                         checksum)
+        response = self._association.receive().command
+        answers = (response.command_field == C_STORE_RSP
+                   and response.message_id_being_responded_to == self._message_id and response.status is not None)
+        if not answers:
+            raise Violated("answered something else than the C-STORE")
+        return Answer(response.status, response.error_comment or "")
+
+    def _request(self, instance: Instance) -> CommandSet:
+        originator = self._originator
+        return CommandSet(
+            affected_sop_class_uid=instance.sop_class_uid, command_field=C_STORE_RQ, message_id=self._message_id,
+            priority=self._priority, command_data_set_type=DATA_SET_FOLLOWS,
+            affected_sop_instance_uid=instance.sop_instance_uid,
+            move_originator_application_entity_title=originator.ae_title if originator else None,
+            move_originator_message_id=originator.message_id if originator else None)
+
+
+def alternatives(transfer_syntax: str) -> Sequence[str]:
+    """In which others what is encoded in this one may also be offered: the uncompressed ones among themselves, of which
+    every SCP has to take implicit VR little endian (PS3.5 10.1)."""
+    return UNCOMPRESSED if transfer_syntax in _UNCOMPRESSED else ()
+
+
+def contexts_for(kinds: Iterable[tuple[str, str]],
+                 others: Callable[[str], Sequence[str]] = alternatives) -> list[Mapping[tuple[str, str], Contexts]]:
+    """What to propose for exactly these (SOP class, transfer syntax): one mapping for each association that it takes.
+
+    A mapping has the kinds that are sent over that association, each with the contexts for it; those of one SOP class
+    stay together. Each kind has a context with its own transfer syntax alone, so that the peer cannot choose another
+    one, and each SOP class one with the `others` of its kinds.
+    """
+    by_class: dict[str, list[str]] = {}
+    for sop_class, syntax in dict.fromkeys(kinds):
+        by_class.setdefault(sop_class, []).append(syntax)
+    associations: list[dict[tuple[str, str], Contexts]] = []
+    room = 0
+    for sop_class, syntaxes in by_class.items():
+        contexts = _contexts_of(sop_class, syntaxes, others)
+        needed = sum(map(len, contexts.values()))
+        if needed > room:
+            associations.append({})
+            room = MOST_CONTEXTS
+        associations[-1].update(contexts)
+        room -= needed
+    return associations
+
+
+def proposed(contexts: Mapping[tuple[str, str], Contexts]) -> Contexts:
+    """All contexts of one association in their order."""
+    return [context for several in contexts.values() for context in several]
+
+
+def _contexts_of(sop_class: str, syntaxes: Sequence[str],
+                 others: Callable[[str], Sequence[str]]) -> dict[tuple[str, str], Contexts]:
+    contexts: dict[tuple[str, str], Contexts] = {(sop_class, syntax): [(sop_class, [syntax])] for syntax in syntaxes}
+    further = [other for other in dict.fromkeys(other for syntax in syntaxes for other in others(syntax))
+               if [other] != list(syntaxes)]
+    if further:
+        contexts[sop_class, syntaxes[-1]].append((sop_class, further))
+    return contexts
