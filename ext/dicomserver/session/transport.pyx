@@ -271,8 +271,8 @@ cdef class SocketInlet(Inlet):
         """Sends all of it, in one write where the peer keeps up; without `wait`, what the connection takes at once.
         -> how many bytes. The GIL is released.
 
-        Raises TimeoutError where the peer takes nothing for the write deadline, Abandoned where `abandon` was called and
-        it would have to wait, OSError where the connection broke.
+        Raises TimeoutError where the peer takes nothing for the write deadline, Abandoned where `abandon` was called
+        and it would have to wait, OSError where the connection broke.
         """
         cdef size_t left = data.shape[0]
         cdef int outcome
