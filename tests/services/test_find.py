@@ -22,7 +22,7 @@ from tests.interop.sender import DATASET, NO_DATASET, command_set
 COMMENT, OFFENDING = 0x00000902, 0x00000901
 FAMILY: Keys = {"PatientName": "family*", "StudyInstanceUID": ""}
 STUDY_COMMENTS = 0x00324000
-MANY = 700
+MANY = 4500      # more bytes of responses than any buffer of the kernel takes
 
 
 @pytest.fixture
