@@ -7,7 +7,8 @@ from contextlib import ExitStack, contextmanager
 from itertools import count
 
 from dicomserver.services.move import Destination, Originator
-from dicomserver.services.suboperations import Ended, NotSent, Outgoing, Receiver
+from dicomserver.services.outgoing import NotSent, Outgoing
+from dicomserver.services.suboperations import Ended, Receiver
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.association import AssociationEnded, Deadlines, Ending
 from dicomserver.session.proposal import MOST_CONTEXTS, propose
@@ -27,22 +28,21 @@ class Destinations:
         self._connect_seconds = connect_seconds
 
     @contextmanager
-    def connect(self, destination: Destination, contexts: Sequence[tuple[str, str]], originator: Originator,
+    def connect(self, destination: Destination, contexts: Sequence[tuple[str, Sequence[str]]], originator: Originator,
                 acceptor: AssociationAcceptor) -> Iterator[Receiver]:
         """See services.move.Connect."""
         with ExitStack() as opened:
-            requesters = [opened.enter_context(self._association(destination, contexts[at:at + MOST_CONTEXTS], acceptor))
-                          for at in range(0, len(contexts), MOST_CONTEXTS)]
+            parts = [contexts[at:at + MOST_CONTEXTS] for at in range(0, len(contexts), MOST_CONTEXTS)]
+            requesters = [opened.enter_context(self._association(destination, part, acceptor)) for part in parts]
             yield _Associations(requesters, originator)
 
     @contextmanager
-    def _association(self, destination: Destination, contexts: Sequence[tuple[str, str]],
+    def _association(self, destination: Destination, contexts: Sequence[tuple[str, Sequence[str]]],
                      acceptor: AssociationAcceptor) -> Iterator[AssociationRequester]:
-        request = propose([(sop_class, [syntax]) for sop_class, syntax in contexts],
-                          calling_ae_title=self._ae_title, called_ae_title=destination.ae_title)
+        request = propose(contexts, calling_ae_title=self._ae_title, called_ae_title=destination.ae_title)
         try:
-            requester = AssociationRequester(connect(destination.host, destination.port, self._connect_seconds), request,
-                                             deadlines=self._deadlines)
+            connection = connect(destination.host, destination.port, self._connect_seconds)
+            requester = AssociationRequester(connection, request, deadlines=self._deadlines)
         except OSError as error:
             raise Ended(f"{destination.ae_title} cannot be reached: {error.strerror or type(error).__name__}") from None
         except AssociationEnded as ended:
@@ -64,27 +64,33 @@ class _Associations:
     def __init__(self, requesters: Sequence[AssociationRequester], originator: Originator) -> None:
         self._originator = originator
         self._message_ids = count(1)
-        self._contexts = {(context.abstract_syntax, context.transfer_syntax): (requester, context.context_id)
-                          for requester in requesters for context in requester.contexts.values() if context.as_scu}
+        self._contexts: dict[str, dict[str, tuple[AssociationRequester, int]]] = {}
+        for requester in requesters:
+            for context in requester.contexts.values():
+                if context.as_scu:
+                    of_class = self._contexts.setdefault(context.abstract_syntax, {})
+                    of_class.setdefault(context.transfer_syntax, (requester, context.context_id))
 
     def send(self, outgoing: Outgoing) -> int:
         """See suboperations.Receiver."""
         stored = outgoing.stored
-        requester, context_id = self._contexts.get((stored.sop_class_uid, stored.transfer_syntax_uid), (None, 0))
-        if requester is None:
-            raise NotSent("the destination does not accept its SOP class in its transfer syntax")
+        contexts = self._contexts.get(stored.sop_class_uid)
+        if contexts is None:
+            raise NotSent("the destination does not accept its SOP class, or not in its transfer syntax")
         message_id = next(self._message_ids) & 0xFFFF
-        try:
-            requester.send_from_file(context_id, CommandSet(
-                command_field=C_STORE_RQ, message_id=message_id, priority=self._originator.priority,
-                command_data_set_type=DATA_SET_FOLLOWS, affected_sop_class_uid=stored.sop_class_uid,
-                affected_sop_instance_uid=stored.sop_instance_uid,
-                move_originator_application_entity_title=self._originator.ae_title,
-                move_originator_message_id=self._originator.message_id), outgoing.file, stored.dataset_offset,
-                stored.file_length - stored.dataset_offset, stored.checksum)
-            response = requester.receive().command
-        except AssociationEnded as ended:
-            raise Ended(f"the destination's association ended: {ended}") from None
+        with outgoing.dataset(contexts) as dataset:
+            requester, context_id = contexts[dataset.transfer_syntax_uid]
+            try:
+                requester.send_from_file(context_id, CommandSet(
+                    command_field=C_STORE_RQ, message_id=message_id, priority=self._originator.priority,
+                    command_data_set_type=DATA_SET_FOLLOWS, affected_sop_class_uid=stored.sop_class_uid,
+                    affected_sop_instance_uid=stored.sop_instance_uid,
+                    move_originator_application_entity_title=self._originator.ae_title,
+                    move_originator_message_id=self._originator.message_id), dataset.file, dataset.offset,
+                    dataset.length, dataset.checksum)
+                response = requester.receive().command
+            except AssociationEnded as ended:
+                raise Ended(f"the destination's association ended: {ended}") from None
         if response.command_field != C_STORE_RSP or response.message_id_being_responded_to != message_id \
                 or response.status is None:
             requester.abort()
