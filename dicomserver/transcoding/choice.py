@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 
 from dicomserver.standard.uids import DEFLATED_EXPLICIT_VR_LE, EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE
+from dicomserver.transcoding.decoding import COMPRESSED
 
 # In the order of preference: what is read without a dictionary first, what costs the receiver work last.
 UNCOMPRESSED = (EXPLICIT_VR_LE, IMPLICIT_VR_LE, DEFLATED_EXPLICIT_VR_LE, EXPLICIT_VR_BE)
@@ -13,7 +14,7 @@ _COMMON = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
 
 def is_convertible(stored: str) -> bool:
     """Whether we can give a dataset of this transfer syntax in another one."""
-    return stored in UNCOMPRESSED
+    return stored in UNCOMPRESSED or stored in COMPRESSED
 
 
 def choose(stored: str, accepted: Container[str]) -> str | None:

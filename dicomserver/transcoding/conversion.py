@@ -6,6 +6,8 @@ from functools import partial
 
 from dicomserver.standard.transfer_syntaxes import Encoding, encoding
 from dicomserver.transcoding.choice import UNCOMPRESSED, is_convertible
+from dicomserver.transcoding.decoding import COMPRESSED
+from dicomserver.transcoding.decompression import decompress
 from dicomserver.transcoding.deflation import deflate, inflate
 from dicomserver.transcoding.errors import ConversionFailed
 from dicomserver.transcoding.files import FileWriter
@@ -24,7 +26,7 @@ def convert(file: int, offset: int, length: int, stored: str, wanted: str, open_
     """
     if stored == wanted or wanted not in UNCOMPRESSED or not is_convertible(stored):
         raise ConversionFailed("there is no conversion between these transfer syntaxes")
-    first, *more = _steps(encoding(stored), encoding(wanted))
+    first, *more = _steps(stored, wanted)
     scratch = _take(first, file, offset, length, open_scratch)
     for step in more:
         with scratch:
@@ -32,9 +34,13 @@ def convert(file: int, offset: int, length: int, stored: str, wanted: str, open_
     return scratch
 
 
-def _steps(source: Encoding, target: Encoding) -> Iterator[Step]:
+def _steps(stored: str, wanted: str) -> Iterator[Step]:
+    source, target = encoding(stored), encoding(wanted)
     if source.deflated:
         yield inflate
+    if stored in COMPRESSED:
+        source = Encoding(explicit=target.explicit)
+        yield partial(decompress, stored, source)
     if (source.explicit, source.big_endian) != (target.explicit, target.big_endian):
         yield partial(rewrite, source, target)
     if target.deflated:

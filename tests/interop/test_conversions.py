@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.pixels import get_decoder
+from pydicom.uid import generate_uid
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet
 
@@ -20,6 +23,8 @@ from tests.transcoding.datasets import BIG_ENDIAN, IMPLICIT, UNCOMPRESSED
 from tests.transcoding.test_rewriting import check_same, little_endian
 
 NAMES = ("MR_small_implicit.dcm", "CT_small.dcm", "rtdose_expb_1frame.dcm", "image_dfl.dcm", "rtplan.dcm")
+COMPRESSED = ("MR_small_RLE.dcm", "MR_small_jpeg_ls_lossless.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_gdcm.dcm",
+              "SC_rgb_jpeg_dcmtk.dcm", "examples_ybr_color.dcm")
 PATHS = {name: next(path for path in shipped(name) if path.name == name) for name in NAMES}
 # DCMTK's option -> the one transfer syntax that it then accepts, or the one that it takes of ours.
 STORESCP = {"+xi": IMPLICIT, "+xe": None}
@@ -120,6 +125,47 @@ def test_pynetdicom(clinic: Clinic, tmp_path: Path, name: str, syntax: str) -> N
     sent = clinic.store(PATHS[name])
     assert got(clinic, sent, syntax, tmp_path) == (0, [1, 0])
     check_received(tmp_path, PATHS[name], syntax)
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+@pytest.mark.parametrize("syntax", UNCOMPRESSED)
+def test_compressed_images_are_decoded(clinic: Clinic, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory,
+                                       name: str, syntax: str) -> None:
+    path = own_copy(name, tmp_path_factory.mktemp("copy"))
+    sent = clinic.store(path)
+    assert got(clinic, sent, syntax, tmp_path) == (0, [1, 0])
+    assert same_pixels(pydicom.dcmread(tmp_path / "got.dcm"), path)
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_movescu_of_compressed_images(clinic: Clinic, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory,
+                                      name: str) -> None:
+    """The destination takes implicit VR only."""
+    path = own_copy(name, tmp_path_factory.mktemp("copy"))
+    sent = clinic.store(path)
+    with clinic.destination("+xi", tmp_path):
+        done = clinic.move(sent, "+xi")
+    assert done.returncode == 0, done.stderr
+    (file,) = tmp_path.iterdir()
+    received = pydicom.dcmread(file)
+    assert received.file_meta.TransferSyntaxUID == IMPLICIT
+    assert same_pixels(received, path)
+
+
+def own_copy(name: str, folder: Path) -> Path:
+    """One of pydicom's files with UIDs of its own, as several of them share theirs."""
+    copy = pydicom.dcmread(next(path for path in shipped(name) if path.name == name))
+    copy.StudyInstanceUID, copy.SeriesInstanceUID, copy.SOPInstanceUID = generate_uid(), generate_uid(), generate_uid()
+    copy.file_meta.MediaStorageSOPInstanceUID = copy.SOPInstanceUID
+    copy.save_as(folder / name)
+    return folder / name
+
+
+def same_pixels(received: pydicom.FileDataset, path: Path) -> bool:
+    """Whether pydicom gets the same from both, colours as they are."""
+    ours, theirs = (get_decoder(one.file_meta.TransferSyntaxUID).as_array(one, raw=True)[0]
+                    for one in (received, pydicom.dcmread(path)))
+    return numpy.array_equal(ours, theirs)
 
 
 def test_there_is_no_way_to_a_compressed_syntax(clinic: Clinic, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from dicomserver.transcoding.choice import choose, fallback, is_convertible
 from tests.transcoding.datasets import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
 
+JPEG, JPEG_2000, RLE = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5"
 PAPYRUS, MPEG4 = "1.2.840.10008.1.20", "1.2.840.10008.1.2.4.102"
 
 
@@ -19,6 +20,10 @@ PAPYRUS, MPEG4 = "1.2.840.10008.1.20", "1.2.840.10008.1.2.4.102"
     (MPEG4, {MPEG4}, MPEG4),
     (PAPYRUS, {IMPLICIT}, None),
     (EXPLICIT, set(), None),
+    (JPEG_2000, {EXPLICIT, JPEG_2000}, JPEG_2000),
+    (JPEG_2000, {EXPLICIT, IMPLICIT}, EXPLICIT),
+    (JPEG_2000, {BIG_ENDIAN}, BIG_ENDIAN),
+    (JPEG_2000, {RLE, JPEG}, None),
 ])
 def test_choice(stored: str, accepted: set[str], chosen: str | None) -> None:
     assert choose(stored, accepted) == chosen
@@ -30,6 +35,8 @@ def test_choice(stored: str, accepted: set[str], chosen: str | None) -> None:
     ([IMPLICIT, EXPLICIT, EXPLICIT], []),
     ([DEFLATED], [EXPLICIT, IMPLICIT]),
     ([MPEG4], []),
+    ([JPEG, RLE], [EXPLICIT, IMPLICIT]),
+    ([JPEG, EXPLICIT], [IMPLICIT]),
     ([MPEG4, BIG_ENDIAN], [EXPLICIT, IMPLICIT]),
 ])
 def test_fallback(stored: list[str], proposed: list[str]) -> None:
