@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 from dicomserver.archive import reading, recovery, walking
 from dicomserver.archive.deletion import Deletion, Deletions, StoredFile
-from dicomserver.archive.durable import OPEN_FILE, Folder
+from dicomserver.archive.durable import OPEN_FILE, Folder, unnamed_file
 from dicomserver.archive.errors import IntakeFull, QuarantineFailed, translated
 from dicomserver.archive.filing import Filing, Outcome, Waiting
 from dicomserver.archive.folders import Folders
@@ -142,6 +142,11 @@ class Archive:
             return reading.holds(self._directory, fd, there)
         finally:
             os.close(fd)
+
+    def open_scratch(self) -> tuple[int, int]:
+        """An empty file without a name, the caller's to close, and how many bytes it may grow to without touching the
+        reserve; for what is made of an instance on its way out. Raises OSError."""
+        return unnamed_file(self._directory.intake), max(0, self._space.free() - self._space.reserve)
 
     def free_space(self) -> int:
         """Bytes left on the file system, the reserve included; at most about a second old."""

@@ -1,7 +1,9 @@
 """Folders by descriptor, and the few ways in which the archive makes a name or a small file durable."""
 from __future__ import annotations
 
+import errno
 import os
+import threading
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -74,6 +76,20 @@ def replace_file(folder: Folder, name: str, data: bytes) -> None:
         os.close(fd)
     os.rename(temporary, name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
     folder.sync()
+
+
+def unnamed_file(folder: Folder) -> int:
+    """A new file on the folder's file system without a name: it is gone when it is closed, or with the process."""
+    try:
+        return os.open(".", os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, FILE_MODE, dir_fd=folder.fd)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            raise
+    # NFS and others have no O_TMPFILE.
+    name = f"unnamed-{os.getpid()}-{threading.get_ident()}"
+    fd = os.open(name, NEW_FILE, FILE_MODE, dir_fd=folder.fd)
+    os.unlink(name, dir_fd=folder.fd)
+    return fd
 
 
 def read_file(folder: Folder, name: str, limit: int) -> bytes:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from dicomserver.services.move import Destination, Originator
-from dicomserver.services.suboperations import Ended, NotSent, Outgoing, Receiver, message_ids
+from dicomserver.services.outgoing import NotSent, Outgoing
+from dicomserver.services.suboperations import Ended, Receiver, message_ids
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.association import AssociationEnded, Deadlines
 from dicomserver.session.proposal import MOST_CONTEXTS, propose
@@ -15,7 +16,7 @@ from dicomserver.session.transport import FileUnusable
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import C_STORE_RQ, C_STORE_RSP, DATA_SET_FOLLOWS
 
-Pair = tuple[str, str]      # SOP class, transfer syntax
+Proposal = tuple[str, Sequence[str]]     # SOP class, transfer syntaxes
 
 
 class Destinations:
@@ -29,13 +30,13 @@ class Destinations:
         self._connect_seconds = connect_seconds
 
     @contextmanager
-    def connect(self, destination: Destination, pairs: Sequence[Pair], originator: Originator,
+    def connect(self, destination: Destination, proposals: Sequence[Proposal], originator: Originator,
                 acceptor: AssociationAcceptor) -> Iterator[Receiver]:
         """See services.move.Connect."""
         associations = _Associations(lambda some: self._open(destination, some, acceptor), originator)
         try:
-            for at in range(0, len(pairs), MOST_CONTEXTS):
-                associations.open(pairs[at:at + MOST_CONTEXTS])
+            for at in range(0, len(proposals), MOST_CONTEXTS):
+                associations.open(proposals[at:at + MOST_CONTEXTS])
             yield associations
             self._release(destination, associations)
         finally:
@@ -43,10 +44,9 @@ class Destinations:
                 requester.abort()       # no more than closes one that is released
                 acceptor.part(requester)
 
-    def _open(self, destination: Destination, pairs: Sequence[Pair],
+    def _open(self, destination: Destination, proposals: Sequence[Proposal],
               acceptor: AssociationAcceptor) -> AssociationRequester:
-        request = propose([(sop_class, [syntax]) for sop_class, syntax in pairs],
-                          calling_ae_title=self._ae_title, called_ae_title=destination.ae_title)
+        request = propose(proposals, calling_ae_title=self._ae_title, called_ae_title=destination.ae_title)
         begun: list[AssociationRequester] = []
 
         def accompany(requester: AssociationRequester) -> None:
@@ -75,44 +75,48 @@ class Destinations:
 class _Associations:
     """With one destination; opened: all, those too that are over."""
 
-    def __init__(self, open_association: Callable[[Sequence[Pair]], AssociationRequester],
+    def __init__(self, open_association: Callable[[Sequence[Proposal]], AssociationRequester],
                  originator: Originator) -> None:
         self.opened: list[AssociationRequester] = []
         self._open = open_association
         self._originator = originator
         self._message_ids = message_ids()
-        self._proposed: dict[AssociationRequester, Sequence[Pair]] = {}
-        self._accepted: dict[Pair, tuple[AssociationRequester, int]] = {}
+        self._proposed: dict[AssociationRequester, Sequence[Proposal]] = {}
+        self._accepted: dict[str, dict[str, tuple[AssociationRequester, int]]] = {}     # by SOP class, transfer syntax
 
-    def open(self, pairs: Sequence[Pair]) -> None:
-        """One more, for at most MOST_CONTEXTS pairs. Raises Ended."""
-        requester = self._open(pairs)
+    def open(self, proposals: Sequence[Proposal]) -> None:
+        """One more, for at most MOST_CONTEXTS proposals. Raises Ended."""
+        requester = self._open(proposals)
         self.opened.append(requester)
-        self._proposed[requester] = pairs
-        self._accepted |= {(context.abstract_syntax, context.transfer_syntax): (requester, context.context_id)
-                           for context in requester.contexts.values() if context.as_scu}
+        self._proposed[requester] = proposals
+        for context in requester.contexts.values():
+            if context.as_scu:
+                of_class = self._accepted.setdefault(context.abstract_syntax, {})
+                of_class[context.transfer_syntax] = requester, context.context_id
 
     def send(self, outgoing: Outgoing) -> int:
         """See suboperations.Receiver."""
         stored = outgoing.stored
-        requester, context_id = self._accepted.get((stored.sop_class_uid, stored.transfer_syntax_uid), (None, 0))
-        if requester is None:
-            raise NotSent("the destination does not accept its SOP class in its transfer syntax")
+        contexts = self._accepted.get(stored.sop_class_uid)
+        if contexts is None:
+            raise NotSent("the destination does not accept its SOP class, or not in its transfer syntax")
         message_id = next(self._message_ids)
-        try:
-            requester.send_from_file(context_id, CommandSet(
-                command_field=C_STORE_RQ, message_id=message_id, priority=self._originator.priority,
-                command_data_set_type=DATA_SET_FOLLOWS, affected_sop_class_uid=stored.sop_class_uid,
-                affected_sop_instance_uid=stored.sop_instance_uid,
-                move_originator_application_entity_title=self._originator.ae_title,
-                move_originator_message_id=self._originator.message_id), outgoing.file, stored.dataset_offset,
-                stored.file_length - stored.dataset_offset, stored.checksum)
-            response = requester.receive().command
-        except AssociationEnded as ended:
-            if isinstance(ended.cause, FileUnusable):
-                self._replace(requester)
-                raise ended.cause from None
-            raise Ended(f"the destination's association ended: {ended}") from None
+        with outgoing.dataset(contexts) as dataset:
+            requester, context_id = contexts[dataset.transfer_syntax_uid]
+            try:
+                requester.send_from_file(context_id, CommandSet(
+                    command_field=C_STORE_RQ, message_id=message_id, priority=self._originator.priority,
+                    command_data_set_type=DATA_SET_FOLLOWS, affected_sop_class_uid=stored.sop_class_uid,
+                    affected_sop_instance_uid=stored.sop_instance_uid,
+                    move_originator_application_entity_title=self._originator.ae_title,
+                    move_originator_message_id=self._originator.message_id), dataset.file, dataset.offset,
+                    dataset.length, dataset.checksum)
+                response = requester.receive().command
+            except AssociationEnded as ended:
+                if isinstance(ended.cause, FileUnusable):
+                    self._replace(requester)
+                    raise ended.cause from None
+                raise Ended(f"the destination's association ended: {ended}") from None
         if response.command_field != C_STORE_RSP or response.message_id_being_responded_to != message_id \
                 or response.status is None:
             raise Ended("the destination answered something else than the C-STORE")

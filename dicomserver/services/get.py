@@ -6,8 +6,9 @@ import logging
 from dicomserver.archive.archive import Archive
 from dicomserver.index import Index
 from dicomserver.services.identifiers import IdentifierRefused, refused_response
+from dicomserver.services.outgoing import NotSent, Outgoing
 from dicomserver.services.retrievals import find_instances
-from dicomserver.services.suboperations import NotSent, Outgoing, SubOperations, final, message_ids, pending
+from dicomserver.services.suboperations import SubOperations, final, message_ids, pending
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.association import Ending
 from dicomserver.session.negotiation import AcceptedContext
@@ -56,22 +57,25 @@ class _SameAssociation:
         self._acceptor = acceptor
         self._request = request
         self._message_ids = message_ids(request.message_id)
-        self._contexts = {(context.abstract_syntax, context.transfer_syntax): context.context_id
-                          for context in acceptor.association.contexts.values() if context.as_scu or any_role}
+        self._contexts: dict[str, dict[str, int]] = {}      # ids, by SOP class and transfer syntax
+        for context in acceptor.association.contexts.values():
+            if context.as_scu or any_role:
+                self._contexts.setdefault(context.abstract_syntax, {})[context.transfer_syntax] = context.context_id
 
     def send(self, outgoing: Outgoing) -> int:
         """See suboperations.Receiver."""
         stored = outgoing.stored
-        context_id = self._contexts.get((stored.sop_class_uid, stored.transfer_syntax_uid))
-        if context_id is None:
-            raise NotSent("the requester has no presentation context for its SOP class and transfer syntax in which it "
-                          "is the SCP: it has to propose one, with SCP/SCU role selection")
+        contexts = self._contexts.get(stored.sop_class_uid)
+        if contexts is None:
+            raise NotSent("the requester has no presentation context for its SOP class in which it is the SCP: it has "
+                          "to propose one, with SCP/SCU role selection")
         message_id = next(self._message_ids)
-        self._acceptor.association.send_from_file(context_id, CommandSet(
-            command_field=C_STORE_RQ, message_id=message_id, priority=self._request.priority or 0,
-            command_data_set_type=DATA_SET_FOLLOWS, affected_sop_class_uid=stored.sop_class_uid,
-            affected_sop_instance_uid=stored.sop_instance_uid), outgoing.file, stored.dataset_offset,
-            stored.file_length - stored.dataset_offset, stored.checksum)
+        with outgoing.dataset(contexts) as dataset:
+            self._acceptor.association.send_from_file(contexts[dataset.transfer_syntax_uid], CommandSet(
+                command_field=C_STORE_RQ, message_id=message_id, priority=self._request.priority or 0,
+                command_data_set_type=DATA_SET_FOLLOWS, affected_sop_class_uid=stored.sop_class_uid,
+                affected_sop_instance_uid=stored.sop_instance_uid), dataset.file, dataset.offset, dataset.length,
+                dataset.checksum)
         return self._status(message_id)
 
     def _status(self, message_id: int) -> int:

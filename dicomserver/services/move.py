@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from dicomserver.archive.archive import Archive
 from dicomserver.index import Index, IndexFault
 from dicomserver.services.identifiers import IdentifierRefused, refused_response
+from dicomserver.services.outgoing import Outgoing
 from dicomserver.services.retrievals import find_instances
-from dicomserver.services.suboperations import AT_ONCE, Ended, Outgoing, Receiver, SubOperations, final, pending
+from dicomserver.services.suboperations import AT_ONCE, Ended, Receiver, SubOperations, final, pending
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.standard import statuses
 from dicomserver.standard.query import MOVE_LEVELS
+from dicomserver.transcoding.choice import fallback
 from dicomserver.wire.command import CommandSet
 
 
@@ -36,9 +38,9 @@ class Originator:
     priority: int
 
 
-# Opens an association with a destination for pairs of SOP class and transfer syntax. Raises Ended where none comes
+# Opens an association with a destination for SOP classes, each with transfer syntaxes. Raises Ended where none comes
 # about. The acceptor is the requester's: when it is stopped, so is what we open for it.
-Connect = Callable[[Destination, Sequence[tuple[str, str]], Originator, AssociationAcceptor],
+Connect = Callable[[Destination, Sequence[tuple[str, Sequence[str]]], Originator, AssociationAcceptor],
                    AbstractContextManager[Receiver]]
 
 
@@ -88,10 +90,16 @@ class MoveService:
                 receiver = _Nobody(str(error))
             yield receiver
 
-    def _contexts(self, ids: Sequence[int]) -> list[tuple[str, str]]:
-        """What is to be sent, and nothing else: SOP classes with the transfer syntaxes in which they are stored."""
-        return sorted({(stored.sop_class_uid, stored.transfer_syntax_uid) for at in range(0, len(ids), AT_ONCE)
-                       for stored in self._index.instances(ids[at:at + AT_ONCE])})
+    def _contexts(self, ids: Sequence[int]) -> list[tuple[str, Sequence[str]]]:
+        """What is to be sent, and nothing else: SOP classes, each with a context for each transfer syntax in which
+        instances of it are stored, and one more with what these can be converted to."""
+        syntaxes: dict[str, set[str]] = {}
+        for at in range(0, len(ids), AT_ONCE):
+            for stored in self._index.instances(ids[at:at + AT_ONCE]):
+                syntaxes.setdefault(stored.sop_class_uid, set()).add(stored.transfer_syntax_uid)
+        as_stored = [(sop_class, [syntax]) for sop_class, of_class in syntaxes.items() for syntax in sorted(of_class)]
+        converted = [(sop_class, fallback(of_class)) for sop_class, of_class in syntaxes.items()]
+        return sorted(as_stored + [context for context in converted if context[1]])
 
 
 class _Nobody:

@@ -16,6 +16,7 @@ from typing import Protocol
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveError
 from dicomserver.index import Index, IndexFault, Stored
+from dicomserver.services.outgoing import NotSent, Outgoing
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.session.transport import FileUnusable
 from dicomserver.standard import statuses
@@ -30,20 +31,8 @@ FAILED_SOP_INSTANCE_UID_LIST = 0x00080058
 PENDING_SECONDS = 0.25          # between two pending responses
 
 
-class NotSent(Exception):
-    """One instance could not be sent; the others may. The text says why, without patient data."""
-
-
 class Ended(Exception):
     """Nothing more can be sent: the association with whoever receives is over. The text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A stored instance, open; its bytes are verified as they are sent. `file` is the runner's, who closes it."""
-
-    stored: Stored
-    file: int
 
 
 class Receiver(Protocol):
@@ -136,7 +125,7 @@ class SubOperations:
             file = self._archive.open_instance(stored.slot, stored.study_instance_uid, stored.series_instance_uid,
                                                stored.sop_instance_uid)
             try:
-                status = receiver.send(Outgoing(stored, file))
+                status = receiver.send(Outgoing(stored, file, self._archive))
             finally:
                 os.close(file)
         except NotSent as error:

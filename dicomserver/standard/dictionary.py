@@ -47,6 +47,15 @@ def data_dictionary() -> dict[int, tuple[str, str, str, str, str]]:
     return _table("_dicom_dict").DicomDictionary
 
 
+def repeating_groups() -> list[tuple[int, int, str]]:
+    """PS3.6: tags with an `x` in them: (mask, tag, vr), for each tag of which the masked bits are those of `tag`.
+
+    Loaded anew by each call, as `data_dictionary` is.
+    """
+    return [(int("".join("0" if digit == "x" else "F" for digit in tag), 16), int(tag.replace("x", "0"), 16), row[0])
+            for tag, row in _table("_dicom_dict").RepeatersDictionary.items()]
+
+
 def _table(name: str) -> ModuleType:
     package = importlib.util.find_spec("pydicom")
     if package is None or not package.submodule_search_locations:

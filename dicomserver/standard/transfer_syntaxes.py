@@ -36,6 +36,11 @@ def transfer_syntaxes() -> frozenset[str]:
     return frozenset(uid for uid, (_, kind, *_) in uid_dictionary().items() if kind == "Transfer Syntax")
 
 
+def name_of(uid: str) -> str:
+    """The name of a transfer syntax in PS3.6; the UID itself where it has none."""
+    return uid_dictionary()[uid][0] if uid in uid_dictionary() else uid
+
+
 def encoding(uid: str) -> Encoding:
     """How a dataset of this transfer syntax is encoded; explicit little-endian for the unknown and private
     ones, which PS3.5 10 asks of every syntax since 1993."""

@@ -204,3 +204,17 @@ def test_storing_moving_reading_and_deleting_at_once(archive: Archive, data: Pat
     left = {found.slot for found in archive.walk_instances(whole=True)}
     assert left == {outcome.waiting.slot for outcome in filed[1::2]}
     assert archive.waiting == (0, 0)
+
+
+def test_a_scratch_file_may_not_touch_the_reserve(tmp_path: Path) -> None:
+    with Archive(tmp_path / "data", reserve=1 << 20) as archive:
+        fd, most = archive.open_scratch()
+        try:
+            assert most == archive.free_space() - (1 << 20)
+            assert os.fstat(fd).st_dev == (tmp_path / "data").stat().st_dev and os.fstat(fd).st_size == 0
+        finally:
+            os.close(fd)
+    with Archive(tmp_path / "data", reserve=1 << 60) as archive:
+        fd, most = archive.open_scratch()
+        os.close(fd)
+        assert most == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomserver.archive.durable import Folder, open_or_make, read_file, replace_file, unlink_if_there
+from dicomserver.archive.durable import Folder, open_or_make, read_file, replace_file, unlink_if_there, unnamed_file
 from tests.archive.files import names
 from tests.archive.power import watch
 
@@ -78,3 +78,32 @@ def test_the_file_in_place_is_never_written_to_though_a_power_cut_left_it_a_seco
     assert os.read(in_place, 64) == b"1\n"
     os.close(in_place)
     assert os.listdir(tmp_path) == ["starts"]
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_a_file_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, supported: bool) -> None:
+    """Also where the file system has no O_TMPFILE."""
+    real = os.open
+
+    def refuse(path: str, flags: int, *arguments: int, **where: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE and not supported:
+            raise OSError(errno.EOPNOTSUPP, "")
+        return real(path, flags, *arguments, **where)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with Folder(str(tmp_path)) as folder:
+        fd = unnamed_file(folder)
+        assert names(tmp_path) == []
+        os.pwrite(fd, b"x", 0)
+        assert (os.pread(fd, 2, 0), os.get_inheritable(fd)) == (b"x", False)
+        os.close(fd)
+
+
+def test_a_file_without_a_name_where_nothing_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Folder(str(tmp_path)) as folder:
+        def fail(*_: object, **__: object) -> int:
+            raise OSError(errno.ENOSPC, "")
+        monkeypatch.setattr(os, "open", fail)
+        with pytest.raises(OSError) as raised:
+            unnamed_file(folder)
+        assert raised.value.errno == errno.ENOSPC

@@ -11,7 +11,7 @@ from tests.house.tree import Source, sources
 FLOORS = {
     "standard": 0,
     "wire": 1,
-    "session": 2, "archive": 2, "index": 2,
+    "session": 2, "archive": 2, "index": 2, "transcoding": 2,
     "services": 3, "scu": 3,
     "server": 4, "web": 4,
     "cli": 5, "config": 5,

@@ -8,7 +8,7 @@ from pydicom import _uid_dict, datadict
 from pynetdicom import sop_class
 
 from dicomserver.standard import dictionary
-from dicomserver.standard.dictionary import data_dictionary, uid_dictionary
+from dicomserver.standard.dictionary import data_dictionary, repeating_groups, uid_dictionary
 
 
 def test_the_tables_are_those_of_pydicom_and_what_came_since() -> None:
@@ -23,6 +23,13 @@ def test_what_came_since_is_as_pynetdicom_has_it() -> None:
     for keyword in ("WaveformPresentationStateStorage", "WaveformAcquisitionPresentationStateStorage",
                     "LabelMapSegmentationStorage", "HeightMapSegmentationStorage"):
         assert uid_dictionary()[str(getattr(sop_class, keyword))][4] == keyword
+
+
+def test_repeating_groups_are_those_of_pydicom() -> None:
+    rows = repeating_groups()
+    assert len(rows) == len(datadict.RepeatersDictionary)
+    for mask, tag, vr in rows:
+        assert datadict.dictionary_VR(tag | 0x1E_1111 & ~mask & 0xFFFFFFFF) == vr or datadict.dictionary_VR(tag) == vr
 
 
 def test_what_is_cached_is_one_object() -> None:

@@ -52,6 +52,17 @@ cdef inline bint has_short_length(const char *vr) noexcept nogil:
     return False
 
 
+cdef inline int explicit_header_length(const uint8_t *head) noexcept nogil:
+    """Bytes of an element header in explicit VR, from its first eight."""
+    cdef const char *vr = <const char *>&head[4]
+    if not is_vr(vr) or has_short_length(vr):
+        return 8
+    if head[6] == 0 and head[7] == 0:
+        return 12
+    # Not what PS3.5 7.1.2 says of other VRs: an unknown VR that was written with a short length.
+    return 12 if number_size(vr) or vr_is(vr, b'O', b'B') or vr_is(vr, b'U', b'N') or vr_is(vr, b'S', b'Q') else 8
+
+
 cdef inline int number_size(const char *vr) noexcept nogil:
     if vr_is(vr, b'U', b'S') or vr_is(vr, b'S', b'S') or vr_is(vr, b'A', b'T') or vr_is(vr, b'O', b'W'):
         return 2

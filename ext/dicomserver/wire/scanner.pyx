@@ -16,8 +16,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from dicomserver.wire.elements cimport (
-    ITEM, ITEM_DELIMITATION, NO_END, PIXEL_DATA, SEQUENCE_DELIMITATION, UNDEFINED, big, has_short_length, is_vr, little,
-    number_size, vr_is,
+    ITEM, ITEM_DELIMITATION, NO_END, PIXEL_DATA, SEQUENCE_DELIMITATION, UNDEFINED, big, explicit_header_length, is_vr,
+    little, vr_is,
 )
 from dicomserver.wire.kept cimport KeptValues
 from dicomserver.wire.wanted cimport Wanted, WantedElement
@@ -181,15 +181,9 @@ cdef class DatasetScanner:
 
     cdef int header_length(self) noexcept nogil:
         """Bytes of the element header that has begun; 8 until they are there."""
-        cdef const char *vr = <const char *>&self.head[4]
-        if self.head_have < 8 or self.frames[self.depth].implicit or self.is_item() or not is_vr(vr):
+        if self.head_have < 8 or self.frames[self.depth].implicit or self.is_item():
             return 8
-        if has_short_length(vr):
-            return 8
-        if self.head[6] == 0 and self.head[7] == 0:
-            return 12
-        # Not what PS3.5 7.1.2 says of other VRs: an unknown VR that was written with a short length.
-        return 12 if number_size(vr) or vr_is(vr, b'O', b'B') or vr_is(vr, b'U', b'N') or vr_is(vr, b'S', b'Q') else 8
+        return explicit_header_length(self.head)
 
     cdef bint is_item(self) noexcept nogil:
         """Whether the header is of group FFFE: no VR follows its tag, but a length, which may look like one."""

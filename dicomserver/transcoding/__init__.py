@@ -1,0 +1,1 @@
+"""Datasets in other transfer syntaxes, without loss: one file in, another one out."""
