@@ -248,6 +248,28 @@ cdef class SocketInlet(Inlet):
                 return errno != EAGAIN
         return True
 
+    def wait_beside(self, int other) -> bool:
+        """Waits, between messages, until the peer has sent something (or its connection ended, or `stop` was called)
+        or there is something to read from `other`, a descriptor; -> whether it is `other` and not the peer. The GIL is
+        released. Raises TimeoutError where neither came within the idle deadline."""
+        cdef pollfd[2] both
+        cdef int64_t until = now_ms() + self.idle_ms
+        cdef int ready = 0
+        self.end_message()      # from now on `stop` wakes us
+        if self.hi > self.lo or self.stop_when_idle or self.stop_now:
+            return False
+        both[0].fd, both[1].fd = self.fd, other
+        both[0].events = both[1].events = POLLIN
+        both[0].revents = both[1].revents = 0
+        with nogil:
+            while True:
+                ready = poll(both, 2, <int>max(0, until - now_ms()))
+                if ready >= 0 or errno != EINTR:
+                    break
+        if ready == 0:
+            raise TimeoutError("neither the peer nor anybody else has said a word")
+        return both[0].revents == 0 and both[1].revents != 0
+
     cdef bint has_whole_pdu(self) noexcept nogil:
         """One that the buffer cannot hold counts: it is to be refused by whoever reads it."""
         cdef const unsigned char *p = self.data + self.lo
