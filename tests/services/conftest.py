@@ -12,7 +12,8 @@ import pytest
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index, open_index
-from dicomserver.services.registry import build_handlers
+from dicomserver.services.commitment import Accept
+from dicomserver.services.registry import build_handlers, sop_classes
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy
@@ -24,6 +25,7 @@ class Provider:
     def __init__(self, archive: Archive, index: Index) -> None:
         self.archive, self.index = archive, index
         self.waiting: list[Waiting] = []
+        self.accept: Accept | None = None       # of storage commitments
         self.answered: list[tuple[int, int]] = []
         self.log = logging.getLogger("test.services")
         self._door = socket.create_server(("127.0.0.1", 0))
@@ -39,8 +41,10 @@ class Provider:
                 return
             header = connection.recv(6, socket.MSG_WAITALL)
             request = header + connection.recv(int.from_bytes(header[2:], "big"), socket.MSG_WAITALL)
-            handlers = build_handlers(self.archive, self.index, self.waiting.append, self.log, ae_title="US")
-            AssociationAcceptor(connection, request, b"", Negotiator(AcceptorPolicy("US")), handlers, log=self.log,
+            handlers = build_handlers(self.archive, self.index, self.waiting.append, self.log, ae_title="US",
+                                      accept=self.accept)
+            policy = AcceptorPolicy("US", sop_classes=sop_classes())
+            AssociationAcceptor(connection, request, b"", Negotiator(policy), handlers, log=self.log,
                                 on_answered=lambda *told: self.answered.append(told)).run()
 
     def close(self) -> None:
