@@ -14,7 +14,7 @@ OTHERS = {
     "writeTimeoutSeconds": 5.5, "maxAssociateRequestBytes": 6000, "maxCommandBytes": 7000, "maxIdentifierBytes": 8000,
     "maxSequenceDepth": 9, "maxInflatedMegabytes": 10, "maxPendingConnections": 11, "maxPendingConnectionsPerHost": 12,
     "verbose": True, "logFile": "/l", "logMaxMegabytes": 13, "logBackups": 14, "stopGraceSeconds": 15,
-    "controlSocketDirectory": "/c",
+    "controlSocketDirectory": "/c", "commitmentReportDays": 16,
 }  # fmt: skip
 NOT_YET = {"enableTLS", "tlsCertificate", "tlsPrivateKey", "knownDestinations"}
 
