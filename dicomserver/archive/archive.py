@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from dicomserver.archive import reading, recovery, walking
+from dicomserver.archive.commitments import Commitments
 from dicomserver.archive.deletion import Deletion, Deletions, StoredFile
 from dicomserver.archive.durable import OPEN_FILE, Folder, unnamed_file
 from dicomserver.archive.errors import IntakeFull, QuarantineFailed, translated
@@ -50,10 +51,12 @@ class Archive:
             directory.close()
             raise
         self.path = directory.path
+        self.commitments = Commitments(directory.root)
 
     def close(self) -> None:
         """Removes the unused slots and gives the lock back; nobody may be inside. Safe to call twice."""
         self._intake.close()
+        self.commitments.close()
         with self._lock:
             self._folders.close()
         self._directory.close()
@@ -131,6 +134,13 @@ class Archive:
         return reading.open_instance(self._directory, slot, study_instance_uid, series_instance_uid,
                                      sop_instance_uid)
 
+    def verify(self, stored: reading.StoredInstance) -> None:
+        """Reads a stored instance anew, from the disk and to its end, and compares it with what its row says.
+
+        Raises InstanceMissing, InstanceDamaged, InvalidUid, OSError.
+        """
+        reading.verify(self._directory, stored)
+
     def is_same(self, newcomer: Slot | Found, there: reading.StoredInstance) -> bool:
         """Whether a complete slot has the dataset of a stored instance, every byte, in the same transfer syntax.
 
@@ -147,6 +157,11 @@ class Archive:
         """An empty file without a name, the caller's to close, and how many bytes it may grow to without touching the
         reserve; for what is made of an instance on its way out. Raises OSError."""
         return unnamed_file(self._directory.intake), max(0, self._space.free() - self._space.reserve)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether only the reserve of free space is left."""
+        return self._space.is_short()
 
     def free_space(self) -> int:
         """Bytes left on the file system, the reserve included; at most about a second old."""

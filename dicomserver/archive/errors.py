@@ -92,6 +92,10 @@ class DeletionFailed(StorageFailed):
     """The deletion did not begin, or is not finished; a tombstone makes sure that it can be finished."""
 
 
+class CommitmentFailed(StorageFailed):
+    """A request for storage commitment could not be written, read or removed."""
+
+
 class RecoveryFailed(StorageFailed):
     """The intake could not be read or made durable."""
 

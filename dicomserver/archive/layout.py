@@ -5,6 +5,7 @@
     <data>/lock                          flock; holds the number of the process
     <data>/intake/<16 hex digits>        slots
     <data>/quarantine/  <data>/tombstones/
+    <data>/commitments/                  made when it is first needed
     <data>/<StudyInstanceUID>/<SeriesInstanceUID>/<SOPInstanceUID>.dcm
 """
 from __future__ import annotations

@@ -5,9 +5,9 @@ import os
 from typing import Protocol
 
 from dicomserver.archive.durable import OPEN_FILE, Folder
-from dicomserver.archive.errors import InstanceDamaged, InstanceMissing
+from dicomserver.archive.errors import InstanceDamaged, InstanceMissing, unreadable_is_damaged
 from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
-from dicomserver.archive.preamble import check_length, read_header
+from dicomserver.archive.preamble import check_length, check_whole, read_header
 
 _COMPARE_AT_ONCE = 1 << 20
 
@@ -67,6 +67,26 @@ def open_filed(root: Folder, study_uid: str, series_uid: str, name: str) -> int 
             return _open(name, series)
     except FileNotFoundError:
         return None
+
+
+def verify(directory: DataDirectory, stored: StoredInstance) -> None:
+    """Reads a stored instance to its end, and compares it with its own header and with what the index says.
+
+    Raises InstanceMissing, InstanceDamaged, InvalidUid, OSError.
+    """
+    with unreadable_is_damaged():
+        fd = open_instance(directory, stored.slot, stored.study_instance_uid, stored.series_instance_uid,
+                           stored.sop_instance_uid)
+        try:
+            # What lies in the page cache proves nothing of the disk. Pages that are not written yet stay.
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            preamble = read_header(fd).preamble
+            if (preamble.checksum, preamble.file_length, preamble.dataset_offset) != (
+                    stored.checksum, stored.file_length, stored.dataset_offset):
+                raise InstanceDamaged("the file and the index disagree")
+            check_whole(fd, preamble)
+        finally:
+            os.close(fd)
 
 
 def holds(directory: DataDirectory, fd: int, there: StoredInstance) -> bool:

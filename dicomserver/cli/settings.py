@@ -7,6 +7,7 @@ from pathlib import Path
 from dicomserver.config.schema import Configuration
 from dicomserver.server.settings import (
     AssociationSettings,
+    CommitmentSettings,
     LobbySettings,
     LogSettings,
     ServerSettings,
@@ -15,6 +16,7 @@ from dicomserver.server.settings import (
 from dicomserver.services.move import Destination
 
 _MEGABYTE = 1 << 20
+_DAY = 86400
 
 
 def server_settings(chosen: Configuration) -> ServerSettings:
@@ -32,6 +34,7 @@ def server_settings(chosen: Configuration) -> ServerSettings:
                       for name, one in chosen.known_destinations.items()},
         lobby=_lobby(chosen),
         association=_association(chosen),
+        commitment=CommitmentSettings(report_age_seconds=chosen.commitment_report_days * _DAY),
         storage=StorageSettings(reserve=chosen.reserve_megabytes * _MEGABYTE),
         log=_log(chosen),
     )

@@ -79,7 +79,7 @@ class _Keys(BaseModel):
 
 
 class Destination(_Keys):
-    """Where a C-MOVE may send to."""
+    """Where a C-MOVE may send to, and where the reports of storage commitments go."""
 
     host: _allowing("a host name or an IP address", str, values.host)
     port: Port
@@ -115,10 +115,13 @@ class Configuration(_Keys):
     known_destinations: Annotated[dict[AETitle, Destination], Allowed("a mapping of AE titles")] = Field(
         {}, alias="knownDestinations",
         description='The C-MOVE destinations: {"WS1": {"host": "10.0.0.5", "port": 104, "aeTitle": "WS1"}}; '
-                    "without an aeTitle the name itself is used.")
+                    "without an aeTitle the name itself is used. Requesters of storage commitment are found here too.")
     get_without_role_selection: AETitles = Field(
         [], alias="getWithoutRoleSelection",
         description="Who may C-GET without SCP/SCU role selection, as some workstations in the field do.")
+    commitment_report_days: _whole(1, 365) = Field(
+        7, alias="commitmentReportDays",
+        description="For how many days we try to deliver the report of a storage commitment.")
     enable_tls: Annotated[Switch, AfterValidator(_tls_is_absent)] = Field(
         False, alias="enableTLS", description="TLS on the DICOM port. Not in this version.")
     tls_certificate: OptionalPath = Field(

@@ -13,10 +13,11 @@ from dicomserver.server.destinations import Destinations
 from dicomserver.server.lobby import Request
 from dicomserver.server.settings import AssociationSettings, ServerSettings
 from dicomserver.server.statistics import Statistics
+from dicomserver.services.commitment import Accept
 from dicomserver.services.find import QueryLimits
 from dicomserver.services.registry import build_handlers, sop_classes
 from dicomserver.services.store import ScanLimits
-from dicomserver.session.acceptor import AssociationAcceptor, Deadlines, MessageLimits
+from dicomserver.session.acceptor import AssociationAcceptor, MessageLimits
 from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy, storage_support
 from dicomserver.standard.statuses import Category, category
@@ -29,10 +30,12 @@ class Reception:
     """Thread-safe; a changed configuration holds for associations that begin afterwards."""
 
     def __init__(self, settings: ServerSettings, archive: Archive, index: Index,
-                 on_stored: Callable[[Waiting], None], statistics: Statistics, log: logging.Logger) -> None:
+                 on_stored: Callable[[Waiting], None], accept: Accept, statistics: Statistics,
+                 log: logging.Logger) -> None:
         self._archive = archive
         self._index = index
         self._on_stored = on_stored
+        self._accept = accept
         self._statistics = statistics
         self._log = log
         # Its threads start when several operations of one association are under way for the first time.
@@ -42,10 +45,9 @@ class Reception:
     def configure(self, settings: ServerSettings) -> None:
         """Takes over who may call, and the deadlines and limits."""
         association = settings.association
-        deadlines = Deadlines(idle=association.idle_seconds, progress=association.progress_seconds,
-                              write=association.write_seconds, minimum_rate=association.minimum_rate)
+        deadlines = association.deadlines()
         handlers: Mapping = build_handlers(
-            self._archive, self._index, self._on_stored, self._log, ae_title=settings.ae_title,
+            self._archive, self._index, self._on_stored, self._log, ae_title=settings.ae_title, accept=self._accept,
             scan=ScanLimits(sequence_depth=association.max_sequence_depth, inflated=association.max_inflated),
             query=QueryLimits(seconds=association.query_seconds, matches=association.max_query_matches),
             moving=(settings.destinations, Destinations(settings.ae_title, deadlines, self._log).connect),

@@ -1,8 +1,8 @@
 """The server's life: what starts after what, what stops before what, and what happens in between.
 
-Start: doors bound (the port is ours) -> archive (lock, format) -> index -> recovery -> mover -> pool -> control ->
-doors open. Stop, in the opposite direction: no new commands -> doors closed -> associations end -> mover flushes ->
-index -> archive (lock given back) -> whoever asked for the stop is told.
+Start: doors bound (the port is ours) -> archive (lock, format) -> index -> recovery -> mover -> committer -> pool ->
+control -> doors open. Stop, in the opposite direction: no new commands -> doors closed -> associations end -> committer
+ends its own -> mover flushes -> index -> archive (lock given back) -> whoever asked for the stop is told.
 """
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index
 from dicomserver.server import commands, doors, logs, systemd
+from dicomserver.server.commitments import Committer
 from dicomserver.server.control import Control
 from dicomserver.server.deletion import Deleter
 from dicomserver.server.lobby import Lobby, Request
@@ -27,6 +28,7 @@ from dicomserver.server.rebuild import Describe
 from dicomserver.server.recovery import RecoveryReport, recover
 from dicomserver.server.settings import LogSettings, ServerSettings
 from dicomserver.server.statistics import Statistics
+from dicomserver.services.commitment import Accept
 
 _STOP, _HASTEN, _RELOAD, _STOPPED = "stop", "hasten", "reload", "stopped"
 
@@ -55,7 +57,7 @@ class Rooms(Protocol):
     def open_index(self, settings: ServerSettings) -> Index: ...
 
     def open_reception(self, settings: ServerSettings, archive: Archive, index: Index,
-                       on_stored: Callable[[Waiting], None], statistics: Statistics,
+                       on_stored: Callable[[Waiting], None], accept: Accept, statistics: Statistics,
                        log: logging.Logger) -> Reception: ...
 
 
@@ -166,11 +168,15 @@ class Server:
         report = recover(archive, index, mover, self._rooms.describe, self._progress, log)
         self._steps.append(("the mover", mover.stop))
         mover.start()
+        committer = Committer(index, archive, settings, log)
+        self._steps.append(("the storage commitments", committer.stop))
+        committer.start()
         self._reception = self._opened("the reception", self._rooms.open_reception(
-            settings, archive, index, mover.add, self.statistics, log))
-        self._mover = mover
+            settings, archive, index, mover.add, committer.accept, self.statistics, log))
+        self._mover, self._committer = mover, committer
         self._serve(entrance, Deleter(archive, index, mover, log))
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
+        self.statistics.add_source(committer.figures)
         self._say_ready(index)
         return report
 
@@ -246,7 +252,7 @@ class Server:
     @property
     def healthy(self) -> bool:
         """Whether the threads that everything depends on are alive."""
-        return self._pool.alive and self._mover.alive
+        return self._pool.alive and self._mover.alive and self._committer.alive
 
     def reload(self) -> bool:
         """Takes over what can change while running; -> whether something else changed, which needs a restart.
@@ -261,6 +267,7 @@ class Server:
             if kept.log != self.settings.log:
                 _set_up_log(kept.log)
             self._reception.configure(kept)
+            self._committer.configure(kept)
             self._pool.configure(kept.max_concurrent_connections)
             self._lobby.configure(kept.lobby)
             self.settings = kept

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicomserver.services.move import Destination
+from dicomserver.session.association import Deadlines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,23 @@ class AssociationSettings:
     max_sequence_depth: int = 64
     max_inflated: int = 64 << 20        # of a deflated dataset, for the index; all of it is stored
 
+    def deadlines(self) -> Deadlines:
+        """In the terms of an association."""
+        return Deadlines(idle=self.idle_seconds, progress=self.progress_seconds, write=self.write_seconds,
+                         minimum_rate=self.minimum_rate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitmentSettings:
+    """How long the reports of storage commitment are retried, and how many may wait."""
+
+    report_age_seconds: float = 7 * 86400.0     # since the request
+    first_retry_seconds: float = 10.0
+    longest_retry_seconds: float = 900.0
+    check_holds_seconds: float = 3600.0         # then the files are read again before the report is sent
+    most_waiting: int = 10_000
+    most_of_strangers: int = 100                # whose report can go to their own association only
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSettings:
@@ -90,6 +108,7 @@ class ServerSettings:
     destinations: Mapping[str, Destination] = field(default_factory=dict)   # of C-MOVE, by their names
     lobby: LobbySettings = field(default_factory=LobbySettings)
     association: AssociationSettings = field(default_factory=AssociationSettings)
+    commitment: CommitmentSettings = field(default_factory=CommitmentSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     mover: MoverSettings = field(default_factory=MoverSettings)
     log: LogSettings = field(default_factory=LogSettings)

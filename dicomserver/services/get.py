@@ -82,7 +82,7 @@ class _SameAssociation:
         """Of the C-STORE-RSP; a C-CANCEL-RQ that comes before it is remembered."""
         association = self._acceptor.association
         while True:
-            _, command = association.next_command()
+            _, command = self._acceptor.next_command()
             if command.command_field == C_CANCEL_RQ:
                 if command.message_id_being_responded_to == self._request.message_id:
                     self.cancelled = True

@@ -22,6 +22,7 @@ from dicomserver.services.describe import ScanLimits, describe, received_text, s
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.standard import statuses
+from dicomserver.standard.sop_classes import is_for_storage
 from dicomserver.standard.uids import is_valid_uid
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import response_to
@@ -158,6 +159,8 @@ class StoreService:
             raise Refused(statuses.CANNOT_UNDERSTAND, "the request has no dataset")
         if request.affected_sop_class_uid != context.abstract_syntax:
             raise Refused(statuses.SOP_CLASS_NOT_SUPPORTED, "SOP Class UID is not that of the presentation context")
+        if not is_for_storage(context.abstract_syntax):
+            raise Refused(statuses.SOP_CLASS_NOT_SUPPORTED, "SOP Class UID is not one of storage")
         if not is_valid_uid(request.affected_sop_instance_uid or ""):
             raise Refused(statuses.INVALID_OBJECT_INSTANCE, "Affected SOP Instance UID is missing or no UID")
 

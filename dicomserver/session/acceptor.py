@@ -14,6 +14,7 @@ from dicomserver.session.association import (
     Ending,
     MessageLimits,
 )
+from dicomserver.session.errands import Errands
 from dicomserver.session.machine import StateMachine
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.session.negotiator import Negotiator
@@ -25,11 +26,14 @@ from dicomserver.standard.statuses import DUPLICATE_INVOCATION, UNRECOGNISED_OPE
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import C_CANCEL_RQ, C_STORE_RQ, REQUESTS, RESPONSE, SERVICES, response_to
 from dicomserver.wire.errors import PduError
-from dicomserver.wire.stream import StreamEnded
+from dicomserver.wire.stream import TIMEOUT, StreamEnded
+
 MOST_OPERATIONS = 8     # at once, where the peer would take any number
 
 # Answers one message: reads its dataset, sends its responses, returns the final status, or what `answer` returned.
 Handler = Callable[["AssociationAcceptor", AcceptedContext, CommandSet], int | None]
+# Told the status of the response to a request of ours; None: the association ended before it came.
+OnResponse = Callable[[int | None], None]
 
 
 class AssociationAcceptor:
@@ -66,6 +70,9 @@ class AssociationAcceptor:
         self._executor = executor
         self._window: OperationsWindow | None = None    # None: one operation at a time
         self._unsent = b""              # of the A-ASSOCIATE-AC
+        self._errands: Errands | None = None
+        self._awaited: tuple[int, int, OnResponse] | None = None    # Command Field and message id of our request
+        self._own_message_id = 0
         self._over = False
         self._companions: set[AssociationRequester] = set()
         self._grace_over = False
@@ -91,11 +98,13 @@ class AssociationAcceptor:
             if self._unsent:
                 self.association.transmit(self._unsent)
             while not self._over:
+                self._do_errands()
                 self._serve(*self.association.next_command())
         except AssociationEnded as ended:
             self._end(ended)
         finally:
             self.association.before_end()
+            self._close_errands()
             self.per_association.clear()
 
     def close(self) -> None:
@@ -157,11 +166,36 @@ class AssociationAcceptor:
         self._answered[command_field] += 1
         self._on_answered(command_field, status)
 
+    @property
+    def errands(self) -> Errands:
+        """For what other threads want done between two messages. To be taken by a handler, which may hand it on."""
+        if self._errands is None:
+            self._errands = Errands()
+        return self._errands
+
+    def request(self, context: AcceptedContext, command: CommandSet, dataset: bytes | None,
+                on_response: OnResponse) -> None:
+        """Sends a request of our own, and returns; to be called by errands, of which none is done before the response
+        is there: our window is one operation. It gets its message id here. Raises AssociationEnded."""
+        self._own_message_id = self._own_message_id % 0xFFFF + 1
+        command.message_id = self._own_message_id
+        self._awaited = command.command_field, self._own_message_id, on_response
+        self.association.send(context.context_id, command, dataset)
+
+    def next_command(self) -> tuple[AcceptedContext, CommandSet]:
+        """For handlers: the peer's next message, as Association.next_command; responses to `request` go by."""
+        while True:
+            context, command = self.association.next_command()
+            if not self._take_awaited(command):
+                return context, command
+
     def cancelled(self, request: CommandSet) -> bool:
         """Whether the peer has cancelled a request that is being answered (PS3.7 9.3.2.3). To be asked between two
         pending responses; does not wait for a peer that has sent half a PDU. Raises AssociationEnded."""
         while self._may_be_cancelled():
             context, command = self.association.next_command()
+            if self._take_awaited(command):
+                continue
             if command.command_field != C_CANCEL_RQ:
                 self._refuse_second(context, command, request)
             elif command.message_id_being_responded_to == request.message_id:
@@ -179,8 +213,13 @@ class AssociationAcceptor:
         """Another request before the first is answered: our window is one operation (PS3.7 D.3.3.3)."""
         if command.message_id != request.message_id or command.command_field not in REQUESTS:
             raise self.association.abort("a message while a request is being answered", Ending.VIOLATED)
+        self._drain()
+        self._refuse_duplicate(context, command)
+
+    def _drain(self) -> None:
         try:
-            self._refuse_duplicate(context, command)
+            if self.association.stream.in_dataset:
+                self.association.stream.drain()
         except StreamEnded as ended:
             raise self.association.interrupted(ended.event) from None
         except PduError as error:
@@ -191,6 +230,36 @@ class AssociationAcceptor:
             self.association.stream.drain()
         self.respond(context, response_to(command, DUPLICATE_INVOCATION))
         return DUPLICATE_INVOCATION
+
+    def _do_errands(self) -> None:
+        """Until the peer says something, or has to answer us."""
+        if self._errands is None:
+            return
+        try:
+            while self._awaited is None and (errand := self._errands.next(self.inlet)) is not None:
+                errand(self)
+        except TimeoutError:
+            raise self.association.interrupted(TIMEOUT) from None
+
+    def _take_awaited(self, command: CommandSet) -> bool:
+        """Whether it is the response to a request of our own, which is dealt with then."""
+        if self._awaited is None:
+            return False
+        field, message_id, on_response = self._awaited
+        if (command.command_field != field | RESPONSE or command.message_id_being_responded_to != message_id
+                or command.status is None):
+            return False
+        self._drain()
+        self._awaited = None
+        on_response(command.status)
+        return True
+
+    def _close_errands(self) -> None:
+        if self._errands is not None:
+            awaited, self._awaited = self._awaited, None
+            if awaited is not None:
+                awaited[-1](None)
+            self._errands.close()
 
     def _end(self, ended: AssociationEnded) -> None:
         """One line for each association, but for those that only knocked and left: monitors do, every minute."""
@@ -231,6 +300,8 @@ class AssociationAcceptor:
         """Answers one message, whatever it is; afterwards its dataset is read to its end."""
         if command.command_field == C_CANCEL_RQ:
             return      # nothing is under way that it could cancel (PS3.7 9.3.2.3: it has no response)
+        if self._take_awaited(command):
+            return
         if command.command_field is None or command.command_field & RESPONSE or command.message_id is None:
             raise self.association.abort("a response that nobody asked for, or a request without an id",
                                          Ending.VIOLATED)

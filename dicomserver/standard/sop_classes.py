@@ -26,3 +26,8 @@ def storage_sop_classes() -> frozenset[str]:
 def is_private_uid(uid: str) -> bool:
     """Whether somebody else than DICOM gave this UID out."""
     return not uid.startswith(DICOM_ROOT)
+
+
+def is_for_storage(uid: str) -> bool:
+    """Whether objects of this class may come by C-STORE: the storage classes, and any that PS3.6 does not know."""
+    return uid in storage_sop_classes() or uid not in uid_dictionary()

@@ -95,7 +95,10 @@ def related(uid: str) -> SOPClassCommonExtendedNegotiation:
 
 def test_never_sent_are_not_accepted(shared: Installed) -> None:
     with associated(shared, [build_context(uid) for uid in (*NEVER_SENT, CT)]) as association:
-        assert [context.abstract_syntax for context in association.accepted_contexts] == [CT]
+        # The push model is accepted, but for what it is.
+        accepted = {context.abstract_syntax for context in association.accepted_contexts}
+        assert accepted == {CT, "1.2.840.10008.1.20.1"}
+        assert association.send_c_store(instance("1.2.840.10008.1.20.1", 1)).Status == 0x0122
         assert {context.result for context in association.rejected_contexts} == {3}
 
 

@@ -22,7 +22,9 @@ LOG = logging.getLogger("test.reception")
 class Desk:
     def __init__(self, store, settings: ServerSettings, limit: int = 4) -> None:
         self.statistics = Statistics()
-        self.reception = Reception(settings, store.archive, store.index, store.mover.add, self.statistics, LOG)
+        self.accepted: list = []
+        self.reception = Reception(settings, store.archive, store.index, store.mover.add, self.accepted.append,
+                                   self.statistics, LOG)
         self.pool = AssociationPool(limit, self.reception.serve, LOG)
         entrance = doors.bind("127.0.0.1", 0)
         self.port = entrance[0].getsockname()[1]

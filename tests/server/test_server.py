@@ -68,7 +68,7 @@ class Rooms:
             setattr(room, method, call)
         return room
 
-    def open_reception(self, settings, archive, index, on_stored, statistics, log):
+    def open_reception(self, settings, archive, index, on_stored, accept, statistics, log):
         self.events.append("reception open")
         self.archive, self.index, self.on_stored = archive, index, on_stored
         self.configure(settings)

@@ -13,6 +13,7 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index, open_index
 from dicomserver.server.destinations import Destinations
+from dicomserver.services.commitment import Accept
 from dicomserver.services.find import QueryLimits
 from dicomserver.services.move import Destination
 from dicomserver.services.registry import build_handlers, sop_classes
@@ -34,6 +35,7 @@ class Provider:
         self.archive, self.index = archive, index
         self.query, self.limits = QueryLimits(), MessageLimits()
         self.waiting: list[Waiting] = []
+        self.accept: Accept | None = None       # of storage commitments
         self.answered: list[tuple[int, int]] = []
         self.log = logging.getLogger("test.services")
         self.destinations: dict[str, Destination] = {}
@@ -56,7 +58,7 @@ class Provider:
             connect = Destinations("US", self.deadlines, self.log, 2).connect
             handlers = build_handlers(self.archive, self.index, self.waiting.append, self.log, ae_title="US",
                                       query=self.query, moving=(self.destinations, connect),
-                                      without_roles=self.without_roles)
+                                      without_roles=self.without_roles, accept=self.accept)
             self.acceptor = AssociationAcceptor(connection, request, b"", Negotiator(POLICY), handlers, log=self.log,
                                                 limits=self.limits,
                                                 on_answered=lambda *told: self.answered.append(told))

@@ -268,3 +268,13 @@ def test_a_dataset_that_breaks_off_leaves_nothing_behind(end: bytes, provider) -
     assert store(provider, instance(1, 2)).status == 0      # served one after the other: the first is over
     assert left_behind(provider) == (1, 1, 0)
     assert provider.index.find(one.sop_instance) is None
+
+
+def test_a_context_of_another_service_stores_nothing(provider) -> None:
+    dataset = instance(1, 1).dataset.replace(element(0x00080016, "UI", CT.encode()),
+                                             element(0x00080016, "UI", VERIFICATION.encode()))
+    with Sender(provider.port, CONTEXTS) as association:
+        response = association.store(5, VERIFICATION, instance(1, 1).sop_instance, dataset)
+        assert (response.status, response.comment) == (0x0122, "SOP Class UID is not one of storage")
+        assert association.echo(5) == 0
+    assert left_behind(provider) == (0, 0, 0)

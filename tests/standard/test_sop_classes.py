@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 from pynetdicom import sop_class
 
-from dicomserver.standard.sop_classes import is_private_uid, storage_sop_classes
+from dicomserver.standard.sop_classes import is_for_storage, is_private_uid, storage_sop_classes
 
 
 def test_all_of_pynetdicom_are_there() -> None:
@@ -42,3 +42,11 @@ def test_no_storage_class_of_the_standard_is_private() -> None:
     assert is_private_uid("1.2.840.113619.4.26")        # GE
     assert is_private_uid("1.2.840.1000.8")
     assert is_private_uid("")
+
+
+def test_what_may_come_by_c_store() -> None:
+    assert is_for_storage("1.2.840.10008.5.1.4.1.1.2")
+    assert is_for_storage("1.2.840.113619.4.26")
+    assert is_for_storage("1.2.840.10008.5.1.4.1.1.99999")      # newer than our dictionary
+    assert not is_for_storage("1.2.840.10008.1.1")
+    assert not is_for_storage("1.2.840.10008.1.20.1")

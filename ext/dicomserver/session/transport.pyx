@@ -9,13 +9,14 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
-from posix.types cimport off_t
 
-from dicomserver.wire.inlet cimport INLET_CLOSED, INLET_FAILED, INLET_STOPPED, INLET_TIMEOUT, Inlet
-from dicomserver.wire.pdata cimport PDV_LAST, fragment_room, frame_header
-from dicomserver.wire.xxh3 cimport (
-    XXH3_64bits_digest, XXH3_64bits_reset, XXH3_64bits_update, XXH3_createState, XXH3_freeState, XXH3_state_t,
+from dicomserver.session.pieces cimport (
+    ABANDONED, BROKEN, CHANGED, FILE_BUFFER, LONGEST_FRAGMENT, SENT, STALLED, TOO_SHORT, UNREADABLE, FilePiece,
+    fill_piece,
 )
+from dicomserver.wire.inlet cimport INLET_CLOSED, INLET_FAILED, INLET_STOPPED, INLET_TIMEOUT, Inlet
+from dicomserver.wire.pdata cimport fragment_room
+from dicomserver.wire.xxh3 cimport XXH3_64bits_reset, XXH3_createState, XXH3_freeState
 
 import socket
 import threading
@@ -25,12 +26,6 @@ cdef extern from "sys/socket.h" nogil:
     ssize_t send(int, const void *, size_t, int)
     int MSG_DONTWAIT
     int MSG_NOSIGNAL
-
-cdef extern from "sys/uio.h" nogil:
-    struct iovec:
-        void *iov_base
-        size_t iov_len
-    ssize_t preadv(int, const iovec *, int, off_t)
 
 cdef extern from "poll.h" nogil:
     struct pollfd:
@@ -62,22 +57,6 @@ cdef inline int wait_for(int fd, short events, int64_t timeout_ms) noexcept nogi
             return p.revents if r > 0 else r
 
 
-cdef enum:
-    SENT = 0
-    STALLED = 1                 # the write deadline passed
-    BROKEN = 2
-    TOO_SHORT = 3
-    UNREADABLE = 4
-    CHANGED = 5
-    ABANDONED = 6
-
-cdef enum:
-    FILE_BUFFER = 1048576       # bytes that are read and sent at once: few system calls, whatever the length of PDUs
-    LONGEST_FRAGMENT = 524288
-    PDV_HEADERS = 12            # of a P-DATA-TF PDU with one PDV
-    MOST_FRAGMENTS = 256        # in one buffer
-
-
 class Abandoned(OSError):
     """The association shall end now: what was to be sent is not sent, or not to its end."""
 
@@ -95,68 +74,6 @@ class FileUnusable(Exception):
 
 cdef dict UNUSABLE = {TOO_SHORT: "it ends too soon", UNREADABLE: "it cannot be read",
                       CHANGED: "its bytes have changed since they were stored"}
-
-
-cdef struct FilePiece:          # what is left of a dataset in a file
-    int file
-    uint64_t offset, left       # bytes
-    size_t room                 # the longest fragment
-    uint8_t context_id
-    unsigned char *buffer       # FILE_BUFFER bytes
-    XXH3_state_t *hash          # of what was read; NULL where nobody knows what it must be
-    uint64_t checksum           # what it must be in the end
-
-
-cdef int fill_piece(FilePiece *piece, size_t *have) noexcept nogil:
-    """Puts headers and fragments behind what the buffer has, read by one call; -> SENT or what is wrong."""
-    cdef iovec[MOST_FRAGMENTS] vectors
-    cdef int count = 0, i, outcome
-    cdef size_t n, begin = have[0]
-    while piece.left and count < MOST_FRAGMENTS:
-        n = <size_t>min(piece.left, <uint64_t>piece.room)
-        if have[0] + PDV_HEADERS + n > FILE_BUFFER:
-            break
-        piece.left -= n
-        frame_header(piece.buffer + have[0], n, piece.context_id, 0 if piece.left else PDV_LAST)
-        vectors[count].iov_base = piece.buffer + have[0] + PDV_HEADERS
-        vectors[count].iov_len = n
-        have[0] += PDV_HEADERS + n
-        count += 1
-    outcome = read_vectors(piece, vectors, count)
-    if outcome != SENT or piece.hash == NULL:
-        return outcome
-    # The last piece is not sent before it is known that all were right.
-    for i in range(count):
-        n = fragment_length(piece.buffer + begin)
-        XXH3_64bits_update(piece.hash, piece.buffer + begin + PDV_HEADERS, n)
-        begin += PDV_HEADERS + n
-    return CHANGED if piece.left == 0 and XXH3_64bits_digest(piece.hash) != piece.checksum else SENT
-
-
-cdef inline size_t fragment_length(const unsigned char *header) noexcept nogil:
-    """The bytes of the one fragment of a PDU, from its length field (PS3.8 9.3.5)."""
-    return (<size_t>header[2] << 24 | <size_t>header[3] << 16 | <size_t>header[4] << 8 | header[5]) - 6
-
-
-cdef int read_vectors(FilePiece *piece, iovec *vectors, int count) noexcept nogil:
-    cdef ssize_t n
-    while count:
-        n = preadv(piece.file, vectors, count, <off_t>piece.offset)
-        if n < 0 and errno == EINTR:
-            continue
-        if n < 0:
-            return UNREADABLE
-        if n == 0:
-            return TOO_SHORT
-        piece.offset += n
-        while count and <size_t>n >= vectors.iov_len:
-            n -= vectors.iov_len
-            vectors += 1
-            count -= 1
-        if count:
-            vectors.iov_base = <char *>vectors.iov_base + n
-            vectors.iov_len -= n
-    return SENT
 
 
 cdef class SocketInlet(Inlet):
@@ -257,6 +174,28 @@ cdef class SocketInlet(Inlet):
             elif errno != EINTR:
                 return errno != EAGAIN
         return True
+
+    def wait_beside(self, int other) -> bool:
+        """Waits, between messages, until the peer has sent something (or its connection ended, or `stop` was called)
+        or there is something to read from `other`, a descriptor; -> whether it is `other` and not the peer. The GIL is
+        released. Raises TimeoutError where neither came within the idle deadline."""
+        cdef pollfd[2] both
+        cdef int64_t until = now_ms() + self.idle_ms
+        cdef int ready = 0
+        self.end_message()      # from now on `stop` wakes us
+        if self.hi > self.lo or self.stop_when_idle or self.stop_now:
+            return False
+        both[0].fd, both[1].fd = self.fd, other
+        both[0].events = both[1].events = POLLIN
+        both[0].revents = both[1].revents = 0
+        with nogil:
+            while True:
+                ready = poll(both, 2, <int>max(0, until - now_ms()))
+                if ready >= 0 or errno != EINTR:
+                    break
+        if ready == 0:
+            raise TimeoutError("neither the peer nor anybody else has said a word")
+        return both[0].revents == 0 and both[1].revents != 0
 
     cdef bint has_whole_pdu(self) noexcept nogil:
         """One that the buffer cannot hold counts: it is to be refused by whoever reads it."""

@@ -1,4 +1,4 @@
-"""The identifier of a query or retrieval as a tree of keys (PS3.4 C.2.1, PS3.5 7).
+"""The identifier of a query or retrieval as a tree of keys (PS3.4 C.2.1, PS3.5 7), and other datasets of its kind.
 
 An identifier is a small dataset, and all of it is wanted: unlike the DatasetScanner, which sees gigabytes go by and
 keeps little, this decoder takes the whole and gives every element. Depth and length are bounded by its caller.
@@ -17,6 +17,7 @@ from dicomserver.wire.errors import DatasetError
 
 cdef enum:
     MOST_ELEMENTS = 4096        # of one dataset or item
+    MOST_ITEMS = 32768          # of one sequence: storage commitments have an item for each instance
     MOST_DEPTH = 16             # sequences within sequences
 
 
@@ -107,7 +108,7 @@ cdef class IdentifierDecoder:
                 break
             if header.tag != ITEM:
                 fail(&within, b"sequence", at, b"holds something else than items")
-            if len(found) == MOST_ELEMENTS:
+            if len(found) == MOST_ITEMS:
                 fail(&within, b"sequence", at, b"has too many items")
             found.append(self.item(&within, header.length, implicit, depth))
         if delimited:
