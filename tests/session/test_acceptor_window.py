@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dicomserver.session.acceptor import MOST_OPERATIONS, AssociationAcceptor
+from dicomserver.session.errands import Errand
 from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy
-from dicomserver.wire.command import CommandSet
-from dicomserver.wire.commands import C_ECHO_RQ, response_to
+from dicomserver.wire.command import CommandSet, decode_command, encode_command
+from dicomserver.wire.commands import C_ECHO_RQ, N_EVENT_REPORT_RQ, N_EVENT_REPORT_RSP, response_to
 from tests.interop.sender import NO_DATASET, Sender, command_set
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -22,9 +23,11 @@ LITTLE = "1.2.840.10008.1.2.1"
 
 
 class Slow:
-    """Answers when it is told to. began: message ids, in the order in which they were handed on."""
+    """Answers when it is told to. began: message ids, in the order in which they were handed on.
+    errand: asked for once, by the first request."""
 
     def __init__(self) -> None:
+        self.errand: Errand | None = None
         self.go = threading.Event()
         self.began: list[int] = []
         self.answered: list[int] = []
@@ -32,6 +35,9 @@ class Slow:
 
     def __call__(self, acceptor: AssociationAcceptor, context, request: CommandSet) -> int | None:
         self.began.append(request.message_id)
+        if self.errand is not None:
+            acceptor.errands.ask(self.errand)
+            self.errand = None
         return acceptor.answer(context, request, lambda: self._work(request))
 
     def _work(self, request: CommandSet) -> CommandSet:
@@ -122,3 +128,19 @@ def test_a_fault_of_ours_ends_the_association_and_nothing_else(slow: Slow, port:
     with Sender(port, [(VERIFICATION, [LITTLE])], operations=8) as association:
         ask(association, 1)
         assert association.answer().status == 0
+
+
+def test_a_request_of_ours_goes_beside_what_is_under_way(slow: Slow, port: int) -> None:
+    told: list[int | None] = []
+    with Sender(port, [(VERIFICATION, [LITTLE])], operations=8) as association:
+        slow.errand = lambda acceptor: acceptor.request(acceptor.association.contexts[1], CommandSet(
+            command_field=N_EVENT_REPORT_RQ, command_data_set_type=0x0101, event_type_id=1), None, told.append)
+        ask(association, 1)
+        report = decode_command(association.receive()[1][6:])
+        assert (report.command_field, report.message_id, slow.answered) == (N_EVENT_REPORT_RQ, 1, [])
+        association.request(1, encode_command(CommandSet(
+            command_field=N_EVENT_REPORT_RSP, message_id_being_responded_to=1, command_data_set_type=0x0101, status=0)))
+        ask(association, 2)
+        slow.go.set()
+        assert [association.answer().status for _ in range(2)] == [0, 0]
+    assert told == [0]
