@@ -60,10 +60,7 @@ class FindService:
 
     def _question(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> Question:
         sop_class = context.abstract_syntax
-        elements = read_elements(acceptor, context, request)
-        if sop_class not in FIND_LEVELS or request.affected_sop_class_uid != sop_class:
-            raise IdentifierRefused(statuses.SOP_CLASS_NOT_SUPPORTED,
-                                    "SOP Class UID is not that of a presentation context for queries")
+        elements = read_elements(acceptor, context, request, FIND_LEVELS)
         options = Options.of(acceptor.application_information.get(sop_class, b""))
         return read_question(elements, sop_class, options, self._ae_title)
 

@@ -1,7 +1,7 @@
 """From the identifier of a C-FIND-RQ to a query of the index and the form of its answers (PS3.4 C.2, C.4.1, C.6)."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dicomserver.index.search.criteria import Criterion, Equal, Within
@@ -133,14 +133,17 @@ def criterion_of_key(vr: str, tag: int, value: bytes, character_set: bytes) -> C
         raise IdentifierRefused(statuses.REFUSED_OUT_OF_RESOURCES, str(error), tag) from None
 
 
-def read_elements(acceptor: AssociationAcceptor, context: AcceptedContext,
-                  request: CommandSet) -> list[IdentifierElement]:
-    """The identifier of a request, received and decoded. Raises IdentifierRefused."""
+def read_elements(acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet,
+                  served: Container[str]) -> list[IdentifierElement]:
+    """The identifier of a request, received and decoded. served: SOP classes. Raises IdentifierRefused."""
     if not request.has_dataset:
         raise IdentifierRefused(statuses.CANNOT_UNDERSTAND, "the request has no identifier")
     identifier = acceptor.association.stream.read_dataset(acceptor.limits.identifier)
     if identifier is None:
         raise IdentifierRefused(statuses.REFUSED_OUT_OF_RESOURCES, "the identifier is longer than allowed")
+    if context.abstract_syntax not in served or request.affected_sop_class_uid != context.abstract_syntax:
+        raise IdentifierRefused(statuses.SOP_CLASS_NOT_SUPPORTED,
+                                "SOP Class UID is not that of a presentation context for it")
     how = encoding(context.transfer_syntax)
     try:
         return IdentifierDecoder(how.explicit, how.big_endian, frozenset(model.query_sequences())).decode(identifier)

@@ -60,10 +60,7 @@ def find_instances(index: Index, acceptor: AssociationAcceptor, context: Accepte
     Raises IdentifierRefused; the index's failures are A701, as the matches cannot be counted.
     """
     sop_class = context.abstract_syntax
-    elements = read_elements(acceptor, context, request)
-    if sop_class not in levels_of or request.affected_sop_class_uid != sop_class:
-        raise IdentifierRefused(statuses.SOP_CLASS_NOT_SUPPORTED,
-                                "SOP Class UID is not that of a presentation context for it")
+    elements = read_elements(acceptor, context, request, levels_of)
     options = Options.of(acceptor.application_information.get(sop_class, b""))
     deadline = time.monotonic() + seconds
     try:

@@ -90,7 +90,8 @@ def test_only_the_table_counts(server, name):
 
 
 HOWS = {"rejects": {"rejected": (1, 1, 7)}, "rejects for now": {"rejected": (2, 3, 2)}, "is mute": {"mute": True},
-        "refuses the class": {"refused": [SECONDARY_CAPTURE]}, "refuses the syntax": {"refused": [EXPLICIT]},
+        "refuses the class": {"refused": [SECONDARY_CAPTURE]},
+        "refuses the syntaxes": {"refused": [EXPLICIT, IMPLICIT]},
         "has no room for a fragment": {"maximum": 7}}
 
 

@@ -124,9 +124,9 @@ def test_the_transfer_syntax(syntaxes: list[str], chosen: str | None, shared: In
 
 
 @pytest.mark.parametrize("scu, scp, granted, result", [
-    (True, True, (True, False), 0),
+    (True, True, (True, True), 0),
     (True, False, (True, False), 0),
-    (False, True, None, 1),
+    (False, True, (False, True), 0),
 ])
 def test_role_selection(scu: bool, scp: bool, granted: tuple | None, result: int, shared: Installed) -> None:
     item = SCP_SCU_RoleSelectionNegotiation()
@@ -147,12 +147,13 @@ def test_extended_negotiation(shared: Installed) -> None:
         assert association.acceptor.sop_class_extended == {}
 
 
-@pytest.mark.parametrize("proposed", [(1, 1), (5, 3), (0, 0), (0, 1), (65535, 65535)])
-def test_asynchronous_operations(proposed: tuple[int, int], shared: Installed) -> None:
+@pytest.mark.parametrize("proposed, granted", [
+    ((1, 1), (1, 1)), ((5, 3), (5, 1)), ((0, 0), (8, 1)), ((0, 1), (8, 1)), ((65535, 65535), (8, 1))])
+def test_asynchronous_operations(proposed: tuple[int, int], granted: tuple[int, int], shared: Installed) -> None:
     item = AsynchronousOperationsWindowNegotiation()
     item.maximum_number_operations_invoked, item.maximum_number_operations_performed = proposed
     with associated(shared, [build_context(VERIFICATION)], item) as association:
-        assert association.acceptor.asynchronous_operations == (1, 1)
+        assert association.acceptor.asynchronous_operations == granted
         assert association.send_c_echo().Status == 0
 
 

@@ -36,7 +36,8 @@ class Acceptor:
 
 def connecting(there: Destination, pairs, acceptor: Acceptor, **deadlines: float):
     destinations = Destinations("US", Deadlines(**deadlines), logging.getLogger("test.destinations"), 2)
-    return destinations.connect(Known("127.0.0.1", there.port, "THEM"), pairs, BY, acceptor)
+    return destinations.connect(Known("127.0.0.1", there.port, "THEM"),
+                                [(sop_class, [syntax]) for sop_class, syntax in pairs], BY, acceptor)
 
 
 def test_contexts_for_exactly_what_is_to_be_sent() -> None:

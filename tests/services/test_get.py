@@ -6,7 +6,7 @@ import os
 import pytest
 
 from dicomserver.index import IndexUnavailable
-from tests.interop.find.keys import BIG_ENDIAN, EXPLICIT, IMPLICIT, SYNTAXES
+from tests.interop.find.keys import EXPLICIT, SYNTAXES
 from tests.interop.retriever import GET, Retriever
 from tests.interop.sender import Ended, data_tf
 from tests.interop.synthetic import CT, instance
@@ -94,7 +94,7 @@ def test_whom_we_know_needs_no_role_selection(provider) -> None:
 
 
 @pytest.mark.parametrize("storage", [
-    [], [(CT, IMPLICIT)], [(CT, BIG_ENDIAN)], [("1.2.840.10008.5.1.4.1.1.4", EXPLICIT)]])
+    [], [(CT, "1.2.840.10008.1.2.4.90")], [("1.2.840.10008.5.1.4.1.1.4", EXPLICIT)]])
 def test_nothing_is_sent_that_was_not_negotiated(provider, storage) -> None:
     sent = fill(provider, [*study(2), instance(1, 3, transfer_syntax="1.2.840.10008.1.2.4.70")])
     storage = [*storage, (CT, "1.2.840.10008.1.2.4.70")]

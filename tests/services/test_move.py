@@ -71,7 +71,7 @@ def test_what_is_sent_and_what_is_said(provider, send_to) -> None:
         assert one.elements[0x00001030].decode().strip() == "ASKER"
         assert one.elements[0x00001031] == b"\xff\xff"
     assert there.titles == [("ELSEWHERE", "US")]
-    assert there.proposed == [[(CT, [EXPLICIT])]]
+    assert there.proposed == [[(CT, [IMPLICIT]), (CT, [EXPLICIT])]]     # what it can be converted to, too
     assert there.wait_for_endings(1) == [5]
 
 
@@ -190,8 +190,8 @@ def test_a_destination_that_nobody_knows(provider, host) -> None:
 
 
 @pytest.mark.parametrize("how", [
-    {"rejected": (1, 1, 7)}, {"rejected": (2, 3, 2)}, {"mute": True}, {"refused": {CT}}, {"refused": {EXPLICIT}},
-    {"maximum": 5}, {"unread": True}], ids=str)
+    {"rejected": (1, 1, 7)}, {"rejected": (2, 3, 2)}, {"mute": True}, {"refused": {CT}},
+    {"refused": {EXPLICIT, IMPLICIT}}, {"maximum": 5}, {"unread": True}], ids=str)
 def test_a_destination_that_takes_nothing(provider, send_to, how) -> None:
     provider.deadlines = Deadlines(idle=0.3, write=0.3)
     sent = fill(provider, study(2, 8 << 20 if "unread" in how else 1000))
@@ -217,7 +217,7 @@ def test_a_refused_context_costs_only_its_own_instances(provider, send_to, caplo
     there = send_to(refused={MR})
     found = move(provider)
     assert (found.outcome, found.failed) == ((0xB000, (None, 2, 1, 0)), [other.sop_instance])
-    assert there.proposed == [[(CT, [EXPLICIT]), (MR, [EXPLICIT])]]
+    assert there.proposed == [[(CT, [IMPLICIT]), (CT, [EXPLICIT]), (MR, [IMPLICIT]), (MR, [EXPLICIT])]]
     assert "1 sub-operations failed: the destination does not accept its SOP class" in caplog.text
     assert there.wait_for_endings(1) == [5]
 
@@ -229,7 +229,7 @@ def test_more_contexts_than_one_association_has(provider, send_to) -> None:
     there = send_to()
     assert move(provider).outcome == (0, (None, 130, 0, 0))
     assert [one.dataset for one in there.stored] == [one.dataset for one in sent]
-    assert sorted(map(len, there.proposed)) == [2, 128] and there.wait_for_endings(2) == [5, 5]
+    assert sorted(map(len, there.proposed)) == [4, 128, 128] and there.wait_for_endings(3) == [5, 5, 5]
 
 
 @pytest.mark.parametrize("size", [1000, LARGE])
