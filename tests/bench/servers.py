@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.bench.sender import LoadFailed, wait_for_echo
+from tests.ports import free_port
 
 PATIENCE = 60.0     # seconds for a start or a stop
 OURS, ORTHANC, STORESCP = "ours", "orthanc", "storescp"
@@ -95,10 +95,3 @@ def _storescp(folder: Path, port: int) -> list[str]:
 
 
 COMMANDS: dict[str, Callable[[Path, int], list[str]]] = {OURS: _ours, ORTHANC: _orthanc, STORESCP: _storescp}
-
-
-def free_port() -> int:
-    """A port on which nobody listens just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

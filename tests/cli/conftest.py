@@ -1,12 +1,13 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 DICOM_SERVER = Path(sys.executable).parent / "dicom-server"
 
@@ -16,7 +17,7 @@ class Machine:
 
     def __init__(self, folder):
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.environment = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(folder),
@@ -58,11 +59,6 @@ class Machine:
                 if running.poll() is None:
                     os.kill(running.pid, signal.SIGTERM)
                     running.communicate(timeout=30)
-
-
-def _free_port():
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        return door.getsockname()[1]
 
 
 @pytest.fixture

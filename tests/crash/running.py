@@ -4,7 +4,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.crash.strace import OPTIONS
+from tests.ports import free_port
 
 COMMAND = Path(sys.executable).with_name("dicom-server")
 _READY = re.compile(r"ready: .* port (\d+),")
@@ -25,7 +25,7 @@ class Running:
     def __init__(self, data: Path, trace: Path | None = None, environment: dict[str, str] | None = None) -> None:
         self._control = data.parent / "control"
         self._control.mkdir(exist_ok=True, mode=0o700)
-        command = [sys.executable, str(COMMAND), "start", "--port", str(_free_port()), "--data-dir", str(data)]
+        command = [sys.executable, str(COMMAND), "start", "--port", str(free_port()), "--data-dir", str(data)]
         if trace is not None:
             command = ["strace", "-o", str(trace), *OPTIONS, *command]
         self._process = subprocess.Popen(
@@ -92,8 +92,3 @@ def compiled_shim(folder: Path) -> Path:
     subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(library),
                     str(Path(__file__).with_name("shim.c")), "-ldl"], check=True)
     return library
-
-
-def _free_port() -> int:
-    with socket.create_server(("", 0)) as door:
-        return door.getsockname()[1]

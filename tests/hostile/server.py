@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from dicomserver.server import control_client
 from dicomserver.wire.part10 import decode_file_meta
 from tests.hostile.objects import PATIENT_ID, ROOT, TELLTALES, Identity, dataset, explicit, new_identity
 from tests.hostile.peer import COMMAND, LAST, STORE, Peer, echo, item, p_data, pdv, storage_rq, store, store_command
+from tests.ports import free_port
 
 PROGRAM = Path(sys.executable).parent / "dicom-server"
 BYSTANDER = b"BYSTANDER"
@@ -41,7 +41,7 @@ class Server:
     def __init__(self, folder: Path, **configuration: object) -> None:
         self.folder = folder
         self.data = folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
         self.configuration = {"aeTitle": "HOSTILE_SCP", "port": self.port, "dataDirectory": str(self.data),
                               "reserveMegabytes": 1, "controlSocketDirectory": str(folder / "control")} | configuration
         (folder / "config.json").write_text(json.dumps(self.configuration))
@@ -234,8 +234,3 @@ def _walk(folder: Path) -> Iterator[Path]:
     for path, _, names in os.walk(folder):
         for name in names:
             yield Path(path) / name
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        return door.getsockname()[1]

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dicomserver.server import control_client
+from tests.ports import free_port
 
 DICOM_SERVER = Path(sys.executable).parent / "dicom-server"
 DATABASES = ("sqlite", "none")
@@ -145,11 +145,6 @@ class Installed:
     def _read(stream, lines: list[str]) -> None:
         for line in stream:
             lines.append(line.rstrip())
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        return door.getsockname()[1]
 
 
 def wait_until(true: Callable[[], bool], every: float = 0.005, seconds: float = PATIENCE) -> None:
