@@ -90,7 +90,8 @@ def test_broken_rule(server, case):
 @covers(DISORDER)
 def test_a_context_that_was_refused(server):
     request = associate_rq(APPLICATION, context(ECHO, abstract(), transfer()),
-                           context(5, abstract("1.2.840.10008.3.1.2.3.3"), transfer()), user_information(MAXIMUM_LENGTH))
+                           context(5, abstract("1.2.840.10008.3.1.2.3.3"), transfer()),
+                           user_information(MAXIMUM_LENGTH))
     run_established(server, Case(DISORDER, "", p_data(pdv(5, COMMAND | LAST, echo_command())), aborted(6)), request)
 
 
