@@ -232,12 +232,13 @@ def numbered(count: int) -> bytes:
     return b"".join(element(0x00430000 + number, b"LO", b"") for number in range(count))
 
 
-@pytest.mark.parametrize("make, problem", [
-    (numbered, "too many elements"),
-    (lambda count: sequence_header(REQUESTS) + ITEM + numbered(count) + ITEM_END + SEQUENCE_END, "too many elements"),
-    (lambda count: sequence_header(REQUESTS) + (ITEM + ITEM_END) * count + SEQUENCE_END, "too many items"),
+@pytest.mark.parametrize("make, most, problem", [
+    (numbered, 4096, "too many elements"),
+    (lambda count: sequence_header(REQUESTS) + ITEM + numbered(count) + ITEM_END + SEQUENCE_END, 4096,
+     "too many elements"),
+    (lambda count: sequence_header(REQUESTS) + (ITEM + ITEM_END) * count + SEQUENCE_END, 32_768, "too many items"),
 ], ids=["keys", "keys of an item", "items"])
-def test_there_are_so_many_and_no_more(make, problem: str) -> None:
-    decode(make(4096))
+def test_there_are_so_many_and_no_more(make, most: int, problem: str) -> None:
+    decode(make(most))
     with pytest.raises(DatasetError, match=problem):
-        decode(make(4097))
+        decode(make(most + 1))
