@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dicomserver.index.search.criteria import Criterion, Equal, Within
 from dicomserver.index.search.keys import BadKey, TooManyValues, criterion_of
-from dicomserver.index.search.query import Condition, ItemCondition, Moment, Query, packed_column
+from dicomserver.index.search.query import Condition, ItemCondition, Moment, Query, computed_column, packed_column
 from dicomserver.index.search.times import Span, date_time_span
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.negotiation import AcceptedContext
@@ -235,7 +235,7 @@ def _moment(date: Condition, time: Condition) -> Moment:
 
 def _computed_field(query: Query, tag: int) -> ResponseField:
     vr = model.query_attributes()[0, tag].vr
-    return ResponseField(tag, vr, Source.PLAIN, 2 * (query.level + 1) + query.computed.index(tag))
+    return ResponseField(tag, vr, Source.PLAIN, computed_column(query, tag))
 
 
 def _constant(tag: int, vr: str, value: str) -> ResponseField:
