@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import closing
 from itertools import islice
 
@@ -129,6 +129,11 @@ class Index:
             raise ValueError("a condition that no column answers")
         with self._engine.searching() as session, session.watched(keep_going):
             return array("q", sorted(row for row, in session.stream(selection.ids, selection.values)))
+
+    def has_several_issuers(self, patient_ids: Collection[str]) -> bool:
+        """Whether one of these Patient IDs is used in studies of several issuers, so by several patients."""
+        with self._engine.reading() as session:
+            return bool(session.rows(self._sql.SEVERAL_ISSUERS, (self._engine.dialect.rows_of(patient_ids),)))
 
     def instances(self, ids: Sequence[int]) -> list[Stored]:
         """What is stored under these ids, a few hundred at most, in their order; those removed since are left out."""

@@ -12,15 +12,16 @@ LONG = ("OB", "OW", "UN")
 
 def instance(study: int, number: int, *, size: int = 1000, sop_instance: str | None = None, comment: str = "",
              transfer_syntax: str = EXPLICIT, patient_name: str = "Doe^Jane", birth_date: str = "19600229",
-             sex: str = "F") -> Sent:
-    """A CT image of `size` bytes of pixels; all studies are of the same patient."""
+             sex: str = "F", issuer: str = "") -> Sent:
+    """A CT image of `size` bytes of pixels; all studies have the same Patient ID."""
     study_uid = f"1.2.826.0.1.{study}"
     uid = sop_instance or f"{study_uid}.2.{number}"
     elements = [
         (0x00080016, "UI", CT), (0x00080018, "UI", uid), (0x00080060, "CS", "CT"),
-        (0x00100010, "PN", patient_name), (0x00100020, "LO", "PATIENT-1"), (0x00100030, "DA", birth_date),
-        (0x00100040, "CS", sex), (0x00104000, "LT", comment), (0x0020000D, "UI", study_uid),
-        (0x0020000E, "UI", study_uid + ".2"), (0x00200013, "IS", str(number))]
+        (0x00100010, "PN", patient_name), (0x00100020, "LO", "PATIENT-1"),
+        *([(0x00100021, "LO", issuer)] if issuer else []), (0x00100030, "DA", birth_date), (0x00100040, "CS", sex),
+        (0x00104000, "LT", comment), (0x0020000D, "UI", study_uid), (0x0020000E, "UI", study_uid + ".2"),
+        (0x00200013, "IS", str(number))]
     head = b"".join(element(tag, vr, text.encode()) for tag, vr, text in elements)
     return Sent(study_uid, study_uid + ".2", CT, uid, transfer_syntax, head + pixel_header(size) + bytes(size))
 

@@ -27,12 +27,13 @@ class Kind(Enum):
 
 
 class Column(NamedTuple):
-    """table: as above. trigrams: the column of study_texts with the same text."""
+    """table: as above. trigrams: the column of study_texts with the same text. empty: holds where there is no value."""
 
     kind: Kind
     table: str
     name: str
     trigrams: str = ""
+    empty: str = "IS NULL"
 
     @property
     def sql(self) -> str:
@@ -43,12 +44,14 @@ class Column(NamedTuple):
 _OF_PATIENT = {
     0x00100010: Column(Kind.NAME, "p", "name"),
     0x00100020: Column(Kind.TEXT, "p", "patient_id"),
+    query.ISSUER_OF_PATIENT_ID: Column(Kind.TEXT, "p", "issuer", empty="= ''"),
     0x00100030: Column(Kind.DATE, "p", "birth_date"),
     0x00100040: Column(Kind.TEXT, "p", "sex"),
 }
 _BELOW = {
     0x00100010: Column(Kind.NAME, "t", "patient_name", "patient_name"),
     0x00100020: Column(Kind.TEXT, "t", "patient_id", "patient_id"),
+    query.ISSUER_OF_PATIENT_ID: Column(Kind.TEXT, "t", "patient_issuer", empty="= ''"),
     0x00100030: Column(Kind.DATE, "t", "patient_birth_date"),
     0x00100040: Column(Kind.TEXT, "t", "patient_sex"),
     0x0020000D: Column(Kind.UID, "t", "uid"),

@@ -46,7 +46,7 @@ def _of_column(column: Column, criterion: Criterion, dialect: ModuleType) -> tup
     if isinstance(criterion, AnyOf):
         return _either([_of_column(column, one, dialect) for one in criterion.criteria])
     if isinstance(criterion, Empty):
-        return f"{column.sql} IS NULL", ()
+        return f"{column.sql} {column.empty}", ()
     return _BY_KIND[column.kind](column, criterion, dialect)
 
 

@@ -46,8 +46,8 @@ def containing(column: str, pattern: str) -> Part | None:
 MOST_TRIGRAMS = 32      # more of them cost more than they sort out
 
 
-def rows_of(ids: Collection[int]) -> str:
-    """The parameter for selection.WITH_IDS: one text for any number of ids."""
+def rows_of(ids: Collection[int | str]) -> str:
+    """The parameter for WITH_IDS: one text for any number of ids."""
     return json.dumps(list(ids))
 
 

@@ -48,6 +48,9 @@ SERIES_OF_STUDY = "SELECT s.id FROM series s JOIN studies t ON t.id = s.study WH
 SERIES_BY_UID = "SELECT id FROM series WHERE uid = ?"
 SERIES_BY_BOTH = "SELECT s.id FROM series s JOIN studies t ON t.id = s.study WHERE t.uid = ? AND s.uid = ?"
 
+SEVERAL_ISSUERS = f"""SELECT 1 FROM studies WHERE patient_id {dialect.WITH_IDS}
+    GROUP BY patient_id HAVING count(DISTINCT patient_issuer) > 1 LIMIT 1"""
+
 # Empty series, studies and patients go by triggers.
 REMOVE_INSTANCE = "DELETE FROM instances WHERE uid = ? AND slot = ?"
 
