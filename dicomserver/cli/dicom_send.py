@@ -45,7 +45,8 @@ class _Sent:
 def parser() -> argparse.ArgumentParser:
     """The options of `dicom-send`."""
     made = arguments.tool_parser(
-        "dicom-send", "Send DICOM files to a server (C-STORE), each in the transfer syntax that it has.",
+        "dicom-send", "Send DICOM files to a server (C-STORE), as they are; where the server does not take a\n"
+        "file's transfer syntax, converted without loss.",
         "dicom-send pacs://localhost:11112 --aet TEST_SCU --called-ae TEST_PACS study/*.dcm",
         "dicom-send pacs.example:104 -r /media/cdrom --retry 4 --verify")
     add_peer(made, "DICOM_SEND")

@@ -30,7 +30,7 @@ def server_settings(chosen: Configuration) -> ServerSettings:
         control_directory=_path(chosen.control_socket_directory),
         max_concurrent_connections=chosen.max_concurrent_connections,
         grace_seconds=chosen.stop_grace_seconds,
-        destinations={name: Destination(one.host, one.port, one.ae_title or name)
+        destinations={name: Destination(one.host, one.port, one.ae_title or name, one.associations)
                       for name, one in chosen.known_destinations.items()},
         lobby=_lobby(chosen),
         association=_association(chosen),

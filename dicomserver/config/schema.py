@@ -84,6 +84,7 @@ class Destination(_Keys):
     host: _allowing("a host name or an IP address", str, values.host)
     port: Port
     ae_title: _or_null(values.AE_TITLE, values.ae_title) = Field(None, alias="aeTitle")
+    associations: _whole(1, 8) = 1
 
 
 class Configuration(_Keys):
@@ -115,7 +116,8 @@ class Configuration(_Keys):
     known_destinations: Annotated[dict[AETitle, Destination], Allowed("a mapping of AE titles")] = Field(
         {}, alias="knownDestinations",
         description='The C-MOVE destinations: {"WS1": {"host": "10.0.0.5", "port": 104, "aeTitle": "WS1"}}; '
-                    "without an aeTitle the name itself is used. Requesters of storage commitment are found here too.")
+                    'without an aeTitle the name itself is used; with "associations": 4 one C-MOVE opens up to four. '
+                    "Requesters of storage commitment are found here too.")
     get_without_role_selection: AETitles = Field(
         [], alias="getWithoutRoleSelection",
         description="Who may C-GET without SCP/SCU role selection, as some workstations in the field do.")

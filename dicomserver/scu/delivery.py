@@ -10,11 +10,22 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dicomserver.scu.failures import AssociationFailed
+from dicomserver.scu.fitting import fitting
 from dicomserver.scu.peer import Peer
-from dicomserver.scu.store import Answer, ContextRefused, Instance, Originator, StoreRequester, contexts_for, proposed
+from dicomserver.scu.store import (
+    WINDOW,
+    Answer,
+    ContextRefused,
+    Instance,
+    Originator,
+    StoreRequester,
+    contexts_for,
+    proposed,
+)
 from dicomserver.session.transport import FileUnusable
 from dicomserver.standard.dictionary import uid_name
 from dicomserver.standard.statuses import may_pass
+from dicomserver.transcoding.errors import ConversionFailed
 from dicomserver.wire.commands import PRIORITY_MEDIUM
 
 LONGEST_PAUSE = 8               # seconds
@@ -73,18 +84,21 @@ class Delivery:
     def _deliver(self, batch: _Batch, contexts: list[tuple[str, Sequence[str]]]) -> Iterator[Outcome]:
         in_vain = 0
         while batch.waiting:
-            done = batch.done
+            done, window = batch.done, batch.window
             why = ""
             try:
-                with self._peer.associate(contexts) as association:
-                    requester = StoreRequester(association, priority=self._priority, originator=self._originator)
+                with self._peer.associate(contexts, asynchronous_operations=(window, 1)) as association:
+                    requester = StoreRequester(association, window=window, priority=self._priority,
+                                               originator=self._originator)
                     yield from batch.send(requester)
                 why = "the server has no room for it at the moment"
             except AssociationFailed as error:
-                if not batch.waiting:
+                if batch.is_through:
                     return      # all is answered: only the release went wrong
                 why = f"the server {error}"
                 yield from batch.blame(error)
+            if batch.window != window:
+                continue        # nobody was to blame yet
             in_vain = in_vain + 1 if batch.done == done else 1
             if not batch.waiting:
                 return
@@ -109,35 +123,79 @@ class _Batch:
         self.is_repeating = False       # what is sent next was tried before
         self._retries = retries
         self._tries: dict[int, int] = {}
-        self._sending: Source | None = None
+        self.window = WINDOW            # how many may be under way at once
+        self._under_way: dict[int, Source] = {}     # sent and not answered, by message id
+        self._is_sending = False        # the first that waits is half sent
         self._last_failure = "has no room for it at the moment"
+
+    @property
+    def is_through(self) -> bool:
+        """Whether all are answered."""
+        return not self.waiting and not self._under_way
 
     def send(self, requester: StoreRequester) -> Iterator[Outcome]:
         """Each one once; those that the peer may take later wait again. Raises AssociationFailed."""
         self.is_repeating = False
         for _ in range(len(self.waiting)):
-            source = self._sending = self.waiting.popleft()
-            outcome = _store(requester, source)
-            self._sending = None
-            if outcome.answer is not None and may_pass(outcome.answer.status) and self._may_repeat(source):
-                self.waiting.append(source)
-                self.is_repeating = True
-            else:
-                self.done += 1
-                yield outcome
+            yield from self._send(requester)
+        while requester.due:
+            yield from self._answered(requester)
+
+    def _send(self, requester: StoreRequester) -> Iterator[Outcome]:
+        source = self.waiting[0]
+        try:
+            instance = source.instance
+            taken = requester.taken(instance.sop_class_uid)
+            with source.opened() as where, fitting(instance, *where, taken) as dataset:
+                while not requester.has_room(dataset[-1]):
+                    yield from self._answered(requester)
+                self._is_sending = True
+                message_id = requester.send(*dataset)
+        except OSError as error:
+            failure = f"the file cannot be read: {error.strerror}"
+        except FileUnusable as error:
+            failure = f"the file cannot be sent: {error}"
+        except ConversionFailed as error:
+            failure = f"the file cannot be converted for the server: {error}"
+        except ContextRefused as refused:
+            failure = _words(source.instance, refused)
+        else:
+            failure = ""
+            self._under_way[message_id] = source
+        self._is_sending = False
+        self.waiting.popleft()
+        if failure:
+            self.done += 1
+            yield Outcome(source, failure=failure)
+
+    def _answered(self, requester: StoreRequester) -> Iterator[Outcome]:
+        message_id, answer = requester.receive()
+        source = self._under_way.pop(message_id)
+        if may_pass(answer.status) and self._may_repeat(source):
+            self.waiting.append(source)
+            self.is_repeating = True
+            return
+        self.done += 1
+        yield Outcome(source, answer, "" if answer.is_stored else f"refused it with status {answer.status:04X}H")
 
     def blame(self, error: AssociationFailed) -> Iterator[Outcome]:
-        """The association failed: the source that was on its way is through, or is tried again."""
+        """The association failed: the source that was on its way is through, or is tried again; several are sent again
+        one by one, as any of them may be to blame."""
         self._last_failure = str(error)
-        source, self._sending = self._sending, None
-        if source is None:
+        suspects = [*self._under_way.values(), *([self.waiting.popleft()] if self._is_sending else [])]
+        self._under_way.clear()
+        self._is_sending = False
+        if not suspects:
             self.is_repeating = True
             self.is_hopeless = not error.is_transient or not self._retries
-        elif error.is_transient and self._may_repeat(source):
-            self.waiting.appendleft(source)
+        elif len(suspects) > 1:
+            self.waiting.extendleft(reversed(suspects))
+            self.window = 1
+        elif error.is_transient and self._may_repeat(suspects[0]):
+            self.waiting.appendleft(suspects[0])
             self.is_repeating = True
         else:
-            yield Outcome(source, failure=str(error))
+            yield Outcome(suspects[0], failure=str(error))
 
     def give_up(self) -> Iterator[Outcome]:
         """All that wait are through."""
@@ -147,22 +205,6 @@ class _Batch:
     def _may_repeat(self, source: Source) -> bool:
         tries = self._tries[id(source)] = self._tries.get(id(source), 0) + 1
         return tries <= self._retries
-
-
-def _store(requester: StoreRequester, source: Source) -> Outcome:
-    instance = source.instance
-    try:
-        with source.opened() as (file, offset, length):
-            answer = requester.store(instance, file, offset, length)
-    except OSError as error:
-        return Outcome(source, failure=f"the file cannot be read: {error.strerror}")
-    except FileUnusable as error:
-        return Outcome(source, failure=f"the file cannot be sent: {error}")
-    except ContextRefused as refused:
-        return Outcome(source, failure=_words(instance, refused))
-    if answer.is_stored:
-        return Outcome(source, answer)
-    return Outcome(source, answer, f"refused it with status {answer.status:04X}H")
 
 
 def _words(instance: Instance, refused: ContextRefused) -> str:

@@ -85,6 +85,10 @@ class Silent(AssociationFailed):
 class Unreadable(AssociationFailed):
     """A file of ours could not be read to its end while it was sent; we have aborted."""
 
+    def __init__(self, cause: FileUnusable):
+        super().__init__(f"did not get all of the file: {cause}")
+        self.cause = cause
+
 
 class Violated(AssociationFailed):
     """The peer sent what the protocol does not allow; we have aborted."""
@@ -111,7 +115,7 @@ def failure_of(ended: AssociationEnded, timeout: float) -> AssociationFailed:
         case Ending.VIOLATED:
             return Violated(_broken_rule(cause))
         case Ending.GIVEN_UP if isinstance(cause, FileUnusable):
-            return Unreadable(f"did not get all of the file: {cause}")
+            return Unreadable(cause)
         case Ending.STOPPED:
             return AssociationFailed("was stopped from here before it was done")
         case _:

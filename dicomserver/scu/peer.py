@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dicomserver.scu.requester import Requester
+from dicomserver.session.association import Deadlines
 from dicomserver.session.policy import DEFAULT_MAXIMUM_LENGTH
 from dicomserver.session.proposal import propose
 from dicomserver.wire.pdus import ExtendedNegotiation, RoleSelection
@@ -30,11 +31,18 @@ class Peer:
 
     def associate(self, contexts: Iterable[tuple[str, Sequence[str]]], *, minimum_rate: float = math.inf,
                   role_selections: Iterable[RoleSelection] = (),
-                  extended_negotiations: Iterable[ExtendedNegotiation] = ()) -> Requester:
+                  extended_negotiations: Iterable[ExtendedNegotiation] = (),
+                  asynchronous_operations: tuple[int, int] | None = None) -> Requester:
         """An association with these (abstract syntax, transfer syntaxes) proposed. Raises AssociationFailed, and
-        ValueError where there are none, or more than 128."""
+        ValueError where there are none, or more than 128.
+
+        minimum_rate: bytes a second of a message that takes longer than `timeout`; none is slow enough by default, so
+        that `timeout` is for the whole of it. Who receives large datasets says another one.
+        """
         request = propose(contexts, calling_ae_title=self.calling_ae_title, called_ae_title=self.called_ae_title,
                           maximum_length=self.maximum_length, role_selections=role_selections,
-                          extended_negotiations=extended_negotiations)
-        return Requester(self.host, self.port, request, timeout=self.timeout, connect_timeout=self.connect_timeout,
-                         minimum_rate=minimum_rate)
+                          extended_negotiations=extended_negotiations,
+                          asynchronous_operations=asynchronous_operations)
+        deadlines = Deadlines(idle=self.timeout, progress=self.timeout, write=self.timeout, minimum_rate=minimum_rate)
+        return Requester(self.host, self.port, request, deadlines=deadlines,
+                         connect_timeout=self.connect_timeout or self.timeout)

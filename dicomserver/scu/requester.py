@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from dicomserver.scu.failures import Silent, UnknownHost, Unreachable, failure_of
+from dicomserver.scu.failures import AssociationFailed, Silent, UnknownHost, Unreachable, failure_of
 from dicomserver.session.association import AssociationEnded, Deadlines, MessageLimits
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.session.requester import AssociationRequester, Message, connect
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.pdus import AssociateRQ
-from dicomserver.wire.stream import PduStream
+from dicomserver.wire.stream import TIMEOUT, PduStream
 
 LONGEST_ANSWER = 256 << 10
 LONGEST_DATASET = 16 << 20
@@ -24,25 +23,22 @@ _LIMITS = MessageLimits(identifier=LONGEST_DATASET, control_pdu=LONGEST_ANSWER)
 class Requester:
     """One association, from the A-ASSOCIATE-RQ to the release; owned by one thread.
 
-    Every wait (for the connection, for the begin of an answer, for the rest of it, for room to send, for the
-    release) takes `timeout` seconds at most, that for the connection `connect_timeout` where it is given. All methods
-    raise AssociationFailed; after that the connection is closed. As a context manager: released at the end, aborted
-    if the block raised.
+    connect_timeout: seconds, for the connection; the other waits are those of `deadlines`. All methods raise
+    AssociationFailed; after that the connection is closed. As a context manager: released at the end, aborted if the
+    block raised.
 
-    minimum_rate: bytes a second of a message that takes longer than `timeout`; none is slow enough by default, so that
-    `timeout` is for the whole of it. Who receives large datasets says another one.
+    on_begun: see AssociationRequester.
     contexts: those in force, by id. answer: all that the peer said to our request. round_trip: seconds from our
     A-ASSOCIATE-RQ to its answer.
     """
 
-    def __init__(self, host: str, port: int, request: AssociateRQ, *, timeout: float,
-                 connect_timeout: float | None = None, minimum_rate: float = math.inf):
-        self._timeout = timeout
+    def __init__(self, host: str, port: int, request: AssociateRQ, *, deadlines: Deadlines, connect_timeout: float,
+                 on_begun: Callable[[AssociationRequester], None] = lambda requester: None):
+        self._timeout = deadlines.idle
         self._association: AssociationRequester | None = None
-        deadlines = Deadlines(idle=timeout, progress=timeout, write=timeout, minimum_rate=minimum_rate)
         with self._told():
-            self._association = AssociationRequester(_connected(host, port, connect_timeout or timeout), request,
-                                                     deadlines=deadlines, limits=_LIMITS)
+            self._association = AssociationRequester(_connected(host, port, connect_timeout), request,
+                                                     deadlines=deadlines, limits=_LIMITS, on_begun=on_begun)
         self.contexts = self._association.contexts
         self.answer = self._association.answer
         self.round_trip = self._association.round_trip
@@ -88,6 +84,21 @@ class Requester:
         with self._told(), self._association.dataset() as arriving:
             yield arriving
 
+    def fileno(self) -> int:
+        """The connection's descriptor, for waiting on several; look at `has_arrived` before."""
+        return self._association.inlet.fileno()
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether `receive` would find the begin of a message, or the association's end, without waiting."""
+        return self._association.inlet.pending
+
+    def silent(self) -> AssociationFailed:
+        """For who waits by `fileno`: the deadline has passed; the association is aborted."""
+        ended = self._association.association.interrupted(TIMEOUT)
+        self._association.close()
+        return failure_of(ended, self._timeout)
+
     def release(self) -> None:
         """Ends the association in the orderly way; what still comes from the peer is dropped."""
         with self._told():
@@ -124,7 +135,7 @@ def _connected(host: str, port: int, timeout: float) -> socket.socket:
         return connect(host, port, timeout)
     except TimeoutError:
         raise Silent(f"did not take the connection within {timeout:g} s") from None
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):     # the second one: no DNS can have such a name
         raise UnknownHost("cannot be reached: its host name is not known") from None
     except OSError as error:
         raise Unreachable(f"cannot be reached: {error.strerror or 'no route'}") from None

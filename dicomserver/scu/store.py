@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dicomserver.scu.failures import Violated
 from dicomserver.scu.requester import Requester
 from dicomserver.session.proposal import MOST_CONTEXTS
 from dicomserver.standard.statuses import Category, category
-from dicomserver.standard.uids import DEFLATED_EXPLICIT_VR_LE, EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE
+from dicomserver.transcoding.choice import fallback
 from dicomserver.wire.command import CommandSet
 from dicomserver.wire.commands import C_STORE_RQ, C_STORE_RSP, DATA_SET_FOLLOWS, PRIORITY_MEDIUM
 
-UNCOMPRESSED = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
-_UNCOMPRESSED = frozenset((*UNCOMPRESSED, DEFLATED_EXPLICIT_VR_LE, EXPLICIT_VR_BE))
 _LAST_MESSAGE_ID = 65535
+WINDOW = 8
+"""How many C-STOREs we propose to have under way at once (PS3.7 D.3.3.3)."""
+_MOST_BYTES_TOGETHER = 1 << 20
 
 Contexts = list[tuple[str, Sequence[str]]]
 
@@ -69,15 +70,19 @@ class ContextRefused(Exception):
 class StoreRequester:
     """Stores over an association that was made with `contexts_for`. One thread; the association is the caller's.
 
+    window: how many C-STOREs were proposed to be under way at once; it is one where the peer did not agree to more.
     originator: who asked for it by C-MOVE, if somebody did.
     """
 
-    def __init__(self, association: Requester, *, priority: int = PRIORITY_MEDIUM,
+    def __init__(self, association: Requester, *, window: int = WINDOW, priority: int = PRIORITY_MEDIUM,
                  originator: Originator | None = None):
-        self._association = association
+        self.association = association
+        agreed = association.answer.user_information.asynchronous_operations_window
+        self._window = min(agreed[0] or window, window) if agreed else 1    # 0 is any number
         self._priority = priority
         self._originator = originator
         self._message_id = 0
+        self._due: set[int] = set()
         self._context_ids = {(context.abstract_syntax, context.transfer_syntax): context.context_id
                              for context in reversed(association.contexts.values()) if context.as_scu}
 
@@ -85,8 +90,21 @@ class StoreRequester:
         """The transfer syntaxes that were accepted for a SOP class."""
         return [syntax for sop_class, syntax in self._context_ids if sop_class == sop_class_uid]
 
-    def store(self, instance: Instance, file: int, offset: int, length: int, checksum: int | None = None) -> Answer:
-        """Sends the dataset that is `length` bytes of an open file from `offset` on, and waits for the answer.
+    @property
+    def due(self) -> int:
+        """How many are not answered."""
+        return len(self._due)
+
+    def has_room(self, length: int) -> bool:
+        """Whether a dataset of so many bytes may be sent before another answer has come.
+
+        A long one is sent alone: should its file prove to be damaged when half of it is sent, nobody else's answer is
+        lost with the association.
+        """
+        return not self._due or (len(self._due) < self._window and length <= _MOST_BYTES_TOGETHER)
+
+    def send(self, instance: Instance, file: int, offset: int, length: int, checksum: int | None = None) -> int:
+        """Sends `length` bytes of an open file from `offset` on, a dataset, where there is room; -> the message id.
 
         checksum: XXH3-64 of these bytes, None where it is not known. Raises ContextRefused and FileUnusable, with which
         nothing was sent and the association stands, and AssociationFailed.
@@ -95,14 +113,18 @@ class StoreRequester:
         if context_id is None:
             raise ContextRefused(self.taken(instance.sop_class_uid))
         self._message_id = self._message_id % _LAST_MESSAGE_ID + 1
-        self._association.send_from_file(context_id, self._request(instance), file, offset, length,
-                                         checksum)
-        response = self._association.receive().command
-        answers = (response.command_field == C_STORE_RSP
-                   and response.message_id_being_responded_to == self._message_id and response.status is not None)
-        if not answers:
+        self.association.send_from_file(context_id, self._request(instance), file, offset, length, checksum)
+        self._due.add(self._message_id)
+        return self._message_id
+
+    def receive(self) -> tuple[int, Answer]:
+        """Waits for the next answer; -> the message id of what it answers. Raises AssociationFailed."""
+        response = self.association.receive().command
+        message_id = response.message_id_being_responded_to
+        if response.command_field != C_STORE_RSP or message_id not in self._due or response.status is None:
             raise Violated("answered something else than the C-STORE")
-        return Answer(response.status, response.error_comment or "")
+        self._due.remove(message_id)
+        return message_id, Answer(response.status, response.error_comment or "")
 
     def _request(self, instance: Instance) -> CommandSet:
         originator = self._originator
@@ -114,19 +136,12 @@ class StoreRequester:
             move_originator_message_id=originator.message_id if originator else None)
 
 
-def alternatives(transfer_syntax: str) -> Sequence[str]:
-    """In which others what is encoded in this one may also be offered: the uncompressed ones among themselves, of which
-    every SCP has to take implicit VR little endian (PS3.5 10.1)."""
-    return UNCOMPRESSED if transfer_syntax in _UNCOMPRESSED else ()
-
-
-def contexts_for(kinds: Iterable[tuple[str, str]],
-                 others: Callable[[str], Sequence[str]] = alternatives) -> list[Mapping[tuple[str, str], Contexts]]:
+def contexts_for(kinds: Iterable[tuple[str, str]]) -> list[Mapping[tuple[str, str], Contexts]]:
     """What to propose for exactly these (SOP class, transfer syntax): one mapping for each association that it takes.
 
     A mapping has the kinds that are sent over that association, each with the contexts for it; those of one SOP class
     stay together. Each kind has a context with its own transfer syntax alone, so that the peer cannot choose another
-    one, and each SOP class one with the `others` of its kinds.
+    one, and each SOP class one with those that its instances can be converted to.
     """
     by_class: dict[str, list[str]] = {}
     for sop_class, syntax in dict.fromkeys(kinds):
@@ -134,7 +149,7 @@ def contexts_for(kinds: Iterable[tuple[str, str]],
     associations: list[dict[tuple[str, str], Contexts]] = []
     room = 0
     for sop_class, syntaxes in by_class.items():
-        contexts = _contexts_of(sop_class, syntaxes, others)
+        contexts = _contexts_of(sop_class, syntaxes)
         needed = sum(map(len, contexts.values()))
         if needed > room:
             associations.append({})
@@ -149,11 +164,9 @@ def proposed(contexts: Mapping[tuple[str, str], Contexts]) -> Contexts:
     return [context for several in contexts.values() for context in several]
 
 
-def _contexts_of(sop_class: str, syntaxes: Sequence[str],
-                 others: Callable[[str], Sequence[str]]) -> dict[tuple[str, str], Contexts]:
+def _contexts_of(sop_class: str, syntaxes: Sequence[str]) -> dict[tuple[str, str], Contexts]:
     contexts: dict[tuple[str, str], Contexts] = {(sop_class, syntax): [(sop_class, [syntax])] for syntax in syntaxes}
-    further = [other for other in dict.fromkeys(other for syntax in syntaxes for other in others(syntax))
-               if [other] != list(syntaxes)]
-    if further:
-        contexts[sop_class, syntaxes[-1]].append((sop_class, further))
+    converted = fallback(syntaxes)
+    if converted:
+        contexts[sop_class, syntaxes[-1]].append((sop_class, converted))
     return contexts

@@ -1,22 +1,28 @@
-"""The associations that a C-MOVE opens: one with its destination, more only where 128 contexts are too few."""
+"""The associations that a C-MOVE opens with its destination: one, more where 128 contexts are too few, and as many side
+by side as the configuration allows, where the destination does not keep up with us over the first."""
 from __future__ import annotations
 
 import logging
+import select
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 
+from dicomserver.index import Stored
+from dicomserver.scu.failures import AssociationFailed, Unreadable
+from dicomserver.scu.requester import Requester
+from dicomserver.scu.store import WINDOW, Instance, StoreRequester
+from dicomserver.scu.store import Originator as Requested
 from dicomserver.services.move import Destination, Originator
 from dicomserver.services.outgoing import NotSent, Outgoing
-from dicomserver.services.suboperations import Ended, Receiver, message_ids
+from dicomserver.services.suboperations import Answered, Ended, Receiver
 from dicomserver.session.acceptor import AssociationAcceptor
-from dicomserver.session.association import AssociationEnded, Deadlines
+from dicomserver.session.association import Deadlines
 from dicomserver.session.proposal import MOST_CONTEXTS, propose
-from dicomserver.session.requester import AssociationRequester, connect
-from dicomserver.session.transport import FileUnusable
-from dicomserver.wire.command import CommandSet
-from dicomserver.wire.commands import C_STORE_RQ, C_STORE_RSP, DATA_SET_FOLLOWS
+from dicomserver.session.requester import AssociationRequester
 
 Proposal = tuple[str, Sequence[str]]     # SOP class, transfer syntaxes
+Open = Callable[[Sequence[Proposal]], StoreRequester]
 
 
 class Destinations:
@@ -33,96 +39,165 @@ class Destinations:
     def connect(self, destination: Destination, proposals: Sequence[Proposal], originator: Originator,
                 acceptor: AssociationAcceptor) -> Iterator[Receiver]:
         """See services.move.Connect."""
-        associations = _Associations(lambda some: self._open(destination, some, acceptor), originator)
-        try:
-            for at in range(0, len(proposals), MOST_CONTEXTS):
-                associations.open(proposals[at:at + MOST_CONTEXTS])
-            yield associations
-            self._release(destination, associations)
-        finally:
-            for requester in associations.opened:
-                requester.abort()       # no more than closes one that is released
-                acceptor.part(requester)
-
-    def _open(self, destination: Destination, proposals: Sequence[Proposal],
-              acceptor: AssociationAcceptor) -> AssociationRequester:
-        request = propose(proposals, calling_ae_title=self._ae_title, called_ae_title=destination.ae_title)
         begun: list[AssociationRequester] = []
 
-        def accompany(requester: AssociationRequester) -> None:
-            begun.append(requester)
-            acceptor.accompany(requester)
+        def accompany(association: AssociationRequester) -> None:
+            begun.append(association)
+            acceptor.accompany(association)
+
+        def open_one(some: Sequence[Proposal]) -> StoreRequester:
+            return self._open(destination, some, originator, accompany)
         try:
-            connection = connect(destination.host, destination.port, self._connect_seconds)
-            return AssociationRequester(connection, request, deadlines=self._deadlines, on_begun=accompany)
-        except (OSError, UnicodeError) as error:    # the second one is a host name's that no DNS can have
-            why = getattr(error, "strerror", None) or type(error).__name__
-            raise Ended(f"{destination.ae_title} cannot be reached: {why}") from None
-        except AssociationEnded as ended:
-            for requester in begun:
-                acceptor.part(requester)
-            raise Ended(f"no association with {destination.ae_title}: {ended}") from None
+            groups = [_Group(destination, some, open_one) for some in _divided(proposals)]
+            for group in groups:
+                group.begin()
+            yield _Receiver(groups, acceptor, self._deadlines.idle)
+            for group in groups:
+                self._release(destination, group)
+        finally:
+            for association in begun:
+                association.abort()       # no more than closes one that is released
+                acceptor.part(association)
 
-    def _release(self, destination: Destination, associations: _Associations) -> None:
-        for requester in associations.opened:
-            if not requester.is_over:
-                try:
-                    requester.release()
-                except AssociationEnded as ended:   # all that was to be sent is answered
-                    self._log.info("the association with %s ended without a release: %s", destination.ae_title, ended)
+    def _open(self, destination: Destination, proposals: Sequence[Proposal], originator: Originator,
+              on_begun: Callable[[AssociationRequester], None]) -> StoreRequester:
+        request = propose(proposals, calling_ae_title=self._ae_title, called_ae_title=destination.ae_title,
+                          asynchronous_operations=(WINDOW, 1))
+        requester = Requester(destination.host, destination.port, request, deadlines=self._deadlines,
+                              connect_timeout=self._connect_seconds, on_begun=on_begun)
+        return StoreRequester(requester, priority=originator.priority,
+                              originator=Requested(originator.ae_title, originator.message_id))
 
-
-class _Associations:
-    """With one destination; opened: all, those too that are over."""
-
-    def __init__(self, open_association: Callable[[Sequence[Proposal]], AssociationRequester],
-                 originator: Originator) -> None:
-        self.opened: list[AssociationRequester] = []
-        self._open = open_association
-        self._originator = originator
-        self._message_ids = message_ids()
-        self._proposed: dict[AssociationRequester, Sequence[Proposal]] = {}
-        self._accepted: dict[str, dict[str, tuple[AssociationRequester, int]]] = {}     # by SOP class, transfer syntax
-
-    def open(self, proposals: Sequence[Proposal]) -> None:
-        """One more, for at most MOST_CONTEXTS proposals. Raises Ended."""
-        requester = self._open(proposals)
-        self.opened.append(requester)
-        self._proposed[requester] = proposals
-        for context in requester.contexts.values():
-            if context.as_scu:
-                of_class = self._accepted.setdefault(context.abstract_syntax, {})
-                of_class[context.transfer_syntax] = requester, context.context_id
-
-    def send(self, outgoing: Outgoing) -> int:
-        """See suboperations.Receiver."""
-        stored = outgoing.stored
-        contexts = self._accepted.get(stored.sop_class_uid)
-        if contexts is None:
-            raise NotSent("the destination does not accept its SOP class, or not in its transfer syntax")
-        message_id = next(self._message_ids)
-        with outgoing.dataset(contexts) as dataset:
-            requester, context_id = contexts[dataset.transfer_syntax_uid]
+    def _release(self, destination: Destination, group: _Group) -> None:
+        for requester in group.open:
             try:
-                requester.send_from_file(context_id, CommandSet(
-                    command_field=C_STORE_RQ, message_id=message_id, priority=self._originator.priority,
-                    command_data_set_type=DATA_SET_FOLLOWS, affected_sop_class_uid=stored.sop_class_uid,
-                    affected_sop_instance_uid=stored.sop_instance_uid,
-                    move_originator_application_entity_title=self._originator.ae_title,
-                    move_originator_message_id=self._originator.message_id), dataset.file, dataset.offset,
-                    dataset.length, dataset.checksum)
-                response = requester.receive().command
-            except AssociationEnded as ended:
-                if isinstance(ended.cause, FileUnusable):
-                    self._replace(requester)
-                    raise ended.cause from None
-                raise Ended(f"the destination's association ended: {ended}") from None
-        if response.command_field != C_STORE_RSP or response.message_id_being_responded_to != message_id \
-                or response.status is None:
-            raise Ended("the destination answered something else than the C-STORE")
-        return response.status
+                requester.association.release()
+            except AssociationFailed as failed:     # all that was to be sent is answered
+                self._log.info("the association with %s was not released: it %s", destination.ae_title, failed)
 
-    def _replace(self, requester: AssociationRequester) -> None:
-        """It is aborted, because of one bad file: the others go over a new one."""
-        requester.close()
-        self.open(self._proposed.pop(requester))
+
+def _divided(proposals: Sequence[Proposal]) -> list[list[Proposal]]:
+    """What fits into one association each; those of one SOP class, which come together, stay together."""
+    groups: list[list[Proposal]] = []
+    for _, of_class in groupby(proposals, key=lambda proposal: proposal[0]):
+        contexts = list(of_class)
+        if not groups or len(groups[-1]) + len(contexts) > MOST_CONTEXTS:
+            groups.append([])
+        groups[-1] += contexts
+    return groups
+
+
+class _Group:
+    """Associations for the same proposals; a further one when all others wait for answers."""
+
+    def __init__(self, destination: Destination, proposals: Sequence[Proposal], open_one: Open) -> None:
+        self.proposals = proposals
+        self.open: list[StoreRequester] = []
+        self._open_one = open_one
+        self._name = destination.ae_title
+        self._most = destination.associations
+        self._failure = ""      # of the association that was lost last
+
+    def begin(self) -> None:
+        """The first one. Raises Ended."""
+        try:
+            self.open.append(self._open_one(self.proposals))
+        except AssociationFailed as failed:
+            raise Ended(f"no association with {self._name}: it {failed}") from None
+
+    def lose(self, requester: StoreRequester, failed: AssociationFailed) -> None:
+        """That association is over. Where one of our files is to blame, the others go over a new one."""
+        self.open.remove(requester)
+        if not isinstance(failed, Unreadable):
+            self._failure = f"the destination {failed}"
+
+    def roomiest(self, length: int) -> StoreRequester | None:
+        """The association with the least to answer; None where a dataset of so many bytes has to wait. Raises Ended."""
+        if not self.open:
+            if self._failure:
+                raise Ended(self._failure)
+            self.begin()
+        best = min(self.open, key=lambda requester: requester.due)
+        return best if best.has_room(length) else self._another()
+
+    def _another(self) -> StoreRequester | None:
+        if len(self.open) >= self._most:
+            return None
+        try:
+            self.open.append(self._open_one(self.proposals))
+        except AssociationFailed:
+            self._most = len(self.open)     # it takes no more than these
+            return None
+        return self.open[-1]
+
+
+class _Receiver:
+    """See suboperations.Receiver. idle: seconds until a destination that does not answer is given up."""
+
+    def __init__(self, groups: Sequence[_Group], acceptor: AssociationAcceptor, idle: float) -> None:
+        self._groups = groups
+        self._acceptor = acceptor
+        self._idle = idle
+        self._group_of = {sop_class: group for group in groups for sop_class, _ in group.proposals}
+        self._under_way: dict[tuple[StoreRequester, int], str] = {}     # SOP Instance UIDs, by message id
+        self._settled: list[Answered] = []      # not told yet
+
+    @property
+    def due(self) -> int:
+        """See suboperations.Receiver; so everywhere below."""
+        return len(self._under_way) + len(self._settled)
+
+    def has_room(self, stored: Stored) -> bool:
+        group = self._group_of.get(stored.sop_class_uid)
+        return group is None or group.roomiest(stored.file_length) is not None
+
+    def send(self, outgoing: Outgoing) -> None:
+        stored = outgoing.stored
+        group = self._group_of[stored.sop_class_uid]
+        requester = group.roomiest(stored.file_length)
+        taken = requester.taken(stored.sop_class_uid)
+        if not taken:
+            raise NotSent("the destination does not accept its SOP class, or not in its transfer syntax")
+        with outgoing.dataset(taken) as dataset:
+            instance = Instance(stored.sop_class_uid, stored.sop_instance_uid, dataset.transfer_syntax_uid)
+            try:
+                message_id = requester.send(instance, dataset.file, dataset.offset, dataset.length, dataset.checksum)
+            except AssociationFailed as failed:
+                self._lose(group, requester, failed)
+                if isinstance(failed, Unreadable):
+                    raise failed.cause from None
+                raise NotSent(f"the destination {failed}") from None
+        self._under_way[requester, message_id] = stored.sop_instance_uid
+
+    def wait(self) -> list[Answered]:
+        if not self._settled:
+            for group, requester in self._ready():
+                try:
+                    message_id, answer = requester.receive()
+                except AssociationFailed as failed:
+                    self._lose(group, requester, failed)
+                else:
+                    uid = self._under_way.pop((requester, message_id))
+                    self._settled.append(Answered(uid, answer.status))
+        settled, self._settled = self._settled, []
+        return settled
+
+    def _ready(self) -> list[tuple[_Group, StoreRequester]]:
+        """Those that have said something; none where it was the requester of the retrieval, or nobody."""
+        waiting = {one.association.fileno(): (group, one) for group in self._groups for one in group.open if one.due}
+        arrived = [both for both in waiting.values() if both[1].association.has_arrived]
+        if arrived:
+            return arrived
+        poll = select.poll()
+        for descriptor in (*waiting, *self._acceptor.unheard()):
+            poll.register(descriptor, select.POLLIN)
+        found = poll.poll(self._idle * 1000)
+        if not found:
+            for group, requester in waiting.values():
+                self._lose(group, requester, requester.association.silent())
+        return [waiting[descriptor] for descriptor, _ in found if descriptor in waiting]
+
+    def _lose(self, group: _Group, requester: StoreRequester, failed: AssociationFailed) -> None:
+        group.lose(requester, failed)
+        for key in [key for key in self._under_way if key[0] is requester]:
+            self._settled.append(Answered(self._under_way.pop(key), None, f"the destination {failed}"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 import logging
 
 from dicomserver.archive.archive import Archive
-from dicomserver.index import Index
+from dicomserver.index import Index, Stored
 from dicomserver.services.identifiers import IdentifierRefused, refused_response
 from dicomserver.services.outgoing import NotSent, Outgoing
 from dicomserver.services.retrievals import find_instances
-from dicomserver.services.suboperations import SubOperations, final, message_ids, pending
+from dicomserver.services.suboperations import Answered, SubOperations, final, message_ids, pending
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.association import Ending
 from dicomserver.session.negotiation import AcceptedContext
@@ -42,7 +42,7 @@ class GetService:
             return refused.status
         operations = SubOperations(self._index, self._archive, ids, self._log)
         receiver = _SameAssociation(acceptor, request, acceptor.calling_ae_title in self._without_roles)
-        cancelled = operations.run(receiver, lambda: receiver.cancelled or acceptor.cancelled(request),
+        cancelled = operations.run(receiver, lambda: receiver.is_cancelled,
                                    lambda counters: acceptor.respond(context, pending(request, counters)))
         response, dataset = final(request, operations.counters, cancelled, context)
         acceptor.respond(context, response, dataset)
@@ -50,20 +50,36 @@ class GetService:
 
 
 class _SameAssociation:
-    """The requester as the SCP of storage. Raises AssociationEnded where its association ends."""
+    """The requester as the SCP of storage: one at a time. Raises AssociationEnded where its association ends.
+
+    See suboperations.Receiver.
+    """
 
     def __init__(self, acceptor: AssociationAcceptor, request: CommandSet, any_role: bool) -> None:
-        self.cancelled = False
         self._acceptor = acceptor
         self._request = request
+        self._cancelled = False
         self._message_ids = message_ids(request.message_id)
+        self._under_way: tuple[int, str] | None = None      # message id, SOP Instance UID
         self._contexts: dict[str, dict[str, int]] = {}      # ids, by SOP class and transfer syntax
         for context in acceptor.association.contexts.values():
             if context.as_scu or any_role:
                 self._contexts.setdefault(context.abstract_syntax, {})[context.transfer_syntax] = context.context_id
 
-    def send(self, outgoing: Outgoing) -> int:
-        """See suboperations.Receiver."""
+    @property
+    def due(self) -> int:
+        return int(self._under_way is not None)
+
+    def has_room(self, _stored: Stored) -> bool:
+        return self._under_way is None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the requester has sent a C-CANCEL-RQ; one that is among the answers is seen by `wait`."""
+        self._cancelled = self._cancelled or (self._under_way is None and self._acceptor.cancelled(self._request))
+        return self._cancelled
+
+    def send(self, outgoing: Outgoing) -> None:
         stored = outgoing.stored
         contexts = self._contexts.get(stored.sop_class_uid)
         if contexts is None:
@@ -76,18 +92,17 @@ class _SameAssociation:
                 command_data_set_type=DATA_SET_FOLLOWS, affected_sop_class_uid=stored.sop_class_uid,
                 affected_sop_instance_uid=stored.sop_instance_uid), dataset.file, dataset.offset, dataset.length,
                 dataset.checksum)
-        return self._status(message_id)
+        self._under_way = message_id, stored.sop_instance_uid
 
-    def _status(self, message_id: int) -> int:
-        """Of the C-STORE-RSP; a C-CANCEL-RQ that comes before it is remembered."""
-        association = self._acceptor.association
-        while True:
-            _, command = self._acceptor.next_command()
-            if command.command_field == C_CANCEL_RQ:
-                if command.message_id_being_responded_to == self._request.message_id:
-                    self.cancelled = True
-            elif (command.command_field == C_STORE_RSP and command.message_id_being_responded_to == message_id
-                    and command.status is not None and not command.has_dataset):
-                return command.status
-            else:
-                raise association.abort("something else than the response to a C-STORE", Ending.VIOLATED)
+    def wait(self) -> list[Answered]:
+        message_id, sop_instance_uid = self._under_way
+        _, command = self._acceptor.next_command()
+        if command.command_field == C_CANCEL_RQ:
+            if command.message_id_being_responded_to == self._request.message_id:
+                self._cancelled = True
+            return []
+        if (command.command_field != C_STORE_RSP or command.message_id_being_responded_to != message_id
+                or command.status is None or command.has_dataset):
+            raise self._acceptor.association.abort("something else than the response to a C-STORE", Ending.VIOLATED)
+        self._under_way = None
+        return [Answered(sop_instance_uid, command.status)]

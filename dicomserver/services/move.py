@@ -7,9 +7,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from dicomserver.archive.archive import Archive
-from dicomserver.index import Index, IndexFault
+from dicomserver.index import Index, IndexFault, Stored
 from dicomserver.services.identifiers import IdentifierRefused, refused_response
-from dicomserver.services.outgoing import Outgoing
 from dicomserver.services.retrievals import find_instances
 from dicomserver.services.suboperations import AT_ONCE, Ended, Receiver, SubOperations, final, pending
 from dicomserver.session.acceptor import AssociationAcceptor
@@ -27,6 +26,7 @@ class Destination:
     host: str
     port: int
     ae_title: str
+    associations: int = 1       # at once, of one C-MOVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,8 @@ class _Nobody:
     def __init__(self, why: str) -> None:
         self._why = why
 
-    def send(self, _outgoing: Outgoing) -> int:
+    due = 0
+
+    def has_room(self, _stored: Stored) -> bool:
         """See suboperations.Receiver."""
         raise Ended(self._why)

@@ -35,11 +35,30 @@ class Ended(Exception):
     """Nothing more can be sent: the association with whoever receives is over. The text says why."""
 
 
-class Receiver(Protocol):
-    """Who gets the instances."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of one C-STORE-RQ. status: None where no answer came, and none will: then `why` says it."""
 
-    def send(self, outgoing: Outgoing) -> int:
-        """Sends one C-STORE-RQ and waits for its response; -> the status. Raises NotSent, Ended."""
+    sop_instance_uid: str
+    status: int | None
+    why: str = ""
+
+
+class Receiver(Protocol):
+    """Who gets the instances, and may take several before it answers. Used by one thread."""
+
+    @property
+    def due(self) -> int:
+        """How many are not answered."""
+
+    def has_room(self, stored: Stored) -> bool:
+        """Whether it may be sent before another answer has come. Raises Ended."""
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Sends one C-STORE-RQ, where there is room. Raises NotSent."""
+
+    def wait(self) -> list[Answered]:
+        """Waits for answers where some are due; none where whoever asked for the retrieval says something before."""
 
 
 @dataclass(slots=True)
@@ -91,52 +110,65 @@ class SubOperations:
 
     def run(self, receiver: Receiver, cancelled: Callable[[], bool], tell: Callable[[Counters], None]) -> bool:
         """Sends all to `receiver`; -> whether it was cancelled. tell: sends a pending response, now and then."""
+        told = time.monotonic()
+
+        def settle() -> None:
+            nonlocal told
+            for answered in receiver.wait():
+                self._count(answered)
+            if self.counters.remaining and time.monotonic() - told >= PENDING_SECONDS:
+                tell(self.counters)
+                told = time.monotonic()
         try:
-            return self._run(receiver, cancelled, tell)
-        except IndexFault as error:
-            self._reasons[f"the index does not answer: {error}"] += self.counters.remaining
-            self.counters.fail_remaining()
-            return False
+            is_cancelled = self._send_all(receiver, cancelled, settle)
+            while receiver.due:
+                settle()
+            if not is_cancelled:
+                self.counters.fail_remaining()      # those of which the index did not say what they are
+            return is_cancelled
         finally:
             for reason, number in self._reasons.items():
                 self._log.warning("%d sub-operations failed: %s", number, reason)
 
-    def _run(self, receiver: Receiver, cancelled: Callable[[], bool], tell: Callable[[Counters], None]) -> bool:
-        told = time.monotonic()
+    def _send_all(self, receiver: Receiver, cancelled: Callable[[], bool], settle: Callable[[], None]) -> bool:
+        """Until it is cancelled or nothing more can be sent."""
         waiting = self._stored()
-        for stored in waiting:
-            if cancelled():
-                return True
-            try:
-                status = self._send(receiver, stored)
-            except Ended as ended:
-                self._reasons[str(ended)] += self.counters.remaining
-                for unsent in chain([stored], waiting):
-                    self.counters.count(unsent.sop_instance_uid, None)
-                break
-            self.counters.count(stored.sop_instance_uid, status)
-            if self.counters.remaining and time.monotonic() - told >= PENDING_SECONDS:
-                tell(self.counters)
-                told = time.monotonic()
+        try:
+            for stored in waiting:
+                try:
+                    while not (is_cancelled := cancelled()) and not receiver.has_room(stored):
+                        settle()
+                    if is_cancelled:
+                        return True
+                    self._send(receiver, stored)
+                except Ended as ended:
+                    for unsent in chain([stored], waiting):
+                        self._count(Answered(unsent.sop_instance_uid, None, str(ended)))
+        except IndexFault as error:
+            self._reasons[f"the index does not answer: {error}"] += self.counters.remaining - receiver.due
         return False
 
-    def _send(self, receiver: Receiver, stored: Stored) -> int | None:
+    def _send(self, receiver: Receiver, stored: Stored) -> None:
         try:
             file = self._archive.open_instance(stored.slot, stored.study_instance_uid, stored.series_instance_uid,
                                                stored.sop_instance_uid)
             try:
-                status = receiver.send(Outgoing(stored, file, self._archive))
+                receiver.send(Outgoing(stored, file, self._archive))
             finally:
                 os.close(file)
         except NotSent as error:
-            self._reasons[str(error)] += 1
-            return None
+            self._count(Answered(stored.sop_instance_uid, None, str(error)))
         except (ArchiveError, FileUnusable, OSError) as error:
             self._log.error("a stored instance cannot be sent: %s", error)
-            return None
-        if category(status) is Category.FAILURE:
+            self._count(Answered(stored.sop_instance_uid, None))
+
+    def _count(self, answered: Answered) -> None:
+        status = answered.status
+        self.counters.count(answered.sop_instance_uid, status)
+        if status is not None and category(status) is Category.FAILURE:
             self._reasons[f"the peer answers with {status:04X}H"] += 1
-        return status
+        elif answered.why:
+            self._reasons[answered.why] += 1
 
     def _stored(self) -> Iterator[Stored]:
         for at in range(0, len(self._ids), AT_ONCE):

@@ -202,6 +202,11 @@ class AssociationAcceptor:
                 return True
         return False
 
+    def unheard(self) -> list[int]:
+        """What to wait on, beside something else, for a word of the peer, as `cancelled` looks for: the connection's
+        descriptor, or nothing where a word is there that is not its turn."""
+        return [] if self.inlet.pending else [self.inlet.fileno()]
+
     def _may_be_cancelled(self) -> bool:
         stream = self.association.stream
         if self._window is None:

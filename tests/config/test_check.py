@@ -94,7 +94,8 @@ DATABASES = "sqlite:///absolute/path or memory:"
         (
             {"knownDestinations": {"WS1": "h:104"}},
             [
-                'knownDestinations.WS1: "h:104" is not allowed; allowed is a mapping with host, port, aeTitle'
+                'knownDestinations.WS1: "h:104" is not allowed; '
+                'allowed is a mapping with host, port, aeTitle, associations'
             ],
         ),
         (

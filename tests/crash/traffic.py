@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 
 from dicomserver.scu.requester import Requester
+from dicomserver.session.association import Deadlines
 from dicomserver.session.proposal import propose
 from dicomserver.standard.uids import EXPLICIT_VR_LE
 from dicomserver.wire.command import CommandSet
@@ -57,7 +58,7 @@ class Sender:
 
     def __init__(self, port: int) -> None:
         request = propose([(CT, (EXPLICIT_VR_LE,))], calling_ae_title="CRASH", called_ae_title="DICOMKIT_SCP")
-        self._requester = Requester("127.0.0.1", port, request, timeout=60)
+        self._requester = Requester("127.0.0.1", port, request, deadlines=Deadlines(write=60), connect_timeout=60)
         self._context = self._requester.context_for(CT).context_id
 
     def store(self, one: Sample, message: int) -> int:

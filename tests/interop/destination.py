@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from tests.interop.retriever import Arrived, messages, response_tf
 from tests.interop.sender import APPLICATION_CONTEXT, Ended, item, items, pdu
@@ -52,13 +54,18 @@ class Destination:
     classes or transfer syntaxes whose contexts are not accepted. maximum: the longest PDU that we announce.
     unread: reads nothing after the negotiation. release: whether one is confirmed.
     before: called with the number of each C-STORE when it has arrived, before its answer.
+    window: how many operations at once are agreed to; answered are the last ones first, when so many have arrived or no
+    more come. admitted: how many associations at once are taken. deeds: by SOP Instance UID, instead of the script.
     """
 
     def __init__(self, script: Sequence[int | Deed] = (0,), *, rejected: tuple[int, int, int] | None = None,
                  mute: bool = False, refused: Collection[str] = (), maximum: int = 16384, unread: bool = False,
-                 release: bool = True, before: Callable[[int], None] = lambda number: None, port: int = 0) -> None:
+                 release: bool = True, before: Callable[[int], None] = lambda number: None, port: int = 0,
+                 window: int = 0, admitted: int = 1000, deeds: Mapping[str, Deed] = MappingProxyType({})) -> None:
         self.script, self.rejected, self.mute, self.refused = script, rejected, mute, refused
         self.maximum, self.unread, self.release, self.before = maximum, unread, release, before
+        self.window, self.admitted, self.deeds = window, admitted, deeds
+        self.at_once: list[int] = []        # how many C-STOREs were answered together
         self.stored: list[Arrived] = []
         self.proposed: list[list[tuple[str, list[str]]]] = []      # of each association
         self.titles: list[tuple[str, str]] = []                    # called and calling
@@ -134,23 +141,33 @@ class Destination:
         if kind != 1:
             raise Ended(kind, body)
         self.titles.append((body[4:20].decode().strip(), body[20:36].decode().strip()))
-        if self.mute or self.rejected is not None:
-            if self.rejected is not None:
-                connection.sendall(pdu(3, bytes((0, *self.rejected))))
+        rejected = (2, 3, 2) if len(self.titles) - len(self.endings) > self.admitted else self.rejected
+        if self.mute or rejected is not None:
+            if rejected is not None:
+                connection.sendall(pdu(3, bytes((0, *rejected))))
             raise Ended(_last_word(connection), b"")
         contexts = self._negotiate(connection, body)
         if self.unread:
             self._closing.wait(60)
             return
+        held: list[tuple[int, int, dict[int, bytes]]] = []
         for context_id, elements, dataset in messages(lambda: _receive(connection)):
             number = len(self.stored)
             self.stored.append(Arrived(elements, dataset, contexts[context_id]))
             self.before(number)
-            answer = self.script[min(number, len(self.script) - 1)]
-            if isinstance(answer, int):
-                connection.sendall(response_tf(context_id, elements, answer))
-            else:
-                answer(connection)
+            held.append((number, context_id, elements))
+            if len(held) < self.window and select.select([connection], [], [], 0.2)[0]:
+                continue
+            self.at_once.append(len(held))
+            while held:
+                self._answer(connection, *held.pop())
+
+    def _answer(self, connection: socket.socket, number: int, context_id: int, elements: dict[int, bytes]) -> None:
+        answer = self.deeds.get(self.stored[number].sop_instance, self.script[min(number, len(self.script) - 1)])
+        if isinstance(answer, int):
+            connection.sendall(response_tf(context_id, elements, answer))
+        else:
+            answer(connection)
 
     def _negotiate(self, connection: socket.socket, request: bytes) -> dict[int, str]:
         contexts, results, proposed = {}, b"", []
@@ -168,6 +185,8 @@ class Destination:
                 contexts[content[0]] = taken
         self.proposed.append(proposed)
         information = item(0x51, struct.pack(">I", self.maximum)) + item(0x52, b"1.2.826.0.1.3680043.9.8")
+        if self.window:
+            information += item(0x53, struct.pack(">HH", self.window, 1))
         connection.sendall(pdu(2, request[:68] + item(0x10, APPLICATION_CONTEXT.encode()) + results
                                + item(0x50, information)))
         return contexts

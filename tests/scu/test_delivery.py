@@ -1,11 +1,13 @@
 import os
 
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian
 from pynetdicom.sop_class import CTImageStorage
 
 from dicomserver.scu.delivery import Delivery
 from dicomserver.scu.part10_files import read_file
+from dicomserver.scu.peer import Peer
+from tests.interop.destination import Destination, abort, nothing, stranger
 from tests.scu.scp import instance, write
 
 
@@ -85,10 +87,10 @@ def test_who_is_not_welcome_does_not_insist(scp, files):
 
 def test_a_refused_syntax_fails_its_files_alone(scp, files, tmp_path):
     server = scp(storage={CTImageStorage: [ExplicitVRLittleEndian]})
-    other = read_file(write(tmp_path / "x.dcm", instance(9, transfer_syntax=ImplicitVRLittleEndian)))
+    other = read_file(write(tmp_path / "x.dcm", instance(9, transfer_syntax=MPEG2MPML)))
     outcomes, _ = delivered(server.peer, [*files, other])
     assert failures(outcomes) == [
-        "takes no Implicit VR Little Endian for CT Image Storage, only Explicit VR Little Endian"]
+        f"takes no {MPEG2MPML.name} for CT Image Storage, only Explicit VR Little Endian"]
     server = scp(storage={})
     outcomes, _ = delivered(server.peer, files[:1])
     assert failures(outcomes) == ["takes no CT Image Storage in Explicit VR Little Endian"]
@@ -106,3 +108,26 @@ def test_who_stops_asking_aborts(scp, files):
     next(outcomes)
     outcomes.close()
     assert len(server.stored) == 1
+
+
+def test_several_at_once_where_the_peer_agrees(files):
+    with Destination([0, 0xC001, 0], window=4) as there:
+        peer = Peer(host="127.0.0.1", port=there.port, calling_ae_title="US", called_ae_title="THEM")
+        outcomes, pauses = delivered(peer, files)
+        assert sorted(one.sop_instance for one in there.stored) == sorted(
+            file.instance.sop_instance_uid for file in files)
+        assert max(there.at_once) == 4
+    assert failures(outcomes) == ["refused it with status C001H"]
+    assert [file for file in files if outcomes[file].failure] == [files[1]]
+
+
+@pytest.mark.parametrize("deed", [abort, nothing, stranger])
+def test_whoever_is_to_blame_among_several_is_found(deed, files):
+    """They are sent again, one by one: the others are not failures."""
+    culprit = files[2].instance.sop_instance_uid
+    with Destination(window=4, deeds={culprit: deed}) as there:
+        peer = Peer(host="127.0.0.1", port=there.port, calling_ae_title="US", called_ae_title="THEM", timeout=1)
+        outcomes, pauses = delivered(peer, files)
+        # Alone again where all others were answered meanwhile.
+        assert [one.sop_instance for one in there.stored].count(culprit) == (1 if deed is nothing else 2)
+    assert [file for file in files if outcomes[file].failure] == [files[2]] and pauses == []

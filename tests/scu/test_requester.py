@@ -1,3 +1,4 @@
+import math
 import socket
 import threading
 
@@ -5,6 +6,7 @@ import pytest
 
 from dicomserver.scu.failures import Aborted, AssociationFailed, Refused, Silent, Unreachable, Violated
 from dicomserver.scu.requester import LONGEST_ANSWER, Requester
+from dicomserver.session.association import Deadlines
 from dicomserver.session.proposal import propose
 from dicomserver.standard.uids import IMPLICIT_VR_LE, VERIFICATION
 from dicomserver.wire.command import CommandSet, encode_command
@@ -28,7 +30,8 @@ def asked(port, timeout=5.0, host="127.0.0.1"):
     request = propose(
         [(VERIFICATION, (IMPLICIT_VR_LE,))], calling_ae_title="TEST_SCU", called_ae_title="MY_PACS"
     )
-    return Requester(host, port, request, timeout=timeout)
+    deadlines = Deadlines(idle=timeout, progress=timeout, write=timeout, minimum_rate=math.inf)
+    return Requester(host, port, request, deadlines=deadlines, connect_timeout=timeout)
 
 
 def abort(source, reason):

@@ -5,6 +5,7 @@ from dicomserver.scu.requester import Requester
 from dicomserver.scu.retrieval import Retrieval
 from dicomserver.scu.retrieve import Counters, Result, associate_to_move, move
 from dicomserver.scu.selection import Selection
+from dicomserver.session.association import Deadlines
 from dicomserver.session.proposal import propose
 
 DONE = Result(0, Counters())
@@ -67,7 +68,8 @@ def test_who_stops_asking_ends_those_that_wait(peer):
 
     with peer.scripted(peer.accept(), peer.RELEASE_RP) as one, peer.scripted(peer.accept()) as two:
         ports = {"1": one, "2": two}
-        retrieval = Retrieval(lambda selection: Requester("127.0.0.1", ports[selection.study], REQUEST, timeout=3),
+        retrieval = Retrieval(lambda selection: Requester("127.0.0.1", ports[selection.study], REQUEST,
+                                                          deadlines=Deadlines(idle=3), connect_timeout=3),
                               retrieve, parallel=2)
         outcomes = retrieval.outcomes([Selection("1"), Selection("2")])
         next(outcomes)

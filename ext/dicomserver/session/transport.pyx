@@ -313,6 +313,10 @@ cdef class SocketInlet(Inlet):
         except OSError:
             pass    # the peer was faster: there is nothing left to wake
 
+    def fileno(self) -> int:
+        """The connection's descriptor: to wait on it beside others, when `pending` has said no."""
+        return self.connection.fileno()
+
     def close(self) -> None:
         """Closes the connection; once."""
         self.connection.close()
