@@ -142,7 +142,7 @@ def test_stops_reading(server):
         message = asker.begin("STUDY", BIG_STUDY, "THERE")
         server.others_are_served()
         assert asker.finish(message).outcome == (0xA702, (None, 0, 1, 0))
-    server.lines.expect("takes no data", number=None)
+    server.lines.expect("did not take what we sent", number=None)
 
 
 @covers(TROUBLE)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 
-from tests.interop.retriever import Arrived, messages, response_tf
+from tests.interop.retriever import Arrived, OnFragment, messages, response_tf
 from tests.interop.sender import APPLICATION_CONTEXT, Ended, item, items, pdu
 
 # What may come instead of a status.
@@ -56,15 +56,17 @@ class Destination:
     before: called with the number of each C-STORE when it has arrived, before its answer.
     window: how many operations at once are agreed to; answered are the last ones first, when so many have arrived or no
     more come. admitted: how many associations at once are taken. deeds: by SOP Instance UID, instead of the script.
+    on_fragment: see retriever.messages.
     """
 
     def __init__(self, script: Sequence[int | Deed] = (0,), *, rejected: tuple[int, int, int] | None = None,
                  mute: bool = False, refused: Collection[str] = (), maximum: int = 16384, unread: bool = False,
                  release: bool = True, before: Callable[[int], None] = lambda number: None, port: int = 0,
-                 window: int = 0, admitted: int = 1000, deeds: Mapping[str, Deed] = MappingProxyType({})) -> None:
+                 window: int = 0, admitted: int = 1000, deeds: Mapping[str, Deed] = MappingProxyType({}),
+                 on_fragment: OnFragment | None = None) -> None:
         self.script, self.rejected, self.mute, self.refused = script, rejected, mute, refused
         self.maximum, self.unread, self.release, self.before = maximum, unread, release, before
-        self.window, self.admitted, self.deeds = window, admitted, deeds
+        self.window, self.admitted, self.deeds, self.on_fragment = window, admitted, deeds, on_fragment
         self.at_once: list[int] = []        # how many C-STOREs were answered together
         self.stored: list[Arrived] = []
         self.proposed: list[list[tuple[str, list[str]]]] = []      # of each association
@@ -151,7 +153,7 @@ class Destination:
             self._closing.wait(60)
             return
         held: list[tuple[int, int, dict[int, bytes]]] = []
-        for context_id, elements, dataset in messages(lambda: _receive(connection)):
+        for context_id, elements, dataset in messages(lambda: _receive(connection), self.on_fragment):
             number = len(self.stored)
             self.stored.append(Arrived(elements, dataset, contexts[context_id]))
             self.before(number)

@@ -18,6 +18,7 @@ C_GET_RQ, C_MOVE_RQ, C_STORE_RQ, C_STORE_RSP, C_CANCEL_RQ = 0x0010, 0x0021, 0x00
 PENDING = 0xFF00
 # What pydicom does not call a UI of a response: (0000,eeee) of the counters, PS3.7 9.1.4.1.
 REMAINING, COMPLETED, FAILED, WARNING = 0x00001020, 0x00001021, 0x00001022, 0x00001023
+OnFragment = Callable[[bytes], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,14 @@ class Retriever(Sender):
     """
 
     def __init__(self, port: int, model: str = MOVE["study"], storage: Sequence[tuple[str, str]] = (), *,
-                 syntax: str = EXPLICIT, roles: bool = True, relational: bool = False, **more: object) -> None:
+                 syntax: str = EXPLICIT, roles: bool = True, relational: bool = False,
+                 on_fragment: OnFragment | None = None, **more: object) -> None:
         super().__init__(port, [(model, [syntax]), *((sop_class, [one]) for sop_class, one in storage)],
                          roles=[sop_class for sop_class, _ in storage] if roles else [],
                          extended={model: b"\1"} if relational else {}, **more)
         self.model = model
         self.syntax = syntax
+        self._on_fragment = on_fragment
 
     def get(self, level: str | None, keys: Keys, answers: Callable[[int], int] = lambda number: 0,
             **more: int) -> Retrieved:
@@ -132,7 +135,7 @@ class Retriever(Sender):
 
     def messages(self) -> Iterator[tuple[int, dict[int, bytes], bytes | None]]:
         """(context id, elements of the command set, dataset) of each message that comes."""
-        return messages(self.receive)
+        return messages(self.receive, self._on_fragment)
 
 
 def failed_uids(dataset: bytes, syntax: str) -> list[str]:
@@ -144,12 +147,15 @@ def failed_uids(dataset: bytes, syntax: str) -> list[str]:
     return [str(uid) for uid in (element.value if element.VM > 1 else [element.value])]
 
 
-def messages(receive: Callable[[], tuple[int, bytes]]) -> Iterator[tuple[int, dict[int, bytes], bytes | None]]:
-    """What arrives as P-DATA-TF. receive: gives PDUs as (type, body). Raises Ended where another PDU comes."""
+def messages(receive: Callable[[], tuple[int, bytes]],
+             on_fragment: OnFragment | None = None) -> Iterator[tuple[int, dict[int, bytes], bytes | None]]:
+    """What arrives as P-DATA-TF. receive: gives PDUs as (type, body). on_fragment: takes what is too long to be kept of
+    datasets, which are empty then. Raises Ended where another PDU comes."""
     waiting: list[tuple[int, int, bytes]] = []
 
     def whole(is_command: bool) -> tuple[int, bytes]:
         parts, control = [], 0
+        take = parts.append if is_command or on_fragment is None else on_fragment
         while not control & 2:
             while not waiting:
                 kind, body = receive()
@@ -158,7 +164,7 @@ def messages(receive: Callable[[], tuple[int, bytes]]) -> Iterator[tuple[int, di
                 waiting.extend(_pdvs(body))
             context_id, control, fragment = waiting.pop(0)
             assert bool(control & 1) is is_command, "a command where a dataset is due, or the other way round"
-            parts.append(fragment)
+            take(fragment)
         return context_id, b"".join(parts)
 
     while True:
