@@ -12,7 +12,8 @@ SOURCES := $(shell find ext -name '*.p[yx][xd]') setup.py
 # The environment is made anew when the interpreter, this folder's path or what is to be installed has changed.
 key = $(shell { $(PYTHON) -VV; pwd; cat $(1); } 2>&1 | sha256sum | cut -c1-16)
 INSTALLED := .venv/installed-$(call key,requirements/build.txt requirements/run.txt pyproject.toml)
-TESTABLE := .venv/testable-$(call key,requirements/test.txt)
+DCMJS := tests/interop/dcmjs
+TESTABLE := .venv/testable-$(call key,requirements/test.txt $(DCMJS)/package-lock.json)
 # One line per step; what a step printed is shown only if it fails.
 LOG := build/log
 quietly = >$(LOG) 2>&1 || { tail -n 40 $(LOG) >&2; exit 1; }
@@ -89,6 +90,8 @@ $(TESTABLE): $(INSTALLED)
 	@PYTHON=$(PYTHON) requirements/debian.sh test
 	@echo 'Installing what the tests need'
 	@$(PIP) --require-hashes -r requirements/test.txt $(quietly)
+	@mkdir -p .venv/dcmjs && cp $(DCMJS)/package*.json .venv/dcmjs
+	@npm ci --prefix .venv/dcmjs --ignore-scripts --no-audit --no-fund $(quietly)
 	@touch $@
 
 # Another setup.py means other compiler flags, of which neither Cython nor distutils takes notice.

@@ -27,7 +27,8 @@ need python3-venv "$PYTHON" -c 'import ensurepip, venv'
 case ${1:-build} in
 test)
     need dcmtk command -v storescu
-    need strace command -v strace ;;
+    need strace command -v strace
+    need npm command -v npm ;;
 fresh)
     need debootstrap command -v debootstrap
     need git command -v git ;;
