@@ -13,6 +13,7 @@ from tests.bench.feeding import feed
 from tests.bench.memory import PeakMemory, own_memory
 from tests.bench.population import INSTANCES
 from tests.bench.questions import KINDS as QUESTIONS, questions
+from tests.bench.retrieving import GET, MOVE, retrieve
 from tests.bench.sender import MOST_SECONDS, Job, LoadFailed, Timing, run, settle
 from tests.bench.servers import ORTHANC, OURS, Server
 from tests.bench.syncs import SlowSync
@@ -28,7 +29,7 @@ class Load:
     rate is told in MB/s.
 
     operations: C-STOREs at once on each association. contestants: who takes part, where it is not our server and all
-    the peers.
+    the peers. retrieve: how the instances are asked for, when they are stored.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Load:
     megabytes: bool = False
     contestants: tuple[str, ...] = ()
     operations: int = 1
+    retrieve: str = ""
 
 
 LOADS = {load.name: load for load in (
@@ -50,6 +52,10 @@ LOADS = {load.name: load for load in (
     Load("ct4", "CT slices, 4 associations", "ct", 300, 10, associations=4),
     Load("multiframe", "200 MB multi-frame objects", "multiframe", 5, 1, megabytes=True),
     Load("large", "2.2 GB object", "large", 1, 1, megabytes=True),
+    Load("get", "C-GET, CT slices", "ct", 400, 20, contestants=(OURS, ORTHANC), retrieve=GET),
+    Load("getmulti", "C-GET, 200 MB objects", "multiframe", 5, 1, megabytes=True, contestants=(OURS, ORTHANC),
+         retrieve=GET),
+    Load("move", "C-MOVE, CT slices", "ct", 400, 20, contestants=(OURS, ORTHANC), retrieve=MOVE),
     Load("echo", "associate + echo + release", "echo", 1000, 50),
     Load("idle", "start to 1st echo; idle memory", "", 0, 0),
     Load("syncs", "small objects, syncs counted", "small", 1000, 100, contestants=(OURS,)),
@@ -102,8 +108,13 @@ class Measurement:
             before = shim.counts() if shim else None
             with PeakMemory(server.process.pid) as memory:
                 count = load.quick if self.quick else load.count
-                timing = _asked(server.port, load.kind, count) if load.kind in QUESTIONS else run(
-                    Job(load.kind, server.port, self.runs, load.associations, count, load.operations))
+                job = Job(load.kind, server.port, self.runs, load.associations, count, load.operations)
+                if load.retrieve:
+                    timing = retrieve(load.retrieve, job, server.sink_port)
+                elif load.kind in QUESTIONS:
+                    timing = _asked(server.port, load.kind, count)
+                else:
+                    timing = run(job)
             syncs = None
             if shim and timing.sent and server.name == OURS:
                 counted = shim.counts().since(before)

@@ -8,9 +8,10 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dicomserver.session.negotiation import contexts_of, peer_maximum_length
 from dicomserver.session.proposal import propose
@@ -27,6 +28,9 @@ MOST_SECONDS = 1800.0       # and for a whole load
 WARM_UP = 20                # instances at most
 ECHO_REQUEST = encode_command(CommandSet(affected_sop_class_uid=VERIFICATION, command_field=C_ECHO_RQ, message_id=1,
                                          command_data_set_type=0x0101))
+
+
+Reader = TypeVar("Reader")
 
 
 class LoadFailed(Exception):
@@ -73,15 +77,15 @@ class Timing:
 
 class Connection:
     """One association over a plain socket. contexts: the presentation context id of each SOP class. operations: of the
-    asynchronous window that is negotiated."""
+    asynchronous window that is negotiated; more: see session.proposal.propose."""
 
-    def __init__(self, port: int, *sop_class_uids: str, operations: int = 1) -> None:
+    def __init__(self, port: int, *sop_class_uids: str, operations: int = 1, **more) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), SILENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = bytearray()
         asked = propose([(uid, (EXPLICIT_VR_LE, IMPLICIT_VR_LE)) for uid in sop_class_uids], calling_ae_title="BENCH",
                         called_ae_title="ANY-SCP",
-                        asynchronous_operations=(operations, 1) if operations > 1 else None)
+                        asynchronous_operations=(operations, 1) if operations > 1 else None, **more)
         self._socket.sendall(encode_pdu(asked))
         answer = self._answer(AssociateAC)
         self.maximum_length = peer_maximum_length(answer.user_information)
@@ -121,6 +125,14 @@ class Connection:
             command_data_set_type=DATA_SET_FOLLOWS, affected_sop_instance_uid=sop_instance_uid))
         self._socket.sendall(encode_message(self.contexts[sop_class_uid], command, dataset, self.maximum_length))
         self.succeeded()
+
+    def request(self, command: CommandSet, identifier: bytes) -> None:
+        """Sends a request in the first context."""
+        self._socket.sendall(encode_message(1, encode_command(command), identifier, self.maximum_length))
+
+    def arrivals(self, reader: Callable[[socket.socket], Reader]) -> Reader:
+        """Who reads all that comes but the answer to the release."""
+        return reader(self._socket)
 
     def release(self) -> None:
         """Ends the association in good order."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tests.bench.retrieving import SINK
 from tests.bench.sender import LoadFailed, wait_for_echo
 from tests.ports import free_port
 
@@ -25,13 +26,14 @@ class Server:
     """One running server. `prepare(folder)` runs before it starts; environment is added to ours.
 
     As a context manager: started, and stopped with its folder removed. start_seconds: from the start of the process
-    to the first answered C-ECHO.
+    to the first answered C-ECHO. sink_port: where it expects the destination retrieving.SINK.
     """
 
     def __init__(self, name: str, parent: Path, *, environment: Mapping[str, str] = {},
                  prepare: Callable[[Path], None] = lambda folder: None) -> None:
         self.name = name
         self.port = free_port()
+        self.sink_port = free_port()
         self.folder = parent / f"{name}-{self.port}"
         # As it ships: what this shell sets for a server of its own does not count.
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("DICOM_SERVER_")}
@@ -43,8 +45,9 @@ class Server:
         self._prepare(self.folder)
         with open(self.folder / "log", "wb") as log:
             begun = time.monotonic()
-            self.process = subprocess.Popen(COMMANDS[self.name](self.folder, self.port), stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, cwd=self.folder, env=self._environment)
+            command = COMMANDS[self.name](self.folder, self.port, self.sink_port)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+                                            env=self._environment)
         try:
             self.start_seconds = wait_for_echo(self.port, self.is_alive, PATIENCE) - begun
         except BaseException as error:
@@ -76,22 +79,25 @@ class Server:
         return lines[-1] if lines else "nothing"
 
 
-def _ours(folder: Path, port: int) -> list[str]:
-    return [str(Path(sys.executable).with_name("dicom-server")), "start", "--port", str(port),
-            "--data-dir", str(folder / "data")]
+def _ours(folder: Path, port: int, sink_port: int) -> list[str]:
+    (folder / "ours.json").write_text(json.dumps({
+        "knownDestinations": {SINK: {"host": "127.0.0.1", "port": sink_port}}}))
+    return [str(Path(sys.executable).with_name("dicom-server")), "start", "--config", str(folder / "ours.json"),
+            "--port", str(port), "--data-dir", str(folder / "data")]
 
 
-def _orthanc(folder: Path, port: int) -> list[str]:
+def _orthanc(folder: Path, port: int, sink_port: int) -> list[str]:
     (folder / "orthanc.json").write_text(json.dumps({
         "Name": "bench", "StorageDirectory": str(folder / "data"), "IndexDirectory": str(folder / "data"),
         "DicomPort": port, "HttpPort": free_port(), "RemoteAccessAllowed": False, "DicomAlwaysAllowStore": True,
-        "DicomAlwaysAllowFind": True, "DicomCheckCalledAet": False}))
+        "DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True, "DicomAlwaysAllowMove": True,
+        "DicomCheckCalledAet": False, "DicomModalities": {"sink": [SINK, "127.0.0.1", sink_port]}}))
     return [os.environ.get("ORTHANC", "Orthanc"), str(folder / "orthanc.json")]
 
 
-def _storescp(folder: Path, port: int) -> list[str]:
+def _storescp(folder: Path, port: int, _sink_port: int) -> list[str]:
     (folder / "data").mkdir()
     return ["storescp", "--fork", "--bit-preserving", "--output-directory", str(folder / "data"), str(port)]
 
 
-COMMANDS: dict[str, Callable[[Path, int], list[str]]] = {OURS: _ours, ORTHANC: _orthanc, STORESCP: _storescp}
+COMMANDS: dict[str, Callable[[Path, int, int], list[str]]] = {OURS: _ours, ORTHANC: _orthanc, STORESCP: _storescp}

@@ -15,8 +15,10 @@ from tests.bench import __main__ as bench
 from tests.bench import filled, table
 from tests.bench.loads import FILLED, LOADS, Figures, Measurement, median, percentile, rounds
 from tests.bench.payloads import CT, INSTANCE, KINDS, LARGE, MULTIFRAME, SMALL, request, uid
+from tests.bench.retrieving import MOVE, retrieve
 from tests.bench.sender import Job, LoadFailed, Timing, run
 from tests.bench.servers import ORTHANC, OURS, Server
+from tests.ports import free_port
 
 
 def sizes(wire: bytes | bytearray) -> list[tuple[int, int]]:
@@ -75,6 +77,23 @@ def test_all_that_was_sent_is_stored(name: str, tmp_path: Path) -> None:
     assert seen == [(figures.sent, load.associations)]
     check(figures)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["get", "move"])
+def test_all_that_is_stored_comes_back(name: str, tmp_path: Path) -> None:
+    told = []
+    load = LOADS[name]
+    measurement = Measurement(tmp_path, quick=True, on_server=lambda server, timing: told.append(timing))
+    figures = measurement.measure(load, OURS)
+    (timing,) = told
+    assert len(timing.latencies) == timing.sent == figures.sent >= load.quick
+    assert timing.octets == timing.sent * request(CT, 1, 0).size
+    check(figures)
+
+
+def test_a_destination_that_gets_nothing_is_a_failure(tmp_path: Path) -> None:
+    with Server(OURS, tmp_path) as server, pytest.raises(LoadFailed, match="A702H"):
+        retrieve(MOVE, Job("small", server.port, 1, 1, 20), free_port())
 
 
 def check(figures: Figures) -> None:
