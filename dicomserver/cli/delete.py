@@ -10,8 +10,6 @@ from dicomserver.cli.arguments import Failed, Usage
 from dicomserver.cli.control import translated
 from dicomserver.server import control_client
 
-LEVELS = ("study", "series", "instance")
-
 
 def parser() -> argparse.ArgumentParser:
     """The options of `delete`."""
@@ -20,11 +18,7 @@ def parser() -> argparse.ArgumentParser:
         "Delete a study, a series or an instance from the server on this machine, for ever.\n"
         "Asks first, unless --yes is given; says how many instances are gone.",
         "dicom-server delete --study 1.2.3.4.5 --yes")
-    uid = arguments.checked(uids.uid)
-    what = made.add_mutually_exclusive_group(required=True)
-    what.add_argument("--study", type=uid, metavar="UID", help="the Study Instance UID")
-    what.add_argument("--series", type=uid, metavar="UID", help="the Series Instance UID")
-    what.add_argument("--instance", type=uid, metavar="UID", help="the SOP Instance UID")
+    uids.add_levels(made, required=True)
     made.add_argument("--yes", "-y", action="store_true", help="do not ask")
     arguments.add_control(made)
     return made
@@ -32,8 +26,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Asks and deletes; the exit code. Raises Usage, Failed."""
-    level = next(level for level in LEVELS if getattr(options, level))
-    uid = getattr(options, level)
+    ((level, uid),) = uids.level_of(options).items()
     if not options.yes and not _agreed(level, uid):
         raise Failed("nothing was deleted")
     with translated():

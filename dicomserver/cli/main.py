@@ -22,6 +22,7 @@ COMMANDS = {
     "stop": ("stop", "stop the server on this machine in an orderly way"),
     "stats": ("stats", "show what the running server has done"),
     "check-config": ("check_config", "say what is wrong with a configuration file"),
+    "verify": ("verify", "read the stored files anew: are they all whole?"),
     "delete": ("delete", "delete a study, a series or an instance"),
     "index": ("index", "rebuild the index from the stored files"),
 }

@@ -15,6 +15,7 @@ from dicomserver.server.mover import Mover
 from dicomserver.server.pool import AssociationPool
 from dicomserver.server.settings import ServerSettings
 from dicomserver.server.statistics import Statistics
+from dicomserver.server.verification import Verified, Verifier
 from dicomserver.standard.uids import is_valid_uid
 
 _LEVELS = ("study", "series", "instance")
@@ -24,10 +25,13 @@ class ReloadFailed(Exception):
     """The new settings will not do; the text is one clear line."""
 
 
-def table(statistics: Statistics, deleter: Deleter, reload: Callable[[], bool]) -> dict[str, Command]:
+def table(statistics: Statistics, deleter: Deleter, verifier: Verifier,
+          reload: Callable[[], bool]) -> dict[str, Command]:
     """stats {} -> the figures. reload {} -> {"restartNeeded": bool}.
 
     delete {"study": UID, "series": UID, "instance": UID} (any of them) -> {"deleted": n}, progress likewise.
+    verify {the same, or nothing} -> {"verified": n, "bytes": n, "damaged": n, "total": n}, progress likewise; and
+    {"damagedInstance": UID, "why": text} for each.
     """
 
     def stats(args: dict, progress: Progress) -> dict:
@@ -36,25 +40,45 @@ def table(statistics: Statistics, deleter: Deleter, reload: Callable[[], bool]) 
     def delete(args: dict, progress: Progress) -> dict:
         return {"deleted": _delete(deleter, args, progress)}
 
+    def verify(args: dict, progress: Progress) -> dict:
+        return _verify(verifier, args, progress)
+
     def reload_settings(args: dict, progress: Progress) -> dict:
         try:
             return {"restartNeeded": reload()}
         except ReloadFailed as error:
             raise CommandFailed(str(error)) from error
 
-    return {"stats": stats, "delete": delete, "reload": reload_settings}
+    return {"stats": stats, "delete": delete, "verify": verify, "reload": reload_settings}
 
 
 def _delete(deleter: Deleter, args: dict, progress: Progress) -> int:
-    uids = {level: args[level] for level in _LEVELS if args.get(level) is not None}
-    if not uids or set(args) - set(_LEVELS):
+    uids = _uids(args)
+    if not uids:
         raise CommandFailed("which study, series or instance?")
-    if not all(isinstance(uid, str) and is_valid_uid(uid) for uid in uids.values()):
-        raise CommandFailed("not a UID")
     try:
         return deleter.delete(**uids, progress=lambda done: progress({"deleted": done}))
     except DeletionStopped as error:
         raise CommandFailed(str(error)) from error
+
+
+def _verify(verifier: Verifier, args: dict, progress: Progress) -> dict:
+    def figures(so_far: Verified) -> dict:
+        return {"verified": so_far.instances, "bytes": so_far.octets, "damaged": so_far.damaged, "total": so_far.total}
+    try:
+        return figures(verifier.verify(lambda so_far: progress(figures(so_far)),
+                                       lambda uid, why: progress({"damagedInstance": uid, "why": why}), **_uids(args)))
+    except IndexFault as error:
+        raise CommandFailed(f"the index does not answer: {error}") from error
+
+
+def _uids(args: dict) -> dict[str, str]:
+    uids = {level: args[level] for level in _LEVELS if args.get(level) is not None}
+    if set(args) - set(_LEVELS):
+        raise CommandFailed("which study, series or instance?")
+    if not all(isinstance(uid, str) and is_valid_uid(uid) for uid in uids.values()):
+        raise CommandFailed("not a UID")
+    return uids
 
 
 def watch(statistics: Statistics, archive: Archive, index: Index, mover: Mover, lobby: Lobby,

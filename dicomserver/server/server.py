@@ -28,6 +28,7 @@ from dicomserver.server.rebuild import Describe
 from dicomserver.server.recovery import RecoveryReport, recover
 from dicomserver.server.settings import LogSettings, ServerSettings
 from dicomserver.server.statistics import Statistics
+from dicomserver.server.verification import Verifier
 from dicomserver.services.commitment import Accept
 
 _STOP, _HASTEN, _RELOAD, _STOPPED = "stop", "hasten", "reload", "stopped"
@@ -174,7 +175,7 @@ class Server:
         self._reception = self._opened("the reception", self._rooms.open_reception(
             settings, archive, index, mover.add, committer.accept, self.statistics, log))
         self._mover, self._committer = mover, committer
-        self._serve(entrance, Deleter(archive, index, mover, log))
+        self._serve(entrance, Deleter(archive, index, mover, log), Verifier(archive, index, log))
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
         self.statistics.add_source(committer.figures)
         self._say_ready(index)
@@ -184,11 +185,11 @@ class Server:
         self._steps.append((name, room.close))
         return room
 
-    def _serve(self, entrance: list, deleter: Deleter) -> None:
+    def _serve(self, entrance: list, deleter: Deleter, verifier: Verifier) -> None:
         settings, log = self.settings, self._log
         self._pool = AssociationPool(settings.max_concurrent_connections, self._reception.serve, log)
         self._steps.append(("the associations", lambda: self._pool.stop(self.settings.grace_seconds)))
-        self._control = Control(self.port, commands.table(self.statistics, deleter, self.reload),
+        self._control = Control(self.port, commands.table(self.statistics, deleter, verifier, self.reload),
                                 self.stop_soon, log, settings.control_directory)
         self._lobby = Lobby(entrance, self._pool.admit, settings.lobby, self.statistics, log)
         self._steps.append(("the listener", self._lobby.stop))

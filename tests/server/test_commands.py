@@ -9,6 +9,7 @@ from dicomserver.server.control import CommandFailed
 from dicomserver.server.deletion import DeletionStopped
 from dicomserver.server.settings import LobbySettings, ServerSettings
 from dicomserver.server.statistics import Statistics
+from dicomserver.server.verification import Verified
 
 
 class FakeDeleter:
@@ -23,9 +24,18 @@ class FakeDeleter:
         return 5
 
 
+class FakeVerifier:
+    def verify(self, on_progress, on_damaged, **uids):
+        if uids.get("study") == "1.2.9":
+            raise IndexUnavailable("closed")
+        on_progress(Verified(2, 1, 100))
+        on_damaged("1.2.3", "its file is missing")
+        return Verified(2, 2, 200, 1)
+
+
 def run(name, args, deleter=None, reload=lambda: False):
     seen = []
-    table = commands.table(Statistics(), deleter or FakeDeleter(), reload)
+    table = commands.table(Statistics(), deleter or FakeDeleter(), FakeVerifier(), reload)
     return table[name](args, seen.append), seen
 
 
@@ -49,6 +59,20 @@ def test_delete_passes_uids_on_and_reports():
 def test_delete_that_will_not_do(args, says):
     with pytest.raises(CommandFailed, match=says):
         run("delete", args)
+
+
+def test_verify_reports_as_it_goes():
+    result, seen = run("verify", {})
+    assert result == {"verified": 2, "bytes": 200, "damaged": 1, "total": 2}
+    assert seen == [{"verified": 1, "bytes": 100, "damaged": 0, "total": 2},
+                    {"damagedInstance": "1.2.3", "why": "its file is missing"}]
+
+
+@pytest.mark.parametrize("args, says", [
+    ({"patient": "X"}, "which"), ({"study": "../x"}, "not a UID"), ({"study": "1.2.9"}, "the index does not answer")])
+def test_verify_that_will_not_do(args, says):
+    with pytest.raises(CommandFailed, match=says):
+        run("verify", args)
 
 
 def test_reload():
