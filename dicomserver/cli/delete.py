@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from dicomserver.cli import arguments, uids
 from dicomserver.cli.arguments import Failed, Usage
 from dicomserver.cli.control import translated
+from dicomserver.cli.figures import counted, size
 from dicomserver.server import control_client
 
 
@@ -16,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     made = arguments.parser(
         "delete",
         "Delete a study, a series or an instance from the server on this machine, for ever.\n"
-        "Asks first, unless --yes is given; says how many instances are gone.",
+        "Says how many instances that is and asks, unless --yes is given.",
         "dicom-server delete --study 1.2.3.4.5 --yes")
     uids.add_levels(made, required=True)
     made.add_argument("--yes", "-y", action="store_true", help="do not ask")
@@ -26,19 +28,30 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Asks and deletes; the exit code. Raises Usage, Failed."""
-    ((level, uid),) = uids.level_of(options).items()
-    if not options.yes and not _agreed(level, uid):
-        raise Failed("nothing was deleted")
-    with translated():
-        done = control_client.call(options.port, "delete", {level: uid}, folder=options.control_dir)["deleted"]
+    asked = uids.level_of(options)
+    ((level, uid),) = asked.items()
+
+    def call(command: str) -> dict:
+        with translated():
+            return control_client.call(options.port, command, asked, folder=options.control_dir)
+
+    if not options.yes:
+        _ask(level, uid, call)
+    done = call("delete")["deleted"]
     if not done:
         raise Failed(f"this server has no such {level}")
-    print(f"Deleted {done} instance{'s' if done != 1 else ''}")
+    print(f"Deleted {counted(done, 'instance')}")
     return arguments.EXIT_SUCCESS
 
 
-def _agreed(level: str, uid: str) -> bool:
+def _ask(level: str, uid: str, call: Callable[[str], dict]) -> None:
+    """Returns if the user agrees. Raises Usage, Failed."""
     if not sys.stdin.isatty():
         raise Usage("delete asks before it deletes, and there is nobody to ask: give --yes")
-    print(f"Delete the {level} {uid} for ever? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    found = call("count")
+    if not found["instances"]:
+        raise Failed(f"this server has no such {level}")
+    much = f"{counted(found['instances'], 'instance')}, {size(found['bytes'])}"
+    print(f"Delete the {level} {uid} ({much}) for ever? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Failed("nothing was deleted")

@@ -30,6 +30,7 @@ def table(statistics: Statistics, deleter: Deleter, verifier: Verifier,
     """stats {} -> the figures. reload {} -> {"restartNeeded": bool}.
 
     delete {"study": UID, "series": UID, "instance": UID} (any of them) -> {"deleted": n}, progress likewise.
+    count {the same} -> {"instances": n, "bytes": n}: what delete would delete.
     verify {the same, or nothing} -> {"verified": n, "bytes": n, "damaged": n, "total": n}, progress likewise; and
     {"damagedInstance": UID, "why": text} for each.
     """
@@ -40,6 +41,9 @@ def table(statistics: Statistics, deleter: Deleter, verifier: Verifier,
     def delete(args: dict, progress: Progress) -> dict:
         return {"deleted": _delete(deleter, args, progress)}
 
+    def count(args: dict, progress: Progress) -> dict:
+        return _count(deleter, args)
+
     def verify(args: dict, progress: Progress) -> dict:
         return _verify(verifier, args, progress)
 
@@ -49,17 +53,23 @@ def table(statistics: Statistics, deleter: Deleter, verifier: Verifier,
         except ReloadFailed as error:
             raise CommandFailed(str(error)) from error
 
-    return {"stats": stats, "delete": delete, "verify": verify, "reload": reload_settings}
+    return {"stats": stats, "delete": delete, "count": count, "verify": verify, "reload": reload_settings}
 
 
 def _delete(deleter: Deleter, args: dict, progress: Progress) -> int:
-    uids = _uids(args)
-    if not uids:
-        raise CommandFailed("which study, series or instance?")
+    uids = _some_uids(args)
     try:
         return deleter.delete(**uids, progress=lambda done: progress({"deleted": done}))
     except DeletionStopped as error:
         raise CommandFailed(str(error)) from error
+
+
+def _count(deleter: Deleter, args: dict) -> dict:
+    try:
+        instances, octets = deleter.count(**_some_uids(args))
+    except IndexFault as error:
+        raise CommandFailed(f"the index does not answer: {error}") from error
+    return {"instances": instances, "bytes": octets}
 
 
 def _verify(verifier: Verifier, args: dict, progress: Progress) -> dict:
@@ -70,6 +80,13 @@ def _verify(verifier: Verifier, args: dict, progress: Progress) -> dict:
                                        lambda uid, why: progress({"damagedInstance": uid, "why": why}), **_uids(args)))
     except IndexFault as error:
         raise CommandFailed(f"the index does not answer: {error}") from error
+
+
+def _some_uids(args: dict) -> dict[str, str]:
+    uids = _uids(args)
+    if not uids:
+        raise CommandFailed("which study, series or instance?")
+    return uids
 
 
 def _uids(args: dict) -> dict[str, str]:

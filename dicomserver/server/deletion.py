@@ -35,6 +35,14 @@ class Deleter:
         self._lock = threading.Lock()
         self._unfinished: list[Deletion] = []   # their tombstones are durable: there is no way back
 
+    def count(self, **uids: str) -> tuple[int, int]:
+        """How many instances `delete` would delete, and the bytes of their files. Raises IndexFault."""
+        instances = octets = 0
+        for row in self._index.select(**uids):
+            instances += 1
+            octets += row.file_length
+        return instances, octets
+
     def delete(self, *, study: str | None = None, series: str | None = None, instance: str | None = None,
                progress: Callable[[int], None] = lambda done: None) -> int:
         """-> how many instances were deleted, for good: those that have all the UIDs given, at least one.

@@ -17,6 +17,8 @@ def asked(monkeypatch):
 
     def call(port, command, args=None, on_progress=None, timeout=None, folder=None):
         asked.append((port, command, args))
+        if command == "count":
+            return {"instances": {"1.2.3": 2, "1.2.4": 1}.get(*args.values(), 0), "bytes": 1500}
         return {"deleted": {"1.2.3": 2, "1.2.4": 1}.get(*args.values(), 0)}
 
     monkeypatch.setattr(control_client, "call", call)
@@ -41,16 +43,23 @@ def test_with_nobody_to_ask_it_refuses(asked, capsys):
 def test_agreed(answer, asked, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", Terminal(answer))
     assert main(["delete", "--instance", "1.2.4", "-p", "104"]) == 0
-    assert asked == [(104, "delete", {"instance": "1.2.4"})]
-    assert capsys.readouterr() == ("Deleted 1 instance\n", "Delete the instance 1.2.4 for ever? [y/N] ")
+    assert asked == [(104, "count", {"instance": "1.2.4"}), (104, "delete", {"instance": "1.2.4"})]
+    assert capsys.readouterr() == (
+        "Deleted 1 instance\n", "Delete the instance 1.2.4 (1 instance, 1.5 kB) for ever? [y/N] ")
 
 
 @pytest.mark.parametrize("answer", ["", "\n", "n\n", "yes please\n"])
 def test_not_agreed(answer, asked, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", Terminal(answer))
     assert main(["delete", "--study", "1.2.3"]) == 1
-    assert asked == []
+    assert asked == [(11112, "count", {"study": "1.2.3"})]
     assert capsys.readouterr().err.endswith("dicom-server: nothing was deleted\n")
+
+
+def test_nobody_is_asked_about_nothing(asked, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert main(["delete", "--study", "9.9"]) == 1
+    assert capsys.readouterr() == ("", "dicom-server: this server has no such study\n")
 
 
 def test_what_is_not_there(asked, capsys):

@@ -16,6 +16,11 @@ class FakeDeleter:
     def __init__(self) -> None:
         self.asked: dict = {}
 
+    def count(self, **uids):
+        if uids.get("study") == "1.2.9":
+            raise IndexUnavailable("closed")
+        return 3, 1500
+
     def delete(self, progress, **uids):
         self.asked = uids
         if uids.get("study") == "1.2.9":
@@ -59,6 +64,16 @@ def test_delete_passes_uids_on_and_reports():
 def test_delete_that_will_not_do(args, says):
     with pytest.raises(CommandFailed, match=says):
         run("delete", args)
+
+
+def test_count():
+    assert run("count", {"study": "1.2.3"}) == ({"instances": 3, "bytes": 1500}, [])
+
+
+@pytest.mark.parametrize("args, says", [({}, "which"), ({"study": "1.2.9"}, "the index does not answer")])
+def test_count_that_will_not_do(args, says):
+    with pytest.raises(CommandFailed, match=says):
+        run("count", args)
 
 
 def test_verify_reports_as_it_goes():

@@ -41,6 +41,7 @@ def test_what_is_asked_for_goes_and_nothing_else(store, deleter, filed, uids, nu
     store.mover.start()
     if filed:
         store.mover.flush()
+    assert deleter.count(**uids) == (number, sum(row.file_length for row in store.index.select(**uids)))
     assert deleter.delete(**uids) == number
     assert left(store) == stays
     assert store.mover.flush()
