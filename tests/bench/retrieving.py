@@ -41,6 +41,8 @@ class Arrivals:
 
     def pdu(self) -> tuple[int, bytes]:
         """The next PDU whole, and its type. Raises LoadFailed where none comes."""
+        # As in sender.Connection: no peer shall wait for an acknowledgement that we delay.
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         header = self._file.read(6)
         if len(header) < 6:
             raise LoadFailed("closed the connection")
