@@ -5,17 +5,18 @@ nothing to a peer that does not agree (PS3.7 D.3.3.4).
 """
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dicomserver.scu.failures import AssociationFailed
+from dicomserver.scu.requester import Requester
 from dicomserver.services.commitment import Report
 from dicomserver.services.move import Destination
-from dicomserver.session.association import AssociationEnded, Deadlines
+from dicomserver.session.association import Deadlines
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.session.proposal import propose
-from dicomserver.session.requester import AssociationRequester, connect
+from dicomserver.session.requester import AssociationRequester
 from dicomserver.standard.statuses import Category, category
 from dicomserver.standard.uids import EXPLICIT_VR_LE, IMPLICIT_VR_LE, STORAGE_COMMITMENT_PUSH_MODEL
 from dicomserver.wire.commands import N_EVENT_REPORT_RSP
@@ -36,7 +37,7 @@ class Courier:
     def __init__(self, ae_title: str, deadlines: Deadlines, connect_seconds: float = 5.0) -> None:
         self._connect_seconds = connect_seconds
         self._lock = threading.Lock()
-        self._connections: set[socket.socket] = set()
+        self._begun: set[AssociationRequester] = set()
         self._stopped = False
         self.configure(ae_title, deadlines)
 
@@ -48,8 +49,8 @@ class Courier:
         """Ends all associations, also those that are only being negotiated."""
         with self._lock:
             self._stopped = True
-            for connection in self._connections:
-                _shut(connection)
+            for association in self._begun:
+                association.stop()
 
     @contextmanager
     def visit(self, destination: Destination) -> Iterator[Visit]:
@@ -58,35 +59,32 @@ class Courier:
         request = propose([(STORAGE_COMMITMENT_PUSH_MODEL, [EXPLICIT_VR_LE, IMPLICIT_VR_LE])],
                           calling_ae_title=ae_title, called_ae_title=destination.ae_title,
                           role_selections=[RoleSelection(STORAGE_COMMITMENT_PUSH_MODEL, scu=False, scp=True)])
-        with self._connected(destination) as connection:
-            try:
-                with AssociationRequester(connection, request, deadlines=deadlines) as requester:
-                    yield Visit(requester)
-            except AssociationEnded as ended:
-                raise NotDelivered(f"ended the association: {ended}") from None
+        begun: list[AssociationRequester] = []
 
-    @contextmanager
-    def _connected(self, destination: Destination) -> Iterator[socket.socket]:
+        def on_begun(association: AssociationRequester) -> None:
+            begun.append(association)
+            self._watch(association)
         try:
-            connection = connect(destination.host, destination.port, self._connect_seconds)
-        except OSError as error:
-            raise NotDelivered(f"cannot be reached: {error.strerror or type(error).__name__}") from None
-        with self._lock:
-            self._connections.add(connection)
-            if self._stopped:
-                _shut(connection)
-        try:
-            yield connection
+            with Requester(destination.host, destination.port, request, deadlines=deadlines,
+                           connect_timeout=self._connect_seconds, on_begun=on_begun) as requester:
+                yield Visit(requester)
+        except AssociationFailed as failed:
+            raise NotDelivered(str(failed)) from None
         finally:
             with self._lock:
-                self._connections.discard(connection)
-            connection.close()
+                self._begun.difference_update(begun)
+
+    def _watch(self, association: AssociationRequester) -> None:
+        with self._lock:
+            self._begun.add(association)
+            if self._stopped:
+                association.stop()
 
 
 class Visit:
     """An association that stands."""
 
-    def __init__(self, requester: AssociationRequester) -> None:
+    def __init__(self, requester: Requester) -> None:
         self._requester = requester
         self._context = self._agreed()
 
@@ -107,10 +105,3 @@ class Visit:
             raise NotDelivered("has sent something else than the response to its report")
         if category(response.status) not in (Category.SUCCESS, Category.WARNING):
             raise Refused(f"has answered its report with {response.status:04X}H")
-
-
-def _shut(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass    # the peer was faster

@@ -76,13 +76,13 @@ def test_a_stop_ends_a_negotiation_that_hangs(courier: Courier) -> None:
                 courier.stop()
         thread = threading.Thread(target=stop)
         thread.start()
-        assert said(courier, Destination("127.0.0.1", door.getsockname()[1], "X")).startswith("ended the association")
+        assert said(courier, Destination("127.0.0.1", door.getsockname()[1], "X")).startswith("was stopped")
         thread.join()
         # And there are no more visits.
-        assert said(courier, Destination("127.0.0.1", door.getsockname()[1], "X")).startswith("ended the association")
+        assert said(courier, Destination("127.0.0.1", door.getsockname()[1], "X")).startswith("was stopped")
 
 
 def test_one_that_hangs_up(courier: Courier) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         threading.Timer(0, lambda: door.accept()[0].close()).start()
-        assert said(courier, Destination("127.0.0.1", door.getsockname()[1], "X")).startswith("ended the association")
+        assert said(courier, Destination("127.0.0.1", door.getsockname()[1], "X")) == "closed the connection"
