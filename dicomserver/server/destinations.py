@@ -153,7 +153,9 @@ class _Receiver:
 
     def send(self, outgoing: Outgoing) -> None:
         stored = outgoing.stored
-        group = self._group_of[stored.sop_class_uid]
+        group = self._group_of.get(stored.sop_class_uid)
+        if group is None:   # it was deleted and sent again, as another one, since we proposed
+            raise NotSent("no presentation context was proposed for its SOP class")
         requester = group.roomiest(stored.file_length)
         taken = requester.taken(stored.sop_class_uid)
         if not taken:

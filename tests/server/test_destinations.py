@@ -5,9 +5,11 @@ import logging
 
 import pytest
 
+from dicomserver.index import Stored
 from dicomserver.server.destinations import Destinations
 from dicomserver.services.move import Destination as Known
 from dicomserver.services.move import Originator
+from dicomserver.services.outgoing import NotSent, Outgoing
 from dicomserver.services.suboperations import Ended
 from dicomserver.session.association import Deadlines
 from tests.interop.destination import Destination
@@ -89,3 +91,13 @@ def test_stopped_before_it_begins() -> None:
             raise AssertionError("there is one")
         there.wait_for_endings(1)
     assert acceptor.companions == set()
+
+
+def test_a_sop_class_that_was_not_proposed() -> None:
+    """An instance that became another one since the contexts were collected."""
+    stored = Stored("1.2", "1.2.1", "1.2.1.1", MR, EXPLICIT, 1, 1000, 400, 0, 0, 0)
+    with Destination() as there, connecting(there, [(CT, EXPLICIT)], Acceptor()) as receiver:
+        assert receiver.has_room(stored)
+        with pytest.raises(NotSent, match="no presentation context was proposed"):
+            receiver.send(Outgoing(stored, -1, None))
+        assert receiver.due == 0
