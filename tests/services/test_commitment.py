@@ -10,6 +10,7 @@ from dicomserver.archive.errors import CommitmentFailed
 from dicomserver.services.commitment import CommitmentRefused
 from dicomserver.wire.command import CommandSet, decode_command
 from dicomserver.wire.commands import N_EVENT_REPORT_RQ
+from tests.interop.installed import wait_until
 from tests.interop.sender import Sender
 from tests.services.commitments import (
     BIG_ENDIAN,
@@ -133,6 +134,7 @@ def test_a_report_goes_to_the_association(provider, desk: Desk) -> None:
         assert decode_command(command[6:]).command_field == N_EVENT_REPORT_RQ
         assert information[6:] == b"information"
     same.deliver(report, answers.append)
+    wait_until(lambda: len(answers) == 2)       # the server's thread may still be closing its side
     assert answers == [None, None]
 
 
