@@ -147,4 +147,5 @@ def test_a_report_that_cannot_be_made_leaves_the_association_alone(provider, des
         act(association, GOOD)
         desk.taken[0][2].deliver(broken, answers.append)
         assert association.echo(3) == 0
+    wait_until(lambda: answers)
     assert answers == [None]
