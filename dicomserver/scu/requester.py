@@ -91,7 +91,7 @@ class Requester:
     @property
     def has_arrived(self) -> bool:
         """Whether `receive` would find the begin of a message, or the association's end, without waiting."""
-        return self._association.inlet.pending
+        return self._association.has_arrived
 
     def silent(self) -> AssociationFailed:
         """For who waits by `fileno`: the deadline has passed; the association is aborted."""

@@ -96,10 +96,21 @@ class AssociationRequester:
 
     def next_command(self) -> tuple[AcceptedContext, CommandSet]:
         """The next message's context and command; its dataset, where it has one, is to be read before the next call."""
-        # Many peers write an answer in two pieces, and send the second when the first is acknowledged, which the kernel
-        # puts off for 40 ms where it may.
-        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        self._acknowledge()
         return self.association.next_command()
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether `next_command` would not wait, but for the rest of a message: for who waits on several descriptors."""
+        arrived = self.inlet.pending
+        if not arrived:
+            self._acknowledge()
+        return arrived
+
+    def _acknowledge(self) -> None:
+        """Many peers write an answer in two pieces, and send the second when the first is acknowledged, which the kernel
+        puts off for 40 ms where it may."""
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def read_dataset(self) -> bytes:
         """The dataset of the command that came last; it may be as long as the limits' identifier."""

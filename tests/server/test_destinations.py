@@ -6,12 +6,15 @@ import logging
 import pytest
 
 from dicomserver.index import Stored
+from dicomserver.scu.requester import Requester
 from dicomserver.server.destinations import Destinations
 from dicomserver.services.move import Destination as Known
 from dicomserver.services.move import Originator
 from dicomserver.services.outgoing import NotSent, Outgoing
 from dicomserver.services.suboperations import Ended
 from dicomserver.session.association import Deadlines
+from dicomserver.session.proposal import propose
+from dicomserver.session.requester import AssociationRequester
 from tests.interop.destination import Destination
 
 CT, MR, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.2.1"
@@ -101,3 +104,14 @@ def test_a_sop_class_that_was_not_proposed() -> None:
         with pytest.raises(NotSent, match="no presentation context was proposed"):
             receiver.send(Outgoing(stored, -1, None))
         assert receiver.due == 0
+
+
+def test_whoever_waits_for_an_answer_acknowledges_its_first_piece_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DCMTK sends an answer in two pieces, and the second only then; the kernel alone would let it wait 40 ms."""
+    asked: list[bool] = []
+    monkeypatch.setattr(AssociationRequester, "_acknowledge", lambda requester: asked.append(True))
+    request = propose([(CT, [EXPLICIT])], calling_ae_title="US", called_ae_title="THEM")
+    with Destination() as there, Requester("127.0.0.1", there.port, request, deadlines=Deadlines(),
+                                           connect_timeout=5) as requester:
+        assert not requester.has_arrived
+        assert asked == [True]
