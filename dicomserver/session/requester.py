@@ -101,15 +101,15 @@ class AssociationRequester:
 
     @property
     def has_arrived(self) -> bool:
-        """Whether `next_command` would not wait, but for the rest of a message: for who waits on several descriptors."""
+        """Whether `next_command` would not wait, but for a message's rest; for who waits on several descriptors."""
         arrived = self.inlet.pending
         if not arrived:
             self._acknowledge()
         return arrived
 
     def _acknowledge(self) -> None:
-        """Many peers write an answer in two pieces, and send the second when the first is acknowledged, which the kernel
-        puts off for 40 ms where it may."""
+        """Many peers write an answer in two pieces, and send the second when the first is acknowledged, which the
+        kernel puts off for 40 ms where it may."""
         self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def read_dataset(self) -> bytes:
