@@ -10,7 +10,8 @@ from dicomserver.standard.attributes import Level
 from dicomserver.standard.query import query_attributes
 from tests.index.samples import make
 
-PATIENT_ID, STUDY, SERIES, INSTANCE, DESCRIPTION = 0x00100020, 0x0020000D, 0x0020000E, 0x00080018, 0x00204000
+PATIENT_ID, ISSUER, STUDY, SERIES, INSTANCE = 0x00100020, 0x00100021, 0x0020000D, 0x0020000E, 0x00080018
+DESCRIPTION = 0x00204000
 
 
 def query(**wanted: tuple[str, ...]) -> Query:
@@ -80,3 +81,16 @@ def test_a_condition_that_no_column_answers(filled: Index) -> None:
     comments = Condition(query_attributes()[0, DESCRIPTION], Like("x*"))
     with pytest.raises(ValueError):
         filled.instance_ids(Query(Level.INSTANCE, (comments,)))
+
+
+@pytest.mark.parametrize("issuers, asked, several", [
+    ([b"North", b"South"], ["P1"], True), ([b"North", b""], ["P1"], True), ([b"", b""], ["P1"], False),
+    ([b"North", b"North "], ["P1"], False), ([b"North", b"South"], ["P2"], False),
+    ([b"North", b"South"], ["P2", "P1"], True), ([b"North", b"South"], [], False)])
+def test_a_patient_id_of_several_issuers(index: Index, issuers: list[bytes], asked: list[str], several: bool) -> None:
+    for number, issuer in enumerate(issuers, 1):
+        index.add(make(number, study=f"1.{number}", patient={PATIENT_ID: b"P1", ISSUER: issuer}))
+    index.add(make(9, study="1.9", patient={PATIENT_ID: b"P2", ISSUER: b"North"}))
+    assert index.has_several_issuers(asked) is several
+    index.remove(["1.1.1.1"], [1])
+    assert index.has_several_issuers(asked) is False
