@@ -1,8 +1,9 @@
-"""Ports for the servers that tests start."""
+"""Ports for the servers that tests start, and the connections that come to them."""
 from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Iterator
 
 
 def free_port() -> int:
@@ -15,3 +16,13 @@ def free_port() -> int:
         except OSError:
             pass    # in use
     raise OSError("no port is free")
+
+
+def accepted(door: socket.socket) -> Iterator[socket.socket]:
+    """Each connection that comes, until `door` is shut down or closed."""
+    while True:
+        try:
+            connection, _ = door.accept()
+        except OSError:
+            return
+        yield connection

@@ -18,12 +18,14 @@ from dicomserver.wire.pdu import decode_pdu, encode_pdu
 from dicomserver.wire.pdus import AssociateAC, ContextResult, ReleaseRP, RoleSelection, UserInformation
 from tests.bench.payloads import KINDS, LARGEST_PDU, STUDY, uid
 from tests.bench.sender import SILENCE, Connection, Job, LoadFailed, Timing, run
+from tests.ports import accepted
 
 GET, MOVE = "get", "move"
 SINK = "BENCHSINK"      # the AE title of the destination
 MODELS = {GET: STUDY_ROOT_FIND[:-1] + "3", MOVE: STUDY_ROOT_FIND[:-1] + "2"}
+COMMANDS = {GET: C_GET_RQ, MOVE: C_MOVE_RQ}
 PENDING = 0xFF00
-A_ASSOCIATE_RQ, P_DATA_TF, A_RELEASE_RQ = 1, 4, 5
+P_DATA_TF, A_RELEASE_RQ = 4, 5
 
 
 class Arrivals:
@@ -33,7 +35,7 @@ class Arrivals:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._file = connection.makefile("rb", 1 << 20)
-        self._fragments: Iterator[tuple[int, int, bytes]] = iter(())
+        self._fragments: Iterator[tuple[int, int, int, bytes]] = iter(())
         self.maximum_length = 0
         self.waits: list[float] = []
         self.octets = 0
@@ -105,11 +107,7 @@ class Sink:
         self._thread.join(SILENCE)
 
     def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._door.accept()
-            except OSError:
-                return
+        for connection in accepted(self._door):
             with connection:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 arrivals = Arrivals(connection)
@@ -132,11 +130,11 @@ def retrieve(how: str, job: Job, sink_port: int) -> Timing:
     sop_class_uid = KINDS[job.kind].sop_class_uid
     if how == GET:
         with _requester(job.port, MODELS[GET], sop_class_uid) as (requester, arrivals):
-            seconds = _ask(requester, arrivals, C_GET_RQ, job)
+            seconds = _ask(GET, requester, arrivals, job)
         came = [arrivals]
     else:
         with closing(Sink(sink_port)) as sink, _requester(job.port, MODELS[MOVE]) as (requester, arrivals):
-            seconds = _ask(requester, arrivals, C_MOVE_RQ, job)
+            seconds = _ask(MOVE, requester, arrivals, job)
         came = sink.arrivals
     waits = [wait for one in came for wait in one.waits]
     if len(waits) != sent:
@@ -148,17 +146,15 @@ def retrieve(how: str, job: Job, sink_port: int) -> Timing:
 def _requester(port: int, model: str, *storage: str) -> Iterator[tuple[Connection, Arrivals]]:
     connection = Connection(port, model, *storage, maximum_length=LARGEST_PDU,
                             role_selections=[RoleSelection(one, scu=True, scp=True) for one in storage])
-    arrivals = connection.arrivals(Arrivals)
-    yield connection, arrivals
+    yield connection, Arrivals(connection.socket)
     connection.release()
 
 
-def _ask(requester: Connection, arrivals: Arrivals, command_field: int, job: Job) -> float:
+def _ask(how: str, requester: Connection, arrivals: Arrivals, job: Job) -> float:
     begun = time.monotonic()
     requester.request(CommandSet(
-        affected_sop_class_uid=MODELS[GET if command_field == C_GET_RQ else MOVE], command_field=command_field,
-        message_id=1, priority=0, command_data_set_type=DATA_SET_FOLLOWS,
-        move_destination=SINK if command_field == C_MOVE_RQ else None),
+        affected_sop_class_uid=MODELS[how], command_field=COMMANDS[how], message_id=1, priority=0,
+        command_data_set_type=DATA_SET_FOLLOWS, move_destination=SINK if how == MOVE else None),
         encode_element(0x00080052, "CS", b"STUDY") + encode_element(0x0020000D, "UI", uid(STUDY, job.run, 1).encode()))
     while (response := arrivals.take()) is not None and response.status == PENDING:
         pass

@@ -8,10 +8,9 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 from dicomserver.session.negotiation import contexts_of, peer_maximum_length
 from dicomserver.session.proposal import propose
@@ -28,9 +27,6 @@ MOST_SECONDS = 1800.0       # and for a whole load
 WARM_UP = 20                # instances at most
 ECHO_REQUEST = encode_command(CommandSet(affected_sop_class_uid=VERIFICATION, command_field=C_ECHO_RQ, message_id=1,
                                          command_data_set_type=0x0101))
-
-
-Reader = TypeVar("Reader")
 
 
 class LoadFailed(Exception):
@@ -77,16 +73,16 @@ class Timing:
 
 class Connection:
     """One association over a plain socket. contexts: the presentation context id of each SOP class. operations: of the
-    asynchronous window that is negotiated; more: see session.proposal.propose."""
+    asynchronous window that is negotiated. more: see session.proposal.propose. socket: for who reads for himself."""
 
     def __init__(self, port: int, *sop_class_uids: str, operations: int = 1, **more) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), SILENCE)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = socket.create_connection(("127.0.0.1", port), SILENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = bytearray()
         asked = propose([(uid, (EXPLICIT_VR_LE, IMPLICIT_VR_LE)) for uid in sop_class_uids], calling_ae_title="BENCH",
                         called_ae_title="ANY-SCP",
                         asynchronous_operations=(operations, 1) if operations > 1 else None, **more)
-        self._socket.sendall(encode_pdu(asked))
+        self.socket.sendall(encode_pdu(asked))
         answer = self._answer(AssociateAC)
         self.maximum_length = peer_maximum_length(answer.user_information)
         granted = answer.user_information.asynchronous_operations_window
@@ -101,7 +97,7 @@ class Connection:
 
     def echo(self) -> None:
         """One C-ECHO."""
-        self._socket.sendall(encode_message(1, ECHO_REQUEST, None, self.maximum_length))
+        self.socket.sendall(encode_message(1, ECHO_REQUEST, None, self.maximum_length))
         self.succeeded()
 
     def store(self, what) -> None:
@@ -111,7 +107,7 @@ class Connection:
 
     def begin_store(self, what) -> None:
         """Sends one C-STORE request."""
-        send = self._socket.sendall
+        send = self.socket.sendall
         send(what.head)
         for _ in range(what.repeats):
             send(what.block)
@@ -123,22 +119,18 @@ class Connection:
         command = encode_command(CommandSet(
             affected_sop_class_uid=sop_class_uid, command_field=C_STORE_RQ, message_id=1, priority=0,
             command_data_set_type=DATA_SET_FOLLOWS, affected_sop_instance_uid=sop_instance_uid))
-        self._socket.sendall(encode_message(self.contexts[sop_class_uid], command, dataset, self.maximum_length))
+        self.socket.sendall(encode_message(self.contexts[sop_class_uid], command, dataset, self.maximum_length))
         self.succeeded()
 
     def request(self, command: CommandSet, identifier: bytes) -> None:
         """Sends a request in the first context."""
-        self._socket.sendall(encode_message(1, encode_command(command), identifier, self.maximum_length))
-
-    def arrivals(self, reader: Callable[[socket.socket], Reader]) -> Reader:
-        """Who reads all that comes but the answer to the release."""
-        return reader(self._socket)
+        self.socket.sendall(encode_message(1, encode_command(command), identifier, self.maximum_length))
 
     def release(self) -> None:
         """Ends the association in good order."""
-        self._socket.sendall(encode_pdu(ReleaseRQ()))
+        self.socket.sendall(encode_pdu(ReleaseRQ()))
         self._answer(ReleaseRP)
-        self._socket.close()
+        self.socket.close()
 
     def succeeded(self) -> None:
         """Waits for an answer. Raises LoadFailed unless it is success."""
@@ -160,8 +152,8 @@ class Connection:
         while len(self._received) < wanted:
             # Some servers send an answer in two small writes with Nagle's algorithm on, and would wait 40 ms for
             # our delayed acknowledgement in between. Ours does not; a comparison should not live from that.
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-            data = self._socket.recv(65536)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            data = self.socket.recv(65536)
             if not data:
                 raise LoadFailed("closed the connection")
             self._received += data

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from tests.interop.retriever import Arrived, OnFragment, messages, response_tf
 from tests.interop.sender import APPLICATION_CONTEXT, Ended, item, items, pdu
+from tests.ports import accepted
 
 # What may come instead of a status.
 Deed = Callable[[socket.socket], None]
@@ -112,11 +113,7 @@ class Destination:
         self.close()
 
     def _listen(self) -> None:
-        while True:
-            try:
-                connection, _ = self._door.accept()
-            except OSError:
-                return
+        for connection in accepted(self._door):
             self._connections.append(connection)
             self._threads.append(threading.Thread(target=self._run, args=(connection,)))
             self._threads[-1].start()

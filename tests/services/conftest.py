@@ -20,6 +20,7 @@ from dicomserver.services.registry import build_handlers, sop_classes
 from dicomserver.session.acceptor import AssociationAcceptor, Deadlines, MessageLimits
 from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy, storage_support
+from tests.ports import accepted
 
 POLICY = AcceptorPolicy("US", storage=storage_support(as_scu=True), sop_classes=sop_classes())
 
@@ -48,11 +49,7 @@ class Provider:
         self._thread.start()
 
     def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._door.accept()
-            except OSError:
-                return
+        for connection in accepted(self._door):
             header = connection.recv(6, socket.MSG_WAITALL)
             request = header + connection.recv(int.from_bytes(header[2:], "big"), socket.MSG_WAITALL)
             connect = Destinations("US", self.deadlines, self.log, 2).connect
