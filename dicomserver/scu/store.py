@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dicomserver.scu.failures import Violated
 from dicomserver.scu.requester import Requester
 from dicomserver.session.proposal import MOST_CONTEXTS
+from dicomserver.session.transport import CHECKED_FIRST
 from dicomserver.standard.statuses import Category, category
 from dicomserver.transcoding.choice import fallback
 from dicomserver.wire.command import CommandSet
@@ -16,9 +18,9 @@ from dicomserver.wire.commands import C_STORE_RQ, C_STORE_RSP, DATA_SET_FOLLOWS,
 _LAST_MESSAGE_ID = 65535
 WINDOW = 8
 """How many C-STOREs we propose to have under way at once (PS3.7 D.3.3.3)."""
-_MOST_BYTES_TOGETHER = 1 << 20
 
 Contexts = list[tuple[str, Sequence[str]]]
+Block = TypeVar("Block")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class StoreRequester:
         A long one is sent alone: should its file prove to be damaged when half of it is sent, nobody else's answer is
         lost with the association.
         """
-        return not self._due or (len(self._due) < self._window and length <= _MOST_BYTES_TOGETHER)
+        return not self._due or (len(self._due) < self._window and length <= CHECKED_FIRST)
 
     def send(self, instance: Instance, file: int, offset: int, length: int, checksum: int | None = None) -> int:
         """Sends `length` bytes of an open file from `offset` on, a dataset, where there is room; -> the message id.
@@ -146,16 +148,21 @@ def contexts_for(kinds: Iterable[tuple[str, str]]) -> list[Mapping[tuple[str, st
     by_class: dict[str, list[str]] = {}
     for sop_class, syntax in dict.fromkeys(kinds):
         by_class.setdefault(sop_class, []).append(syntax)
-    associations: list[dict[tuple[str, str], Contexts]] = []
+    of_classes = [_contexts_of(sop_class, syntaxes) for sop_class, syntaxes in by_class.items()]
+    return [{kind: contexts for one in together for kind, contexts in one.items()}
+            for together in by_association(of_classes, lambda one: len(proposed(one)))]
+
+
+def by_association(blocks: Iterable[Block], contexts_in: Callable[[Block], int]) -> list[list[Block]]:
+    """Blocks of presentation contexts that stay together, in their order: as many for each association as it takes."""
+    associations: list[list[Block]] = []
     room = 0
-    for sop_class, syntaxes in by_class.items():
-        contexts = _contexts_of(sop_class, syntaxes)
-        needed = sum(map(len, contexts.values()))
-        if needed > room:
-            associations.append({})
+    for block in blocks:
+        if contexts_in(block) > room:
+            associations.append([])
             room = MOST_CONTEXTS
-        associations[-1].update(contexts)
-        room -= needed
+        associations[-1].append(block)
+        room -= contexts_in(block)
     return associations
 
 

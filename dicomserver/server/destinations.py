@@ -6,19 +6,19 @@ import logging
 import select
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import chain, groupby
 
 from dicomserver.index import Stored
 from dicomserver.scu.failures import AssociationFailed, Unreadable
 from dicomserver.scu.requester import Requester
-from dicomserver.scu.store import WINDOW, Instance, StoreRequester
+from dicomserver.scu.store import WINDOW, Instance, StoreRequester, by_association
 from dicomserver.scu.store import Originator as Requested
 from dicomserver.services.move import Destination, Originator
 from dicomserver.services.outgoing import NotSent, Outgoing
 from dicomserver.services.suboperations import Answered, Ended, Receiver
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.association import Deadlines
-from dicomserver.session.proposal import MOST_CONTEXTS, propose
+from dicomserver.session.proposal import propose
 from dicomserver.session.requester import AssociationRequester
 
 Proposal = tuple[str, Sequence[str]]     # SOP class, transfer syntaxes
@@ -78,13 +78,8 @@ class Destinations:
 
 def _divided(proposals: Sequence[Proposal]) -> list[list[Proposal]]:
     """What fits into one association each; those of one SOP class, which come together, stay together."""
-    groups: list[list[Proposal]] = []
-    for _, of_class in groupby(proposals, key=lambda proposal: proposal[0]):
-        contexts = list(of_class)
-        if not groups or len(groups[-1]) + len(contexts) > MOST_CONTEXTS:
-            groups.append([])
-        groups[-1] += contexts
-    return groups
+    of_classes = [list(contexts) for _, contexts in groupby(proposals, key=lambda proposal: proposal[0])]
+    return [list(chain.from_iterable(together)) for together in by_association(of_classes, len)]
 
 
 class _Group:

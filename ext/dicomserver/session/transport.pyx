@@ -72,6 +72,10 @@ class FileUnusable(Exception):
         self.is_begun = is_begun
 
 
+# Bytes: a dataset in a file that is no longer fits into one buffer, with its headers for PDUs of 4 kB and more, and is
+# known to be unusable before any of it is sent.
+CHECKED_FIRST = FILE_BUFFER - FILE_BUFFER // 8
+
 cdef dict UNUSABLE = {TOO_SHORT: "it ends too soon", UNREADABLE: "it cannot be read",
                       CHANGED: "its bytes have changed since they were stored"}
 
