@@ -65,12 +65,12 @@ class Asker(Connection):
         """One query to its end. Raises LoadFailed unless that is success, with so many matches as there have to be."""
         self._matches, self._first, self._over = 0, 0.0, False
         begun = time.monotonic()
-        self._socket.sendall(encode_message(1, FIND_REQUEST, question.identifier, self.maximum_length))
+        self.socket.sendall(encode_message(1, FIND_REQUEST, question.identifier, self.maximum_length))
         held = 0
         with memoryview(self._buffer) as view:
             while not self._over:
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)     # see Connection
-                got = self._socket.recv_into(view[held:])
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)     # see Connection
+                got = self.socket.recv_into(view[held:])
                 if not got:
                     raise LoadFailed("closed the connection")
                 held += got

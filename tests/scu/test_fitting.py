@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -43,14 +44,21 @@ def test_what_cannot_be_had_without_loss_is_refused(tmp_path) -> None:
     assert refused.value.taken == (IMPLICIT,)
 
 
+def open_files() -> set[str]:
+    """What the descriptors of this process, whoever has them, point to."""
+    links = Path("/proc/self/fd").iterdir()
+    return {os.readlink(link) for link in links if link.is_symlink()}
+
+
 def test_no_file_is_left(tmp_path) -> None:
     file = read_file(write(tmp_path / "x.dcm", instance()))
-    before = len(os.listdir("/proc/self/fd"))
     with file.opened() as (fd, offset, length):
         with fitting(file.instance, fd, offset, length, [IMPLICIT]) as (sent, scratch, begin, size):
             assert sent.transfer_syntax_uid == IMPLICIT and begin == 0
             dataset = os.pread(scratch, size, 0)
-    assert len(os.listdir("/proc/self/fd")) == before
+            its_own = os.readlink(f"/proc/self/fd/{scratch}")
+            assert its_own.endswith(" (deleted)") and its_own in open_files()
+    assert its_own not in open_files()
     assert read(IMPLICIT, dataset).PatientName == "DOE^JOHN"
 
 
