@@ -34,7 +34,7 @@ start: build  ## build, then run the server in the foreground: make start ARGS="
 
 test: build  ## build, install what the tests need, run all tests: make test ARGS="-x tests/wire"
 	$(locked) $(TESTABLE)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
 debug: build  ## compile with bounds checks and line tracing into build/debug; run it with build/debug/python
 	$(locked) build/debug/python

@@ -1,4 +1,5 @@
 """What all tests share."""
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,8 @@ import pytest
 import dicomserver
 
 ROOT = Path(__file__).resolve().parent.parent
+
+COUNTED = "counted as"      # the property of a test that the last lines count, under the name that is its value
 
 
 def pytest_report_header() -> str:
@@ -17,3 +20,12 @@ def pytest_report_header() -> str:
 def root() -> Path:
     """The top folder of the repository."""
     return ROOT
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Says how many tests of each counted kind ran, in whatever process they did."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    kinds = Counter(kind for report in reports if report.when == "call"
+                    for name, kind in report.user_properties if name == COUNTED)
+    for kind, number in sorted(kinds.items()):
+        terminalreporter.write_line(f"{number} {kind}")

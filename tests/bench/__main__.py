@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import find_table, finds, peers, shares, table
+from tests.bench import find_table, finds, peers, shares, soak, table
 from tests.bench.loads import FILLED, LOADS, Load, Measurement, rounds
 from tests.bench.sender import LoadFailed
 from tests.bench.servers import ORTHANC, OURS, STORESCP
@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--studies", type=int, metavar="N", help="with --find (default: 100000; 200 with --quick)")
     made.add_argument("--feed-seconds", type=float, default=600, metavar="N",
                       help="with --find: how long studies are sent to Orthanc (default: 600)")
+    made.add_argument("--soak", type=int, nargs="?", const=10_000, metavar="N",
+                      help="instead: so many associations of mixed good and bad traffic with our server alone, and\n"
+                           "whether its memory, descriptors and threads stay flat (default: 10000)")
     made.add_argument("--profile", action="store_true",
                       help="instead: where our server's time goes, and what share of it is Python")
     return made
@@ -59,6 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
         if options.profile:
             return shares.main(Path(folder), options.quick)
+        if options.soak:
+            return soak.main(Path(folder), options.soak)
         try:
             peers.install([ORTHANC] if options.find and ORTHANC in options.peers else options.peers)
         except peers.CannotInstall as error:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import COUNTED
 from tests.hostile.cases import LogLines
 from tests.hostile.server import Server
 
@@ -12,9 +13,6 @@ TIGHT = {"artimSeconds": 1, "idleTimeoutSeconds": 1, "progressTimeoutSeconds": 1
          "maxConcurrentConnections": 3, "maxPendingConnections": 24, "maxPendingConnectionsPerHost": 8,
          "checkCalledAETitle": True, "allowedCallingAETitles": ["HOSTILE", "BYSTANDER", "BLOCKED"],
          "blockedCallingAETitles": ["BLOCKED"]}
-
-_cases = 0
-
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory):
@@ -32,9 +30,8 @@ def running_tight(tmp_path_factory):
     server.stop()
 
 
-def _looked_after(server):
-    global _cases
-    _cases += 1
+def _looked_after(server, record_property):
+    record_property(COUNTED, "hostile cases")
     server.begin_case()
     server.lines = LogLines()
     yield server
@@ -42,18 +39,12 @@ def _looked_after(server):
 
 
 @pytest.fixture
-def server(running):
+def server(running, record_property):
     """The server as shipped; after the test nothing is left of it."""
-    yield from _looked_after(running)
+    yield from _looked_after(running, record_property)
 
 
 @pytest.fixture
-def tight(running_tight):
+def tight(running_tight, record_property):
     """The server with tiny limits; after the test nothing is left of it."""
-    yield from _looked_after(running_tight)
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Says how many cases there were."""
-    if _cases:
-        terminalreporter.write_line(f"{_cases} hostile cases")
+    yield from _looked_after(running_tight, record_property)

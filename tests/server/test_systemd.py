@@ -25,10 +25,11 @@ def test_nobody_to_tell_is_no_error(monkeypatch, address):
 
 
 @pytest.mark.parametrize("usec, pid, seconds", [
-    (None, None, None), ("30000000", None, 15.0), ("30000000", "1", None), ("30000000", str(os.getpid()), 15.0),
+    (None, None, None), ("30000000", None, 15.0), ("30000000", "1", None), ("30000000", "ours", 15.0),
     ("junk", None, None), ("0", None, None),
 ])
 def test_how_often_the_watchdog_wants_to_hear(monkeypatch, usec, pid, seconds):
+    pid = str(os.getpid()) if pid == "ours" else pid
     for name, value in (("WATCHDOG_USEC", usec), ("WATCHDOG_PID", pid)):
         monkeypatch.delenv(name, raising=False)
         if value is not None:

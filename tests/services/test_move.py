@@ -191,7 +191,8 @@ def test_a_destination_that_nobody_knows(provider, host) -> None:
 
 @pytest.mark.parametrize("how", [
     {"rejected": (1, 1, 7)}, {"rejected": (2, 3, 2)}, {"mute": True}, {"refused": {CT}},
-    {"refused": {EXPLICIT, IMPLICIT}}, {"maximum": 5}, {"unread": True}], ids=str)
+    {"refused": {EXPLICIT, IMPLICIT}}, {"maximum": 5}, {"unread": True}], ids=[
+    "rejected for good", "rejected for now", "mute", "class refused", "syntaxes refused", "small PDUs", "unread"])
 def test_a_destination_that_takes_nothing(provider, send_to, how) -> None:
     provider.deadlines = Deadlines(idle=0.3, write=0.3)
     sent = fill(provider, study(2, 8 << 20 if "unread" in how else 1000))
@@ -303,7 +304,7 @@ def test_a_stop_lets_a_move_come_to_its_end(provider, send_to) -> None:
 
 
 @pytest.mark.parametrize("how", [
-    {"script": [0, nothing]}, {"mute": True}, {"unread": True}, {"release": False}], ids=str)
+    {"script": [0, nothing]}, {"mute": True}, {"unread": True}, {"release": False}], ids="-".join)
 def test_the_end_of_the_grace_period_ends_both_associations(provider, send_to, how) -> None:
     fill(provider, study(2, 8 << 20 if "unread" in how else 1000))
     there = send_to(**how)
