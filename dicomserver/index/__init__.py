@@ -10,10 +10,10 @@ from dicomserver.index.errors import (
     UnknownEngine,
 )
 from dicomserver.index.index import Index
-from dicomserver.index.opening import open_index, rebuild_index
+from dicomserver.index.opening import copy_index, files_of, open_copy, open_index, rebuild_index
 
 __all__ = [
     "FLAG_INFLATION_CAPPED", "FLAG_PIXEL_DATA_SHORT", "Counts", "Index", "IndexDamaged", "IndexFault",
     "IndexFull", "IndexTooNew", "IndexUnavailable", "Instance", "SearchInterrupted", "Stored", "UnknownEngine",
-    "open_index", "rebuild_index",
+    "copy_index", "files_of", "open_copy", "open_index", "rebuild_index",
 ]

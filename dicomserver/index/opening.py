@@ -1,13 +1,13 @@
 """From the URL of an index to the Index, and a way to build a new one beside the old."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dicomserver.index.errors import UnknownEngine
 from dicomserver.index.index import Index
-from dicomserver.index.sqlite import files
+from dicomserver.index.sqlite import copying, files
 from dicomserver.index.sqlite.engine import SqliteFile, SqliteMemory
 
 _SQLITE = "sqlite://"
@@ -41,6 +41,30 @@ def rebuild_index(url: str) -> Iterator[Index]:
         index.close()
         files.remove(new)
         raise
+
+
+def copy_index(url: str, target: Path, progress: Callable[[], None]) -> bool:
+    """Copies the index at `url`, which another process may have open and write to, as it is at one moment.
+
+    False: an index in memory has nothing to be copied. See sqlite.copying.copy.
+    """
+    if url == _MEMORY:
+        return False
+    copying.copy(_path_of(url), target, progress)
+    return True
+
+
+def open_copy(path: Path) -> Index:
+    """What copy_index made, to be read only; of this version of the program. Raises IndexFault."""
+    return Index(copying.SqliteCopy(path))
+
+
+def files_of(url: str) -> list[Path]:
+    """The files in which the index at `url` is kept, those that come and go too."""
+    if url == _MEMORY:
+        return []
+    path = _path_of(url)
+    return [path, *files.companions(path)]
 
 
 def _path_of(url: str) -> Path:
