@@ -10,7 +10,7 @@ from dicomserver.archive import reading, recovery, walking
 from dicomserver.archive.commitments import Commitments
 from dicomserver.archive.deletion import Deletion, Deletions, StoredFile
 from dicomserver.archive.durable import OPEN_FILE, Folder, unnamed_file
-from dicomserver.archive.errors import IntakeFull, QuarantineFailed, translated
+from dicomserver.archive.errors import IntakeFull, QuarantineFailed, StorageFailed, translated
 from dicomserver.archive.filing import Filing, Outcome, Waiting
 from dicomserver.archive.folders import Folders
 from dicomserver.archive.intake import Intake, Limits, Slot
@@ -216,6 +216,14 @@ class Archive:
                 yield folder, name
         else:
             yield self._directory.intake, slot_name(source if isinstance(source, int) else source.number)
+
+    def identity(self) -> str:
+        """Of this archive, for ever the same, by which backups know it; made when it is first asked for.
+
+        Raises StorageFailed, ArchiveDamaged.
+        """
+        with self._lock, translated(StorageFailed, "reading the archive's identity"):
+            return self._directory.identity()
 
     # -- starting
 

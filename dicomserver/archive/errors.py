@@ -96,6 +96,18 @@ class CommitmentFailed(StorageFailed):
     """A request for storage commitment could not be written, read or removed."""
 
 
+class CopyFailed(StorageFailed):
+    """A copy could not be written, or the disk does not give back what was written to it."""
+
+
+class NotABackup(ArchiveError):
+    """The folder is no backup, not this archive's, or cannot be one; the text is one line for the user."""
+
+
+class BackupDamaged(ArchiveError):
+    """The list of what belongs to a backup cannot be read, or is not what was written."""
+
+
 class RecoveryFailed(StorageFailed):
     """The intake could not be read or made durable."""
 

@@ -2,6 +2,7 @@
 
     <data>/format                        JSON, {"format": 1, ...}; written last when the directory is made
     <data>/starts                        how often the archive was opened; high half of every slot number
+    <data>/identity                      32 hex digits; made for the first backup
     <data>/lock                          flock; holds the number of the process
     <data>/intake/<16 hex digits>        slots
     <data>/quarantine/  <data>/tombstones/
@@ -15,6 +16,7 @@ import fcntl
 import json
 import os
 import re
+import uuid
 
 from dicomserver.archive.durable import FILE_MODE, FOLDER_MODE, Folder, open_or_make, read_file, replace_file
 from dicomserver.archive.errors import (ArchiveDamaged, ArchiveLocked, ArchiveTooNew, ArchiveUnusable,
@@ -24,6 +26,9 @@ from dicomserver.standard.uids import is_valid_uid
 FORMAT = 1
 SUFFIX = ".dcm"
 OWN_FOLDERS = ("intake", "quarantine", "tombstones")
+# The format of a data directory while it is restored: no server starts on a part of an archive.
+UNFINISHED = b'{"format": null, "unfinished": "restore"}\n'
+_IDENTITY = re.compile(r"[0-9a-f]{32}\Z")
 _SLOT_NAME = re.compile(r"[0-9a-f]{16}\Z")
 _COUNTER_BITS = 32
 _MOST_STARTS = (1 << 31) - 1
@@ -75,7 +80,7 @@ class DataDirectory:
             raise
 
     def _open(self) -> None:
-        _make_with_parents(self.path)
+        make_with_parents(self.path)
         self.root = self._kept(Folder(self.path, follow=True))
         self._lock = _locked(self.root, self.path)
         if not self._check_format():
@@ -94,6 +99,8 @@ class DataDirectory:
             text = read_file(self.root, "format", 4096)
         except FileNotFoundError:
             return False
+        if text == UNFINISHED:
+            raise ArchiveDamaged(f"{self.path} holds a restore that was not finished: empty it and restore again")
         try:
             version = json.loads(text)["format"]
         except (ValueError, KeyError, TypeError):
@@ -112,7 +119,7 @@ class DataDirectory:
         self.start = self._read_starts() if _exists("starts", self.root) else 0
         self._write_starts()
         # Also those that exist: an earlier process may have made them and died before it synced.
-        _sync_ancestors(self.path)
+        sync_ancestors(self.path)
         replace_file(self.root, "format", json.dumps({"format": FORMAT}).encode() + b"\n")
 
     def _read_starts(self) -> int:
@@ -136,6 +143,17 @@ class DataDirectory:
         self._write_starts()
         return self.start
 
+    def identity(self) -> str:
+        """Made at the first call. Raises ArchiveDamaged, OSError."""
+        try:
+            found = read_file(self.root, "identity", 64).decode("ascii", "replace").strip()
+        except FileNotFoundError:
+            found = uuid.uuid4().hex
+            replace_file(self.root, "identity", found.encode() + b"\n")
+        if not _IDENTITY.match(found):
+            raise ArchiveDamaged(f"{self.path}/identity cannot be understood")
+        return found
+
     def first_number(self) -> int:
         """The first slot number of the present range."""
         return self.start << _COUNTER_BITS | 1
@@ -158,7 +176,8 @@ def _exists(name: str, folder: Folder) -> bool:
     return True
 
 
-def _make_with_parents(path: str) -> None:
+def make_with_parents(path: str) -> None:
+    """Makes a folder and those above it, where they are missing. Raises OSError."""
     missing = []
     while not os.path.isdir(path):
         missing.append(path)
@@ -171,7 +190,8 @@ def _make_with_parents(path: str) -> None:
                 raise
 
 
-def _sync_ancestors(path: str) -> None:
+def sync_ancestors(path: str) -> None:
+    """Makes the name of a folder, and of those above it, durable. Raises OSError."""
     folder = os.path.realpath(path)
     while folder != (parent := os.path.dirname(folder)):
         try:
