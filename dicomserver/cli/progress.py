@@ -30,6 +30,13 @@ class Progress:
             with self._lock:
                 self._bar.total = max(total, self._bar.n)
 
+    def reached(self, done: int, total: int) -> None:
+        """So many of so many are done by now."""
+        if self._bar is not None:
+            with self._lock:
+                self._bar.total = max(total, done)
+                self._bar.update(done - self._bar.n)
+
     def say(self, line: str) -> None:
         """A message on stderr, which the bar makes room for."""
         if self._bar is None:

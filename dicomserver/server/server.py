@@ -16,7 +16,7 @@ from typing import Protocol
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index
-from dicomserver.server import commands, doors, logs, systemd
+from dicomserver.server import backup_commands, commands, doors, logs, systemd
 from dicomserver.server.commitments import Committer
 from dicomserver.server.control import Control
 from dicomserver.server.deletion import Deleter
@@ -175,6 +175,7 @@ class Server:
         self._reception = self._opened("the reception", self._rooms.open_reception(
             settings, archive, index, mover.add, committer.accept, self.statistics, log))
         self._mover, self._committer = mover, committer
+        self._backup_commands = backup_commands.table(archive, index, settings)
         self._serve(entrance, Deleter(archive, index, mover, log), Verifier(archive, index, log))
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
         self.statistics.add_source(committer.figures)
@@ -189,8 +190,8 @@ class Server:
         settings, log = self.settings, self._log
         self._pool = AssociationPool(settings.max_concurrent_connections, self._reception.serve, log)
         self._steps.append(("the associations", lambda: self._pool.stop(self.settings.grace_seconds)))
-        self._control = Control(self.port, commands.table(self.statistics, deleter, verifier, self.reload),
-                                self.stop_soon, log, settings.control_directory)
+        table = commands.table(self.statistics, deleter, verifier, self.reload) | self._backup_commands
+        self._control = Control(self.port, table, self.stop_soon, log, settings.control_directory)
         self._lobby = Lobby(entrance, self._pool.admit, settings.lobby, self.statistics, log)
         self._steps.append(("the listener", self._lobby.stop))
         self._steps.append(("the control socket", self._control.close))

@@ -8,6 +8,8 @@ from pathlib import Path
 from dicomserver.services.move import Destination
 from dicomserver.session.association import Deadlines
 
+INDEX_NAME = "dicom-server.db"          # in the data directory, where nothing else is asked for
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LobbySettings:
@@ -115,7 +117,7 @@ class ServerSettings:
 
     def index_url(self) -> str:
         """Where the index is, in the form that dicomserver.index takes."""
-        return self.database_url or f"sqlite://{(self.data_directory / 'dicom-server.db').absolute()}"
+        return self.database_url or f"sqlite://{(self.data_directory / INDEX_NAME).absolute()}"
 
     def fixed(self) -> tuple[object, ...]:
         """What a running server keeps until it is started again."""

@@ -1,8 +1,10 @@
+import errno
+
 import pytest
 
-from dicomserver.archive.errors import ArchiveLocked, ArchiveTooNew
+from dicomserver.archive.errors import ArchiveLocked, ArchiveTooNew, CopyFailed
 from dicomserver.cli.arguments import Failed
-from dicomserver.cli.failures import told
+from dicomserver.cli.failures import disk_told, told
 from dicomserver.config.problems import ConfigurationError
 from dicomserver.index import IndexDamaged, IndexTooNew
 from dicomserver.server.control import ControlUnavailable
@@ -43,3 +45,10 @@ def test_the_systems_errors(error, line):
 def test_a_fault_of_ours_is_not_hidden():
     with pytest.raises(KeyError), told():
         raise KeyError
+
+
+@pytest.mark.parametrize("number, words", [
+    (errno.ENOSPC, "/d: its disk is full. So what"), (errno.EXDEV, "/d: copying: Invalid cross-device link. So what")])
+def test_what_is_wrong_with_a_disk(number, words):
+    with pytest.raises(Failed, match=f"^{words}$"), disk_told("/d", "So what"):
+        raise CopyFailed("copying", number)

@@ -20,3 +20,11 @@ def test_a_bar_on_a_terminal(capsys, monkeypatch):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "3/3" in captured.err and "a word\n" in captured.err
+
+
+def test_how_far_it_is(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with Progress("backup", "files") as progress:
+        for done in (2, 2, 5):
+            progress.reached(done, 7)
+    assert "5/7" in capsys.readouterr().err
