@@ -141,6 +141,10 @@ class Archive:
         """
         reading.verify(self._directory, stored)
 
+    def digest(self, stored: reading.StoredInstance, on_read: Callable[[int], None]) -> bytes:
+        """The same, and the SHA-256 of the file; see reading.digest."""
+        return reading.digest(self._directory, stored, on_read)
+
     def is_same(self, newcomer: Slot | Found, there: reading.StoredInstance) -> bool:
         """Whether a complete slot has the dataset of a stored instance, every byte, in the same transfer syntax.
 

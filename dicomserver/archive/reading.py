@@ -1,15 +1,20 @@
 """Opening stored instances, whichever name they have at the moment."""
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from dicomserver.archive.durable import OPEN_FILE, Folder
 from dicomserver.archive.errors import InstanceDamaged, InstanceMissing, unreadable_is_damaged
 from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
-from dicomserver.archive.preamble import check_length, check_whole, read_header
+from dicomserver.archive.preamble import Preamble, check_length, check_whole, read_header
+from dicomserver.archive.writer import Checksum
 
 _COMPARE_AT_ONCE = 1 << 20
+_DIGEST_AT_ONCE = 1 << 20
 
 
 class StoredInstance(Protocol):
@@ -74,6 +79,36 @@ def verify(directory: DataDirectory, stored: StoredInstance) -> None:
 
     Raises InstanceMissing, InstanceDamaged, InvalidUid, OSError.
     """
+    with _opened_anew(directory, stored) as (fd, preamble):
+        check_whole(fd, preamble)
+
+
+def digest(directory: DataDirectory, stored: StoredInstance, on_read: Callable[[int], None]) -> bytes:
+    """The SHA-256 of the whole file of a stored instance, verified on the way as `verify` does.
+
+    on_read: told after each block how many bytes it had; may wait, and what it raises ends it. The file is not left in
+    the page cache. Raises as `verify` does.
+    """
+    with _opened_anew(directory, stored) as (fd, preamble):
+        check_length(fd, preamble)
+        whole, dataset = hashlib.sha256(), Checksum()
+        block = memoryview(bytearray(min(_DIGEST_AT_ONCE, preamble.file_length)))
+        offset = 0
+        while length := os.preadv(fd, [block], offset):
+            part = block[:length]
+            whole.update(part)
+            dataset.update(part[max(0, preamble.dataset_offset - offset):])
+            os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
+            offset += length
+            on_read(length)
+        if dataset.value() != preamble.checksum:
+            raise InstanceDamaged("the dataset's checksum does not hold")
+        return whole.digest()
+
+
+@contextmanager
+def _opened_anew(directory: DataDirectory, stored: StoredInstance) -> Iterator[tuple[int, Preamble]]:
+    """A stored instance, to be read from the disk; its header is what the index says."""
     with unreadable_is_damaged():
         fd = open_instance(directory, stored.slot, stored.study_instance_uid, stored.series_instance_uid,
                            stored.sop_instance_uid)
@@ -84,7 +119,7 @@ def verify(directory: DataDirectory, stored: StoredInstance) -> None:
             if (preamble.checksum, preamble.file_length, preamble.dataset_offset) != (
                     stored.checksum, stored.file_length, stored.dataset_offset):
                 raise InstanceDamaged("the file and the index disagree")
-            check_whole(fd, preamble)
+            yield fd, preamble
         finally:
             os.close(fd)
 

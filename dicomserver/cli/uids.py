@@ -26,11 +26,12 @@ def transfer_syntax(text: str) -> str:
     return text
 
 
-def add_levels(made: argparse.ArgumentParser, *, required: bool) -> None:
-    """The options for one study, series or instance."""
+def add_levels(made: argparse.ArgumentParser, *, required: bool) -> argparse._MutuallyExclusiveGroup:
+    """The options for one study, series or instance; what is added to the result excludes them."""
     which = made.add_mutually_exclusive_group(required=required)
     for level, name in LEVELS.items():
         which.add_argument(f"--{level}", type=arguments.checked(uid), metavar="UID", help=f"the {name}")
+    return which
 
 
 def level_of(options: argparse.Namespace) -> dict[str, str]:

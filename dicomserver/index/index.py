@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, 
 from contextlib import closing
 from itertools import islice
 
+from dicomserver.index.arrivals import Arrivals
 from dicomserver.index.engine import Engine, Session
 from dicomserver.index.entry import Counts, Instance, Stored
 from dicomserver.index.errors import SearchInterrupted
+from dicomserver.index.integrity import Integrity
 from dicomserver.index.ledger import Ledger, stored_of
 from dicomserver.index.search.query import Query
 from dicomserver.index.search.selection import Selection, select
@@ -37,6 +39,8 @@ class Index:
         with engine.reading() as session:
             self.is_fresh = keeps_nothing or not session.one(self._sql.IS_COMPLETE)[0]
         self._keeps_nothing = keeps_nothing
+        self.integrity = Integrity(engine)
+        self.arrivals = Arrivals(engine)
 
     def add(self, instance: Instance) -> Stored | None:
         """None: it is in, and committed, but may be lost in a power cut until make_durable().
@@ -69,6 +73,7 @@ class Index:
         """All files of the archive are in: the index is fresh no more, nor after the next start. Durable."""
         with self._engine.lock:
             self._engine.writer().run(self._sql.SET_COMPLETE)
+            self._engine.writer().run(self._sql.COUNT_ARRIVALS)
             self._engine.sync()
         self.is_fresh = self._keeps_nothing
 

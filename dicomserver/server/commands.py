@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.layout import SUFFIX
@@ -33,6 +34,7 @@ def table(statistics: Statistics, deleter: Deleter, verifier: Verifier,
     count {the same} -> {"instances": n, "bytes": n}: what delete would delete.
     verify {the same, or nothing} -> {"verified": n, "bytes": n, "damaged": n, "total": n}, progress likewise; and
     {"damagedInstance": UID, "why": text} for each.
+    damaged {} -> {"damaged": [[UID, text], ...]}: what is known, without reading; the first thousand.
     """
 
     def stats(args: dict, progress: Progress) -> dict:
@@ -47,13 +49,18 @@ def table(statistics: Statistics, deleter: Deleter, verifier: Verifier,
     def verify(args: dict, progress: Progress) -> dict:
         return _verify(verifier, args, progress)
 
+    def damaged(args: dict, progress: Progress) -> dict:
+        with _index_answering():
+            return {"damaged": verifier.known()}
+
     def reload_settings(args: dict, progress: Progress) -> dict:
         try:
             return {"restartNeeded": reload()}
         except ReloadFailed as error:
             raise CommandFailed(str(error)) from error
 
-    return {"stats": stats, "delete": delete, "count": count, "verify": verify, "reload": reload_settings}
+    return {"stats": stats, "delete": delete, "count": count, "verify": verify, "damaged": damaged,
+            "reload": reload_settings}
 
 
 def _delete(deleter: Deleter, args: dict, progress: Progress) -> int:
@@ -65,19 +72,23 @@ def _delete(deleter: Deleter, args: dict, progress: Progress) -> int:
 
 
 def _count(deleter: Deleter, args: dict) -> dict:
-    try:
+    with _index_answering():
         instances, octets = deleter.count(**_some_uids(args))
-    except IndexFault as error:
-        raise CommandFailed(f"the index does not answer: {error}") from error
     return {"instances": instances, "bytes": octets}
 
 
 def _verify(verifier: Verifier, args: dict, progress: Progress) -> dict:
     def figures(so_far: Verified) -> dict:
         return {"verified": so_far.instances, "bytes": so_far.octets, "damaged": so_far.damaged, "total": so_far.total}
-    try:
+    with _index_answering():
         return figures(verifier.verify(lambda so_far: progress(figures(so_far)),
                                        lambda uid, why: progress({"damagedInstance": uid, "why": why}), **_uids(args)))
+
+
+@contextmanager
+def _index_answering() -> Iterator[None]:
+    try:
+        yield
     except IndexFault as error:
         raise CommandFailed(f"the index does not answer: {error}") from error
 

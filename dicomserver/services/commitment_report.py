@@ -16,6 +16,7 @@ from dicomserver.services.commitment import (
     REFERENCED_SOP_SEQUENCE,
     TRANSACTION_UID,
 )
+from dicomserver.services.inspection import Inspector
 from dicomserver.standard import statuses
 from dicomserver.standard.query import RETRIEVE_AE_TITLE
 from dicomserver.standard.transfer_syntaxes import encoding
@@ -57,11 +58,10 @@ def _reason(index: Index, archive: Archive, reference: Reference, log: logging.L
     try:
         archive.verify(stored)
     except InstanceMissing:
-        if index.find(reference.sop_instance_uid) is not None:     # else it was deleted in this moment
-            log.error("an instance in the index has no file: %s", reference.sop_instance_uid)
+        Inspector(archive, index, log).suspect(stored)
         return statuses.NO_SUCH_SOP_INSTANCE
-    except InstanceDamaged as damage:
-        log.error("a stored instance is damaged: %s: %s", reference.sop_instance_uid, damage)
+    except InstanceDamaged:
+        Inspector(archive, index, log).suspect(stored)
         return statuses.PROCESSING_FAILURE
     except OSError as error:
         log.error("a stored instance cannot be read now: %s", error.strerror)

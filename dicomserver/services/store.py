@@ -19,6 +19,7 @@ from dicomserver.archive.writer import DatasetWriter, IdentityMismatch
 from dicomserver.index import Index, IndexFault, Instance, Stored
 from dicomserver.services.claims import Claims, ClaimTaken
 from dicomserver.services.describe import ScanLimits, describe, received_text, scanner_for
+from dicomserver.services.inspection import Inspector
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.standard import statuses
@@ -75,6 +76,7 @@ class StoreService:
         self._log = log
         self._limits = limits
         self._claims = Claims()
+        self._inspector = Inspector(archive, index, log)
         self._order = count(1)
 
     def store(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> int:
@@ -235,6 +237,8 @@ class StoreService:
             # Then the newcomer may be all that is left of it.
             refusal = Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance cannot be read")
         self._set_aside(slot, instance, refusal)
+        # Other bytes may also mean that the stored ones have changed.
+        self._inspector.suspect(there)
         raise refusal
 
     def _set_aside(self, slot: Slot, instance: Instance, refusal: Refused) -> None:

@@ -16,7 +16,9 @@ from typing import Protocol
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveError
 from dicomserver.index import Index, IndexFault, Stored
+from dicomserver.services.inspection import Inspector
 from dicomserver.services.outgoing import NotSent, Outgoing
+from dicomserver.session.association import AssociationEnded
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.session.transport import FileUnusable
 from dicomserver.standard import statuses
@@ -105,6 +107,7 @@ class SubOperations:
         self._archive = archive
         self._ids = ids
         self._log = log
+        self._inspector = Inspector(archive, index, log)
         self._reasons: Counter[str] = Counter()     # why instances were not sent, or not taken
         self.counters = Counters(len(ids))
 
@@ -161,6 +164,11 @@ class SubOperations:
         except (ArchiveError, FileUnusable, OSError) as error:
             self._log.error("a stored instance cannot be sent: %s", error)
             self._count(Answered(stored.sop_instance_uid, None))
+            self._inspector.suspect(stored)
+        except AssociationEnded as ended:
+            if isinstance(ended.cause, FileUnusable):
+                self._inspector.suspect(stored)
+            raise
 
     def _count(self, answered: Answered) -> None:
         status = answered.status

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomserver.archive.writer import checksum_file, xxh3_64
+from dicomserver.archive.writer import Checksum, checksum_file, xxh3_64
 
 
 @pytest.mark.parametrize(("data", "expected"), [
@@ -13,6 +13,17 @@ from dicomserver.archive.writer import checksum_file, xxh3_64
 ])
 def test_published_values(data: bytes, expected: int) -> None:
     assert xxh3_64(data) == expected
+
+
+@pytest.mark.parametrize("size", [0, 1, 240, 241, 1000, 100_000])
+def test_bytes_in_parts(size: int) -> None:
+    content = os.urandom(size)
+    checksum = Checksum()
+    for at in range(0, size, 97):
+        assert checksum.value() == xxh3_64(content[:at])
+        checksum.update(memoryview(content)[at:at + 97])
+    checksum.update(b"")
+    assert checksum.value() == xxh3_64(content)
 
 
 def test_a_file_in_parts(tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ class FakeVerifier:
         on_damaged("1.2.3", "its file is missing")
         return Verified(2, 2, 200, 1)
 
+    def known(self):
+        return [("1.2.3", "its file is missing")]
+
 
 def run(name, args, deleter=None, reload=lambda: False):
     seen = []
@@ -88,6 +91,10 @@ def test_verify_reports_as_it_goes():
 def test_verify_that_will_not_do(args, says):
     with pytest.raises(CommandFailed, match=says):
         run("verify", args)
+
+
+def test_what_is_known_to_be_damaged():
+    assert run("damaged", {})[0] == {"damaged": [("1.2.3", "its file is missing")]}
 
 
 def test_reload():

@@ -4,6 +4,7 @@ import threading
 import pytest
 
 from dicomserver.index import IndexUnavailable
+from dicomserver.server import verification
 from dicomserver.server.verification import Verified, Verifier
 
 
@@ -70,13 +71,12 @@ def test_the_file_of_another_instance_in_its_place(store, verifier):
     assert list(verify(verifier)[1]) == ["1.2.1.1.1"]
 
 
-def test_what_is_deleted_meanwhile_is_no_loss(store, verifier):
+def test_what_is_deleted_meanwhile_is_no_loss(store, verifier, monkeypatch):
     """Its row was read before it went."""
     rows = list(store.index.select())
     path_of(store, "1.2.1.1.1").unlink()
     store.index.remove(["1.2.1.1.1"], [row.slot for row in rows if row.sop_instance_uid == "1.2.1.1.1"])
-    verifier._index = type("Index", (), {
-        "select": lambda self, **uids: iter(rows), "counts": store.index.counts, "find": store.index.find})()
+    monkeypatch.setattr(store.index, "select", lambda **uids: iter(rows))
     assert verify(verifier)[1] == {}
 
 
@@ -85,6 +85,20 @@ def test_progress_may_end_it(store, verifier):
         raise KeyError
     with pytest.raises(KeyError):
         verifier.verify(stop, print)
+
+
+def test_progress_may_end_it_in_the_middle_of_a_file(store, verifier, monkeypatch):
+    monkeypatch.setattr(verification, "REPORT_SECONDS", 0)
+    store.receive("1.2.3.4.5", bytes(5 << 20))
+    told = []
+
+    def stop(so_far):
+        told.append(so_far.instances)
+        if len(told) == 4:
+            raise KeyError
+    with pytest.raises(KeyError):
+        verifier.verify(stop, print, instance="1.2.3.4.5")
+    assert told == [0] * 4
 
 
 def test_many_at_once(store, verifier):
@@ -101,3 +115,14 @@ def test_an_index_that_does_not_answer(store, verifier):
     store.index.close()
     with pytest.raises(IndexUnavailable):
         verify(verifier)
+
+
+def test_what_was_found_before_is_known_without_reading(store, verifier):
+    assert verifier.known() == []
+    path = path_of(store, "1.2.1.1.1")
+    content = path.read_bytes()
+    path.unlink()
+    verify(verifier)
+    assert verifier.known() == [("1.2.1.1.1", "its file is missing")]
+    path.write_bytes(content)
+    assert verify(verifier)[1] == {} and verifier.known() == []

@@ -1,7 +1,10 @@
 """What the tests of C-GET and C-MOVE share: what is stored, and how a stored file is damaged."""
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+
+import pytest
 
 from tests.interop.sender import Sender
 from tests.interop.stored import Sent
@@ -34,14 +37,12 @@ def stored_file(provider, sent: Sent) -> Path:
     raise AssertionError("it is in no slot")
 
 
-def flip_a_bit(provider, sent: Sent) -> None:
-    """In the last byte of its dataset."""
+def flip_a_bit(provider, sent: Sent, at: int = -1) -> None:
+    """In one byte of its file: the last one of its dataset, or another."""
     path = stored_file(provider, sent)
-    with path.open("r+b") as file:
-        file.seek(-1, 2)
-        last = file.read(1)[0]
-        file.seek(-1, 2)
-        file.write(bytes((last ^ 1,)))
+    octets = bytearray(path.read_bytes())
+    octets[at] ^= 1
+    path.write_bytes(octets)
 
 
 def cut(provider, sent: Sent) -> None:
@@ -49,3 +50,18 @@ def cut(provider, sent: Sent) -> None:
     path = stored_file(provider, sent)
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
+
+
+def replace(provider, sent: Sent) -> None:
+    """The whole file of another instance in its place."""
+    path = stored_file(provider, sent)
+    others = (other for other in path.parent.iterdir() if other != path and other.stat().st_size)
+    path.write_bytes(next(others).read_bytes())
+
+
+HARMS = [
+    pytest.param(flip_a_bit, id="dataset"), pytest.param(partial(flip_a_bit, at=20), id="preamble"),
+    pytest.param(partial(flip_a_bit, at=3), id="magic"), pytest.param(partial(flip_a_bit, at=200), id="meta header"),
+    pytest.param(cut, id="cut"),
+    pytest.param(lambda provider, sent: stored_file(provider, sent).unlink(), id="missing"),
+    pytest.param(replace, id="another")]

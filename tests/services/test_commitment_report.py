@@ -48,11 +48,12 @@ def test_reasons(stored) -> None:
 
 
 @pytest.mark.parametrize("error, reason, said", [
-    (InstanceMissing("gone"), 0x0112, "has no file"), (InstanceDamaged("a checksum"), 0x0110, "a checksum"),
+    (InstanceMissing("gone"), 0x0112, "its file is missing"), (InstanceDamaged("a checksum"), 0x0110, "a checksum"),
     (OSError(24, "too many open files"), 0x0213, "cannot be read now")])
 def test_files_that_fail(error: Exception, reason: int, said: str, stored, caplog: pytest.LogCaptureFixture) -> None:
-    assert found(stored, REFERENCES[:1], verify=failing(error)) == [reason]
+    assert found(stored, REFERENCES[:1], verify=failing(error), digest=failing(error)) == [reason]
     assert said in caplog.text
+    assert stored.index.integrity.count_faults() == (reason != 0x0213)
 
 
 def test_one_that_is_deleted_meanwhile_is_no_error(stored, caplog: pytest.LogCaptureFixture) -> None:
@@ -61,8 +62,8 @@ def test_one_that_is_deleted_meanwhile_is_no_error(stored, caplog: pytest.LogCap
     def delete(_: object) -> None:
         stored.index.remove([row.sop_instance_uid], [row.slot])
         raise InstanceMissing("gone")
-    assert found(stored, REFERENCES[:1], verify=delete) == [0x0112]
-    assert "has no file" not in caplog.text
+    assert found(stored, REFERENCES[:1], verify=delete, digest=failing(InstanceMissing("gone"))) == [0x0112]
+    assert "ERROR" not in caplog.text
 
 
 def test_an_index_that_fails_is_no_reason(stored) -> None:

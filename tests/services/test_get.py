@@ -10,7 +10,7 @@ from tests.interop.find.keys import EXPLICIT, SYNTAXES
 from tests.interop.retriever import GET, Retriever
 from tests.interop.sender import Ended, data_tf
 from tests.interop.synthetic import CT, instance
-from tests.services.retrieving import LARGE, STUDY, cut, fill, flip_a_bit, study
+from tests.services.retrieving import HARMS, LARGE, STUDY, fill, flip_a_bit, study
 from tests.services.test_store import Faulty, failing
 
 KEYS = {"StudyInstanceUID": STUDY}
@@ -120,11 +120,12 @@ def test_what_the_requester_answers(provider, script, status, counted, failed) -
     assert set(found.failed or ()) == {sent[number - 1].sop_instance for number in failed}
 
 
-@pytest.mark.parametrize("harm", [flip_a_bit, cut])
-def test_a_damaged_file_is_a_failed_sub_operation(provider, harm) -> None:
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_damaged_file_is_a_failed_sub_operation(provider, harm, caplog) -> None:
     sent = fill(provider, study(3))
     harm(provider, sent[1])
     found = get(provider)
+    assert "ERROR    test.services:inspection.py" in caplog.text and provider.index.integrity.count_faults() == 1
     assert (found.outcome, found.failed) == ((0xB000, (None, 2, 1, 0)), [sent[1].sop_instance])
     assert [one.dataset for one in found.stored] == [sent[0].dataset, sent[2].dataset]
 
@@ -136,10 +137,12 @@ def test_a_damaged_file_of_many_pdus_is_never_sent_to_its_end(provider, caplog) 
     with pytest.raises(Ended) as ended, getting(provider) as asker:
         asker.get("STUDY", KEYS)
     assert ended.value.args[0] == 7
-    assert "aborted by us: a stored file: its bytes have changed" in caplog.text
     with getting(provider) as asker:
         assert asker.get("IMAGE", {**KEYS, "SeriesInstanceUID": sent[0].series, "SOPInstanceUID": sent[0].sop_instance}
                          ).outcome == (0, (None, 1, 0, 0))
+    assert "aborted by us: a stored file: its bytes have changed" in caplog.text
+    assert "a stored instance is damaged: the dataset's checksum does not hold" in caplog.text
+    assert provider.index.integrity.count_faults() == 1
 
 
 @pytest.mark.parametrize("after", [1, 2, 4])

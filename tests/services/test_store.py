@@ -24,6 +24,7 @@ from dicomserver.wire.part10 import decode_file_meta
 from tests.interop.sender import Response, Sender, command_set, data_tf
 from tests.interop.stored import Sent, dataset_of
 from tests.interop.synthetic import CT, EXPLICIT, element, instance
+from tests.services.retrieving import HARMS, fill, study
 
 MR, VERIFICATION = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.1"
 CONTEXTS = [(CT, [EXPLICIT]), (MR, [EXPLICIT]), (VERIFICATION, [EXPLICIT])]
@@ -179,6 +180,15 @@ def test_another_content_is_set_aside(provider, caplog) -> None:
     assert (response.status, response.comment) == (0xC001, "SOP Instance UID is stored with other content")
     assert left_behind(provider) == (1, 1, 1) and len(provider.waiting) == 1
     assert any(line.levelname == "ERROR" and "quarantine/" in line.getMessage() for line in caplog.records)
+    assert provider.index.integrity.count_faults() == 0
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_duplicate_of_what_is_damaged_marks_that(provider, harm) -> None:
+    one, _ = fill(provider, study(2))
+    harm(provider, one)
+    assert store(provider, one).status in (0xC001, 0xA700)
+    assert provider.index.integrity.count_faults() == 1 and left_behind(provider)[2] == 1
 
 
 @pytest.mark.parametrize("error", [IndexFull("no room"), DatasetError("is damaged")])

@@ -59,3 +59,22 @@ COUNTS = """SELECT (SELECT count(*) FROM patients), (SELECT count(*) FROM studie
 MARK = "UPDATE state SET marker = marker + 1 WHERE id = 1"
 IS_COMPLETE = "SELECT complete FROM state WHERE id = 1"
 SET_COMPLETE = "UPDATE state SET complete = 1 WHERE id = 1"
+
+FIND_SHA256 = """SELECT y.sha256 FROM instances i JOIN integrity y ON y.instance = i.id
+    WHERE i.uid = ? AND i.slot = ?"""
+# A file that is found damaged keeps the digest that it should have.
+SET_INTEGRITY = """INSERT INTO integrity (instance, read_at, sha256, fault)
+    SELECT id, ?, ?, ? FROM instances WHERE uid = ? AND slot = ?
+    ON CONFLICT (instance) DO UPDATE SET read_at = excluded.read_at, fault = excluded.fault,
+    sha256 = coalesce(sha256, excluded.sha256)"""
+COUNT_FAULTS = "SELECT count(*) FROM integrity WHERE fault IS NOT NULL"
+FAULTS = """SELECT i.uid, y.fault FROM integrity y JOIN instances i ON i.id = y.instance
+    WHERE y.fault IS NOT NULL ORDER BY i.id LIMIT ?"""
+SCRUB_PLACE = "SELECT began_at, position, ended FROM scrub WHERE id = 1"
+SET_SCRUB_PLACE = "UPDATE scrub SET began_at = ?, position = ?, ended = ? WHERE id = 1"
+
+ADD_ARRIVALS = "INSERT INTO arrivals VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET octets = octets + excluded.octets"
+COUNT_ARRIVALS = """INSERT OR REPLACE INTO arrivals
+    SELECT received_at / 86400000000, sum(file_length) FROM instances GROUP BY 1"""
+ARRIVALS_SINCE = """SELECT (SELECT min(day) FROM arrivals),
+    (SELECT coalesce(sum(octets), 0) FROM arrivals WHERE day >= ? AND day < ?)"""

@@ -275,6 +275,33 @@ def xxh3_64(const unsigned char[::1] buffer not None) -> int:
     return XXH3_64bits(&buffer[0] if buffer.shape[0] else NULL, buffer.shape[0])
 
 
+cdef class Checksum:
+    """The checksum of bytes that come in parts. For one thread."""
+
+    cdef XXH3_state_t *state
+
+    def __cinit__(self):
+        self.state = XXH3_createState()
+        if self.state == NULL:
+            raise MemoryError
+        XXH3_64bits_reset(self.state)
+
+    def __dealloc__(self):
+        if self.state != NULL:
+            XXH3_freeState(self.state)
+
+    def update(self, const unsigned char[::1] part not None) -> None:
+        """The next bytes; the GIL is released."""
+        cdef size_t length = part.shape[0]
+        cdef const unsigned char *data = &part[0] if length else NULL
+        with nogil:
+            XXH3_64bits_update(self.state, data, length)
+
+    def value(self) -> int:
+        """Of all so far, unsigned."""
+        return XXH3_64bits_digest(self.state)
+
+
 def checksum_file(int fd, off_t offset, uint64_t length) -> int:
     """The checksum of `length` bytes of a file from `offset` on, of fewer where it ends before; the GIL is released.
 
