@@ -160,12 +160,16 @@ class Archive:
     def open_scratch(self) -> tuple[int, int]:
         """An empty file without a name, the caller's to close, and how many bytes it may grow to without touching the
         reserve; for what is made of an instance on its way out. Raises OSError."""
-        return unnamed_file(self._directory.intake), max(0, self._space.free() - self._space.reserve)
+        return unnamed_file(self._directory.intake), self.room()
 
     @property
     def is_short(self) -> bool:
         """Whether only the reserve of free space is left."""
         return self._space.is_short()
+
+    def room(self) -> int:
+        """Bytes that may still come before only the reserve is left; as old as `free_space`."""
+        return max(0, self._space.free() - self._space.reserve)
 
     def free_space(self) -> int:
         """Bytes left on the file system, the reserve included; at most about a second old."""
@@ -186,6 +190,20 @@ class Archive:
         if isinstance(source, int):
             self._intake.gone([source])
         return base
+
+    def set_aside_stray(self, found: Found, reason: str, details: Mapping[str, str | int]) -> str | None:
+        """The same with what `walk_unknown` has found. None: it has gone, and its name may be another file's now.
+
+        Raises QuarantineFailed.
+        """
+        with self._lock, translated(QuarantineFailed, "setting a file aside"):     # nothing is filed meanwhile
+            try:
+                with self._folder_of(found) as (folder, name):
+                    if os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_ino != found.inode:
+                        return None
+                    return self._quarantine.set_aside(folder, name, reason, details)
+            except FileNotFoundError:
+                return None
 
     def quarantined(self) -> int:
         """How many files lie in quarantine/."""
@@ -242,3 +260,7 @@ class Archive:
     def walk_instances(self, *, whole: bool = False) -> Iterator[Found]:
         """See walking.walk_instances."""
         return walking.walk_instances(self._directory, self._tombstones, whole=whole)
+
+    def walk_unknown(self, is_known: Callable[[str, str, str], bool]) -> Iterator[Found]:
+        """See walking.walk_unknown."""
+        return walking.walk_unknown(self._directory, self._tombstones, is_known)

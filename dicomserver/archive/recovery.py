@@ -27,8 +27,8 @@ class Verdict(Enum):
 class Found:
     """A file that was found. `header` is there when WHOLE, else maybe; `reason` says why it is not whole.
 
-    `name` is relative to the data directory and carries UIDs. The UIDs are those of the path, None in
-    intake/.
+    `name` is relative to the data directory and carries UIDs. The UIDs are those of the path, and
+    `inode` the file's number; None and 0 in intake/.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Found:
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
+    inode: int = 0
 
 
 def examine_intake(directory: DataDirectory, tombstones: Tombstones,

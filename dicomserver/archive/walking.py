@@ -1,9 +1,9 @@
-"""Going through all filed instances, to build an index from the files alone."""
+"""Going through all filed instances: to build an index from the files alone, or to find files that have no row."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from dicomserver.archive.durable import OPEN_FILE, Folder
 from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated, unreadable_is_damaged
@@ -46,6 +46,27 @@ def walk_instances(directory: DataDirectory, tombstones: Tombstones, *,
                 arrivals.append((min((_slot(series, entry) for entry in _entries(series)), default=0), name))
         for _, name in sorted(arrivals):
             yield from _in_series(directory, name, tombstones, whole)
+
+
+def walk_unknown(directory: DataDirectory, tombstones: Tombstones,
+                 is_known: Callable[[str, str, str], bool]) -> Iterator[Found]:
+    """Of the files at final names those that are not known, read to their end; others are not even opened.
+
+    is_known: asked for each with the UIDs of study, series and instance as its path has them; may wait, and what it
+    raises ends the walk. Beside it files may come and go. Verdicts as of `walk_instances`. Raises RecoveryFailed.
+    """
+    with translated(RecoveryFailed, "walking through the files"):
+        for path, series in _series_folders(directory):
+            if isinstance(series, str):
+                yield Found(path, Verdict.FOREIGN, reason=series)
+                continue
+            for entry in _entries(series):
+                uid = entry.name.removesuffix(SUFFIX)
+                if uid != entry.name and is_known(*path.split("/"), uid):
+                    continue
+                found = _look(series, path, entry, tombstones, whole=True)
+                if found is not None:
+                    yield found
 
 
 def _in_series(directory: DataDirectory, name: str, tombstones: Tombstones, whole: bool) -> Iterator[Found]:
@@ -93,14 +114,22 @@ def _series_folders(directory: DataDirectory) -> Iterator[tuple[str, Folder | st
         if not is_valid_uid(study_entry.name):
             yield study_entry.name, "not a study's folder"
             continue
-        with Folder(study_entry.name, directory.root.fd) as study:
-            for entry in _entries(study):
+        with _unless_deleted(study_entry.name, directory.root) as study:
+            for entry in _entries(study) if study else ():
                 path = f"{study_entry.name}/{entry.name}"
                 if not is_valid_uid(entry.name) or not entry.is_dir(follow_symlinks=False):
                     yield path, "not a series' folder"
                     continue
-                with Folder(entry.name, study.fd) as series:
-                    yield path, series
+                with _unless_deleted(entry.name, study) as series:
+                    if series:
+                        yield path, series
+
+
+def _unless_deleted(name: str, parent: Folder) -> AbstractContextManager[Folder | None]:
+    try:
+        return Folder(name, parent.fd)
+    except FileNotFoundError:
+        return nullcontext()    # since its name was read
 
 
 def _entries(folder: Folder) -> Iterator[os.DirEntry[str]]:
@@ -117,10 +146,11 @@ def _look(series: Folder, path: str, entry: os.DirEntry[str], tombstones: Tombst
     study_uid, series_uid = path.split("/")
     header: Header | None = None
     reason = ""
-    length = 0
+    length = inode = 0
     try:
         with _opened(series, entry) as fd:
-            length = os.fstat(fd).st_size
+            status = os.fstat(fd)
+            length, inode = status.st_size, status.st_ino
             header = read_header(fd)
             if tombstones.cover(header.preamble.slot, header.preamble.checksum):
                 return None
@@ -135,4 +165,4 @@ def _look(series: Folder, path: str, entry: os.DirEntry[str], tombstones: Tombst
     except InstanceDamaged as damage:
         verdict, reason = Verdict.DAMAGED, str(damage)
     slot = header.preamble.slot if header else None
-    return Found(name, verdict, slot, header, reason, length, study_uid, series_uid, uid)
+    return Found(name, verdict, slot, header, reason, length, study_uid, series_uid, uid, inode)

@@ -10,6 +10,7 @@ from dicomserver.server.settings import (
     CommitmentSettings,
     LobbySettings,
     LogSettings,
+    ScrubSettings,
     ServerSettings,
     StorageSettings,
 )
@@ -36,6 +37,7 @@ def server_settings(chosen: Configuration) -> ServerSettings:
         association=_association(chosen),
         commitment=CommitmentSettings(report_age_seconds=chosen.commitment_report_days * _DAY),
         storage=StorageSettings(reserve=chosen.reserve_megabytes * _MEGABYTE),
+        scrub=ScrubSettings(days=chosen.scrub_days, octets_per_second=chosen.scrub_megabytes_per_second * 1e6),
         log=_log(chosen),
     )
 

@@ -144,6 +144,12 @@ class Configuration(_Keys):
     reserve_megabytes: _whole(0, 1_000_000) = Field(
         256, alias="reserveMegabytes",
         description="Free space that is kept: with less than this on the disk, stores are refused (A700).")
+    scrub_days: _whole(0, 3650) = Field(
+        30, alias="scrubDays",
+        description="All stored files are read anew and compared with their digests every so many days; 0 is never.")
+    scrub_megabytes_per_second: _whole(1, 100_000) = Field(
+        10, alias="scrubMegabytesPerSecond",
+        description="How fast that reads at most, so that it is in nobody's way.")
 
     artim_seconds: _seconds(0.1, 3600) = Field(
         30, alias="artimSeconds",

@@ -146,4 +146,4 @@ def keep_fixed(running: ServerSettings, new: ServerSettings) -> ServerSettings:
     return dataclasses.replace(new, port=running.port, bind_address=running.bind_address,
                                data_directory=running.data_directory, database_url=running.database_url,
                                control_directory=running.control_directory, storage=running.storage,
-                               mover=running.mover)
+                               mover=running.mover, scrub=running.scrub)

@@ -1,8 +1,9 @@
 """The server's life: what starts after what, what stops before what, and what happens in between.
 
-Start: doors bound (the port is ours) -> archive (lock, format) -> index -> recovery -> mover -> committer -> pool ->
-control -> doors open. Stop, in the opposite direction: no new commands -> doors closed -> associations end -> committer
-ends its own -> mover flushes -> index -> archive (lock given back) -> whoever asked for the stop is told.
+Start: doors bound (the port is ours) -> archive (lock, format) -> index -> recovery -> mover -> committer -> scrub ->
+pool -> control -> doors open. Stop, in the opposite direction: no new commands -> doors closed -> associations end ->
+scrub -> committer ends its own -> mover flushes -> index -> archive (lock given back) -> whoever asked for the stop is
+told.
 """
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ from dicomserver.server.mover import Mover
 from dicomserver.server.pool import Association, AssociationPool
 from dicomserver.server.rebuild import Describe
 from dicomserver.server.recovery import RecoveryReport, recover
+from dicomserver.server.scrub import Scrub
 from dicomserver.server.settings import LogSettings, ServerSettings
 from dicomserver.server.statistics import Statistics
 from dicomserver.server.verification import Verifier
@@ -172,6 +174,9 @@ class Server:
         committer = Committer(index, archive, settings, log)
         self._steps.append(("the storage commitments", committer.stop))
         committer.start()
+        scrub = Scrub(archive, index, self._rooms.describe, settings.scrub, log)
+        self._steps.append(("the scrub", scrub.stop))
+        scrub.start()
         self._reception = self._opened("the reception", self._rooms.open_reception(
             settings, archive, index, mover.add, committer.accept, self.statistics, log))
         self._mover, self._committer = mover, committer
@@ -179,6 +184,7 @@ class Server:
         self._serve(entrance, Deleter(archive, index, mover, log), Verifier(archive, index, log))
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
         self.statistics.add_source(committer.figures)
+        self.statistics.add_source(scrub.figures)
         self._say_ready(index)
         return report
 

@@ -95,9 +95,18 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScrubSettings:
+    """How often all stored files are read anew, and how fast."""
+
+    days: float = 30.0                  # from the begin of one pass to that of the next; 0: no scrub
+    octets_per_second: float = 10e6     # at most
+    first_pause_seconds: float = 60.0   # a start has other things to do
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """Everything but the port, the addresses, the data directory, the database, the control socket's folder,
-    the storage and the mover can change while the server runs."""
+    the storage, the mover and the scrub can change while the server runs."""
 
     ae_title: str = "DICOMKIT_SCP"
     port: int = 11112
@@ -113,6 +122,7 @@ class ServerSettings:
     commitment: CommitmentSettings = field(default_factory=CommitmentSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     mover: MoverSettings = field(default_factory=MoverSettings)
+    scrub: ScrubSettings = field(default_factory=ScrubSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
     def index_url(self) -> str:
@@ -122,4 +132,4 @@ class ServerSettings:
     def fixed(self) -> tuple[object, ...]:
         """What a running server keeps until it is started again."""
         return (self.port, self.bind_address, self.data_directory, self.index_url(), self.control_directory,
-                self.storage, self.mover)
+                self.storage, self.mover, self.scrub)

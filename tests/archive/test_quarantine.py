@@ -91,3 +91,18 @@ def test_a_symbolic_link_is_set_aside_itself(archive: Archive, data: Path, tmp_p
     name = archive.set_aside(found, "why", {})
     assert (data / "quarantine" / f"{name}.dcm").is_symlink()
     assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_a_stray_is_set_aside_while_it_is_the_one_that_was_found(archive: Archive, data: Path) -> None:
+    first, second = store(archive, "1.1"), store(archive, "1.2")
+    archive.file_batch([first, second])
+    found = {one.sop_instance_uid: one for one in archive.walk_unknown(lambda *uids: False)}
+    folder = data / STUDY / SERIES
+    (folder / "1.1.dcm").rename(folder / "away")
+    assert archive.set_aside_stray(found["1.1"], "why", {}) is None
+    (folder / "1.1.dcm").write_bytes(b"another file has its name")
+    assert archive.set_aside_stray(found["1.1"], "why", {}) is None
+    assert (folder / "1.1.dcm").exists() and archive.quarantined() == 0
+    name = archive.set_aside_stray(found["1.2"], "why", {})
+    assert name == f"{second.slot:016x}" and (data / "quarantine" / f"{name}.dcm").exists()
+    assert not (folder / "1.2.dcm").exists()

@@ -145,3 +145,27 @@ def test_the_order_is_that_of_arrival(archive: Archive) -> None:
     assert [(found.study_instance_uid, found.series_instance_uid, found.slot) for found in walked] == [
         (study, series, one.slot) for study, series in first_come for one in batch
         if (one.study_instance_uid, one.series_instance_uid) == (study, series)]
+
+
+def test_only_what_is_not_known_is_opened_and_read_whole(archive: Archive, data: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    archive.file_batch([store(archive, f"1.{number}") for number in range(4)])
+    folder = data / STUDY / SERIES
+    for number in (0, 1):
+        content = bytearray((folder / f"1.{number}.dcm").read_bytes())
+        content[-1] ^= 1
+        (folder / f"1.{number}.dcm").write_bytes(content)
+    (folder / "1.9").write_text("a name without its ending is nobody's")
+    opened = []
+    real = os.open
+    monkeypatch.setattr(os, "open", lambda name, *args, **more: opened.append(name) or real(name, *args, **more))
+    asked = []
+
+    def is_known(study: str, series: str, uid: str) -> bool:
+        asked.append((study, series, uid))
+        return uid in ("1.0", "1.3")
+    found = {f.name: f.verdict for f in archive.walk_unknown(is_known)}
+    assert found == {f"{STUDY}/{SERIES}/1.1.dcm": Verdict.DAMAGED, f"{STUDY}/{SERIES}/1.2.dcm": Verdict.WHOLE,
+                     f"{STUDY}/{SERIES}/1.9": Verdict.FOREIGN}
+    assert sorted(asked) == [(STUDY, SERIES, f"1.{number}") for number in range(4)]
+    assert {"1.1.dcm", "1.2.dcm"} == {name for name in opened if name.endswith(".dcm")}

@@ -17,7 +17,7 @@ OTHERS = {
     "maxPendingConnections": 11, "maxPendingConnectionsPerHost": 12,
     "verbose": True, "logFile": "/l", "logMaxMegabytes": 13, "logBackups": 14, "stopGraceSeconds": 15,
     "controlSocketDirectory": "/c", "asynchronousOperations": 18, "getWithoutRoleSelection": ["G"],
-    "commitmentReportDays": 19,
+    "commitmentReportDays": 19, "scrubDays": 20, "scrubMegabytesPerSecond": 21,
     "knownDestinations": {"WS1": {"host": "h", "port": 104}, "WS2": {"host": "h", "port": 1, "aeTitle": "X"}},
 }  # fmt: skip
 NOT_YET = {"enableTLS", "tlsCertificate", "tlsPrivateKey"}
@@ -54,6 +54,7 @@ def test_every_option_reaches_the_server():
     assert len(moved) == len(OTHERS)
     assert moved[("AssociationSettings", "max_inflated")] == 10 << 20
     assert moved[("StorageSettings", "reserve")] == 2 << 20
+    assert moved[("ScrubSettings", "octets_per_second")] == 21_000_000
     assert moved[("LogSettings", "file")] == Path("/l")
     assert moved[("AssociationSettings", "without_roles")] == {"G"}
     assert moved[("ServerSettings", "destinations")] == {

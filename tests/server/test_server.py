@@ -16,7 +16,7 @@ from dicomserver.index import open_index
 from dicomserver.server import commands, control_client, control_socket
 from dicomserver.server.doors import PortInUse
 from dicomserver.server.server import Server, StartInterrupted
-from dicomserver.server.settings import LobbySettings, ServerSettings
+from dicomserver.server.settings import LobbySettings, ScrubSettings, ServerSettings
 
 
 class Talk:
@@ -147,6 +147,27 @@ def test_what_was_stored_is_filed_before_the_index_closes(build, tools, store):
     assert server.stop()
     assert server._rooms.events[-3:] == ["archive file_batch", "index close", "archive close"]
     assert (Path(store.path) / "1.2.3" / "1.2.3.4" / "1.2.3.4.5.dcm").exists()
+
+
+def test_the_scrub_reports_a_damaged_file(build, tools, store):
+    server = build()
+    server.start()
+    store.path, store.archive, store.index = server._rooms.archive.path, server._rooms.archive, server._rooms.index
+    server._rooms.on_stored(store.receive("1.2.3.4.5", b"pixels", mover=False))
+    assert server.stop()
+    path = Path(store.path) / "1.2.3" / "1.2.3.4" / "1.2.3.4.5.dcm"
+    path.write_bytes(path.read_bytes()[:-1] + b"X")
+    server = build(scrub=ScrubSettings(first_pause_seconds=0))
+    server.start()
+    tools.wait_until(lambda: control_client.call(server.port, "stats")["scrub"] == "waiting"
+                     and control_client.call(server.port, "stats")["scrubBeganAt"])
+    assert control_client.call(server.port, "stats")["damaged"] == 1
+    assert control_client.call(server.port, "damaged")["damaged"] == [
+        ["1.2.3.4.5", "the dataset's checksum does not hold"]]
+    assert server.stop()
+    server = build()
+    server.start()
+    assert control_client.call(server.port, "stats")["damaged"] == 1
 
 
 def test_one_more_than_allowed_is_refused_and_counted(build, tools):
