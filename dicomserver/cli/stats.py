@@ -10,7 +10,7 @@ from typing import Any
 
 from dicomserver.cli import arguments
 from dicomserver.cli.control import translated
-from dicomserver.cli.figures import duration, size
+from dicomserver.cli.figures import counted, duration, size
 from dicomserver.server import control_client
 
 ANSWER_SECONDS = 30
@@ -45,7 +45,7 @@ def table(figures: Mapping[str, Any]) -> Iterator[str]:
     rows.sort(key=lambda row: list(_LABELS).index(row[0]) if row[0] in _LABELS else len(_LABELS))
     for name, figure in rows:
         label, written = _LABELS.get(name, (name, str))
-        yield f"{label:<24}{written(figure) if figure is not None else '-'}"
+        yield f"{label:<24}{written(figure) if figure is not None else 'unknown'}"
     for name, count in services.items():
         yield f"{name:<24}{count['requests']} requests, {count['failures']} failed"
 
@@ -76,4 +76,6 @@ _LABELS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "bytesIn": ("Received", size),
     "bytesOut": ("Sent", size),
     "diskFreeBytes": ("Disk left", size),
+    "bytesPerDay": ("Stored each day", size),
+    "daysLeft": ("Disk full in", lambda days: counted(days, "day")),
 }

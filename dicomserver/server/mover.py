@@ -15,8 +15,12 @@ from typing import Protocol
 from dicomserver.archive.errors import StorageFailed
 from dicomserver.archive.filing import Outcome, Result, Waiting
 from dicomserver.index import Stored
+from dicomserver.index.arrivals import Arrivals, day_of
 from dicomserver.server.logs import failure_text
 from dicomserver.server.settings import MoverSettings
+
+
+_NEW = (Result.FILED, Result.REPLACED)
 
 
 class Rows(Protocol):
@@ -25,6 +29,9 @@ class Rows(Protocol):
     def make_durable(self) -> None: ...
 
     def checkpoint(self) -> None: ...
+
+    @property
+    def arrivals(self) -> Arrivals: ...
 
     def find(self, sop_instance_uid: str) -> Stored | None: ...
 
@@ -162,7 +169,8 @@ class Mover:
     def _pass(self, batch: list[Waiting]) -> bool:
         try:
             self._index.make_durable()
-            self._report(self._archive.file_batch(batch))
+            outcomes = self._archive.file_batch(batch)
+            self._report(outcomes)
         except Exception as error:
             self._refuse(error)
             return False
@@ -170,6 +178,8 @@ class Mover:
             self._archive.resume()
             self._log.warning("storing works again")
         try:
+            self._index.arrivals.add(day_of(time.time()), sum(
+                outcome.waiting.file_length for outcome in outcomes if outcome.result in _NEW))
             self._index.checkpoint()
         except Exception as error:
             # Nothing is lost by it; if the disk is the reason, the next pass says so.

@@ -17,7 +17,7 @@ from typing import Protocol
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index
-from dicomserver.server import backup_commands, commands, doors, logs, systemd
+from dicomserver.server import backup_commands, commands, doors, forecast, logs, systemd
 from dicomserver.server.commitments import Committer
 from dicomserver.server.control import Control
 from dicomserver.server.deletion import Deleter
@@ -185,6 +185,7 @@ class Server:
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
         self.statistics.add_source(committer.figures)
         self.statistics.add_source(scrub.figures)
+        self.statistics.add_source(lambda: forecast.figures(index, archive))
         self._say_ready(index)
         return report
 

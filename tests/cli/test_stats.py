@@ -45,7 +45,7 @@ def test_figures_for_a_person(running, capsys):
         "Instances               5",
         "Received                1.2 GB",
         "Sent                    999 bytes",
-        "Disk left               -",
+        "Disk left               unknown",
         "somethingNew            7",
         "C-ECHO                  3 requests, 0 failed",
         "C-STORE                 6 requests, 1 failed",

@@ -28,6 +28,11 @@ class Rooms:
         self.go_on.set()
         self.refusals: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.resumed = threading.Event()
+        self.arrivals = self
+        self.arrived = 0
+
+    def add(self, day, octets):
+        self.arrived += octets
 
     def make_durable(self):
         self.calls.append("make_durable")
@@ -251,3 +256,14 @@ def test_what_was_deleted_is_no_loss(rooms, mover, caplog):
     patient.add(instance(1))
     assert patient.flush()
     assert "ERROR" not in caplog.text
+
+
+@pytest.mark.parametrize("result, octets", [(Result.FILED, 300), (Result.REPLACED, 300), (Result.ALREADY, 0),
+                                            (Result.MISSING, 0)])
+def test_what_came_is_added_up(rooms, mover, result, octets):
+    patient = mover()
+    rooms.result = result
+    patient.add(instance(1, 100))
+    patient.add(instance(2, 200))
+    assert patient.flush()
+    assert rooms.arrived == octets
