@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -54,10 +54,10 @@ def restore(source: str, data_directory: str, progress: Progress, number: int | 
         with translated(CopyFailed, "writing the data directory"):
             with _new(data_directory) as root:
                 replace_file(root, _FORMAT, UNFINISHED)
-                restoring = _Restore(folder, manifest, progress, root, data_directory, keep=True)
-                report = restoring.run()
-                restoring.finish()
-                return report
+                with closing(_Restore(folder, manifest, progress, root, data_directory, keep=True)) as restoring:
+                    report = restoring.run()
+                    restoring.finish()
+                    return report
 
 
 def drill(source: str, progress: Progress, number: int | None = None) -> RestoreReport:
@@ -65,8 +65,9 @@ def drill(source: str, progress: Progress, number: int | None = None) -> Restore
     row by row. Raises as `restore`."""
     with BackupFolder(source) as folder, tempfile.TemporaryDirectory(prefix="dicom-server-drill-") as scratch:
         manifest = _manifest(folder, number)
-        with translated(CopyFailed, "reading the backup"), Folder(scratch) as root:
-            return _Restore(folder, manifest, progress, root, scratch, keep=False).run()
+        with (translated(CopyFailed, "reading the backup"), Folder(scratch) as root,
+              closing(_Restore(folder, manifest, progress, root, scratch, keep=False)) as drilling):
+            return drilling.run()
 
 
 def _manifest(folder: BackupFolder, number: int | None) -> Manifest:
@@ -145,6 +146,10 @@ class _Restore:
             replace_file(self._root, "starts", b"%d\n" % (self._last_start + 1))
         self._copies.close(remove=True)
         replace_file(self._root, _FORMAT, self._format)
+
+    def close(self) -> None:
+        """What is not finished stays unfinished."""
+        self._copies.close()
 
     # -- files
 

@@ -81,8 +81,10 @@ class Installed:
         """`dicom-server stop`; -> what the server said in its life."""
         stopped = self.run("stop", *self.where)
         assert stopped.returncode == 0, stopped.stderr
-        assert self.process.wait(PATIENCE) == 0
-        return self._ended()
+        code = self.process.wait(PATIENCE)
+        said = self._ended()
+        assert code == 0, said
+        return said
 
     def kill(self) -> list[str]:
         """SIGKILL; -> what the server said."""

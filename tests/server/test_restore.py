@@ -57,12 +57,13 @@ def test_the_drill_leaves_nothing(store, target, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     monkeypatch.setattr(module.tempfile, "tempdir", None)
     (tmp_path / "scratch").mkdir()
-    before = snapshot(tmp_path)
+    before, descriptors = snapshot(tmp_path), len(os.listdir("/proc/self/fd"))
     seen = []
     report = drill(str(target), lambda report: seen.append(list((tmp_path / "scratch").iterdir())))
     assert (report.total, report.instances, report.other_files, report.has_index, report.damaged) == (
         3, 3, 4, True, [])
     assert seen and all(seen) and snapshot(tmp_path) == before and list((tmp_path / "scratch").iterdir()) == []
+    assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
 def test_every_file_of_a_backup_counts(target, tmp_path):
