@@ -17,6 +17,7 @@ from dicomserver.archive.intake import Intake, Limits, Slot
 from dicomserver.archive.layout import DataDirectory, slot_name
 from dicomserver.archive.quarantine import Quarantine
 from dicomserver.archive.recovery import Found
+from dicomserver.archive.replacing import Replacing
 from dicomserver.archive.space import DEFAULT_RESERVE, Space
 from dicomserver.archive.tombstones import Tombstones
 
@@ -39,19 +40,20 @@ class Archive:
         try:
             self._directory = directory
             self._tombstones = Tombstones(directory.tombstones)
-            self._quarantine = Quarantine(directory.quarantine)
+            self.quarantine = Quarantine(directory.quarantine)
             self._folders = Folders(directory.root)
             self._lock = threading.Lock()
-            self._filing = Filing(directory, self._folders, self._quarantine, self._tombstones)
+            self._filing = Filing(directory, self._folders, self.quarantine, self._tombstones)
             self._space = Space(directory.root, reserve)
             self._intake = Intake(directory, limits)
-            self._deletions = Deletions(directory, self._folders, self._quarantine, self._tombstones,
+            self._deletions = Deletions(directory, self._folders, self.quarantine, self._tombstones,
                                         self._lock, self._intake.gone)
         except BaseException:
             directory.close()
             raise
         self.path = directory.path
         self.commitments = Commitments(directory.root)
+        self.replacing = Replacing(directory, self.quarantine, self._lock)
 
     def close(self) -> None:
         """Removes the unused slots and gives the lock back; nobody may be inside. Safe to call twice."""
@@ -186,7 +188,7 @@ class Archive:
         if isinstance(source, Slot):
             self._intake.release(source)
         with translated(QuarantineFailed, "setting a file aside"), self._folder_of(source) as (folder, name):
-            base = self._quarantine.set_aside(folder, name, reason, details)
+            base = self.quarantine.set_aside(folder, name, reason, details)
         if isinstance(source, int):
             self._intake.gone([source])
         return base
@@ -201,13 +203,13 @@ class Archive:
                 with self._folder_of(found) as (folder, name):
                     if os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_ino != found.inode:
                         return None
-                    return self._quarantine.set_aside(folder, name, reason, details)
+                    return self.quarantine.set_aside(folder, name, reason, details)
             except FileNotFoundError:
                 return None
 
     def quarantined(self) -> int:
         """How many files lie in quarantine/."""
-        return self._quarantine.count()
+        return self.quarantine.count()
 
     def begin_delete(self, files: Iterable[StoredFile]) -> Deletion:
         """Makes the intention durable; remove the rows next, then call `finish`. Some thousands at a time.

@@ -11,7 +11,7 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.deletion import Deletion
 from dicomserver.archive.errors import ArchiveError
 from dicomserver.archive.tombstones import Tombstone
-from dicomserver.index import Index, IndexFault, Stored
+from dicomserver.index import Index, IndexFault, Instance, Stored
 from dicomserver.server.mover import Mover
 
 AT_ONCE = 1000      # instances of one tombstone
@@ -74,6 +74,28 @@ class Deleter:
                 raise DeletionStopped(f"{error}; {done} instances were deleted before") from error
         self._log.info("%d instances were deleted", done)
         return done
+
+    def replace(self, stored: Stored, newcomer: Instance) -> bool:
+        """Deletes what is stored, for good, in favour of another instance of its SOP Instance UID; a query finds one of
+        the two at any time. newcomer: durable in its slot, for which the caller cares from then on.
+
+        False: a third one is stored by now and stays. Raises ArchiveError if nothing has begun; else DeletionStopped,
+        and the next start comes to its end.
+        """
+        with self._lock:
+            with self._kept_from_the_mover([stored]):
+                deletion = self._archive.begin_delete([stored])
+                self._unfinished.append(deletion)
+                try:
+                    third = self._index.replace(stored.slot, newcomer)
+                except IndexFault as error:
+                    raise DeletionStopped(str(error)) from error
+            try:
+                while self._unfinished:     # an earlier one may be of the same file, which may come back one day
+                    self._finish(self._unfinished[0])
+            except (ArchiveError, IndexFault) as error:
+                raise DeletionStopped(str(error)) from error
+        return third is None
 
     def _delete(self, batch: list[Stored]) -> None:
         with self._kept_from_the_mover(batch):

@@ -1,13 +1,17 @@
 import errno
 import threading
+from dataclasses import replace
 
 import pytest
 
 from dicomserver.archive import deletion as archive_deletion
 from dicomserver.archive.errors import DeletionFailed
-from dicomserver.index import IndexFull, open_index
+from dicomserver.archive.preamble import read_header
+from dicomserver.archive.recovery import Found, Verdict
+from dicomserver.index import IndexFull, Instance, open_index
 from dicomserver.server import deletion
 from dicomserver.server.deletion import Deleter, DeletionStopped
+from dicomserver.server.rebuild import describe_found
 from dicomserver.server.recovery import recover
 
 
@@ -178,3 +182,37 @@ def test_one_deletion_at_a_time(store, deleter):
     for thread in threads:
         thread.join(10)
     assert left(store) == set()
+
+
+def test_replaced_in_one_step(store, deleter):
+    """The newcomer is in its slot, and one of the two is found at any time."""
+    store.mover.start()
+    store.mover.flush()
+    newcomer = store.receive("1.2.2.1.1", b"newcomer", "1.2.2", "1.2.2.1", row=False)
+    stored = store.index.find("1.2.2.1.1")
+    instance = described(store, newcomer)
+    assert deleter.replace(stored, instance)
+    assert store.index.find("1.2.2.1.1").slot == newcomer.slot
+    assert store.mover.flush()
+    assert store.final_path("1.2.2.1.1", "1.2.2", "1.2.2.1").read_bytes().endswith(b"newcomer")
+    assert list((store.path / "tombstones").iterdir()) == [] and store.archive.waiting == (0, 0)
+
+
+def test_what_was_not_stored_any_more_is_not_replaced(store, deleter):
+    store.mover.start()
+    stored = store.index.find("1.2.2.1.1")
+    deleter.delete(instance="1.2.2.1.1")
+    third = store.receive("1.2.2.1.1", b"third", "1.2.2", "1.2.2.1")
+    newcomer = store.receive("1.2.2.1.1", b"newcomer", "1.2.2", "1.2.2.1", row=False, mover=False)
+    assert not deleter.replace(stored, described(store, newcomer))
+    assert store.index.find("1.2.2.1.1").slot == third.slot
+    store.archive.discard(newcomer.slot)
+    assert store.mover.flush()
+    assert store.final_path("1.2.2.1.1", "1.2.2", "1.2.2.1").read_bytes().endswith(b"third")
+
+
+def described(store, waiting) -> Instance:
+    found = Found(f"intake/{waiting.slot:016x}", Verdict.WHOLE, waiting.slot)
+    with open(store.path / found.name, "rb") as file:
+        header = read_header(file.fileno())
+    return describe_found(store.archive, replace(found, header=header), store.describe)
