@@ -19,12 +19,15 @@ from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index
 from dicomserver.server import backup_commands, commands, doors, forecast, logs, systemd
 from dicomserver.server.commitments import Committer
-from dicomserver.server.control import Control
+from dicomserver.server.conflicts import Conflicts, commands as conflict_commands
+from dicomserver.server.control import Command, Control
 from dicomserver.server.deletion import Deleter
+from dicomserver.server.disputed import DisputedStudies
 from dicomserver.server.lobby import Lobby, Request
 from dicomserver.server.logs import failure_text
 from dicomserver.server.mover import Mover
 from dicomserver.server.pool import Association, AssociationPool
+from dicomserver.server.quarantined import Quarantined
 from dicomserver.server.rebuild import Describe
 from dicomserver.server.recovery import RecoveryReport, recover
 from dicomserver.server.scrub import Scrub
@@ -180,12 +183,16 @@ class Server:
         self._reception = self._opened("the reception", self._rooms.open_reception(
             settings, archive, index, mover.add, committer.accept, self.statistics, log))
         self._mover, self._committer = mover, committer
-        self._backup_commands = backup_commands.table(archive, index, settings)
-        self._serve(entrance, Deleter(archive, index, mover, log), Verifier(archive, index, log))
+        deleter = Deleter(archive, index, mover, log)
+        conflicts = Conflicts(Quarantined(archive, index, mover, deleter, self._rooms.describe, log),
+                              DisputedStudies(index, log))
+        self._serve(entrance, commands.table(self.statistics, deleter, Verifier(archive, index, log), self.reload)
+                    | backup_commands.table(archive, index, settings) | conflict_commands(conflicts))
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
         self.statistics.add_source(committer.figures)
         self.statistics.add_source(scrub.figures)
         self.statistics.add_source(lambda: forecast.figures(index, archive))
+        self.statistics.add_source(conflicts.figures)
         self._say_ready(index)
         return report
 
@@ -193,11 +200,10 @@ class Server:
         self._steps.append((name, room.close))
         return room
 
-    def _serve(self, entrance: list, deleter: Deleter, verifier: Verifier) -> None:
+    def _serve(self, entrance: list, table: dict[str, Command]) -> None:
         settings, log = self.settings, self._log
         self._pool = AssociationPool(settings.max_concurrent_connections, self._reception.serve, log)
         self._steps.append(("the associations", lambda: self._pool.stop(self.settings.grace_seconds)))
-        table = commands.table(self.statistics, deleter, verifier, self.reload) | self._backup_commands
         self._control = Control(self.port, table, self.stop_soon, log, settings.control_directory)
         self._lobby = Lobby(entrance, self._pool.admit, settings.lobby, self.statistics, log)
         self._steps.append(("the listener", self._lobby.stop))
