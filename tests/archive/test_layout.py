@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dicomserver.archive import layout
+from dicomserver.archive.durable import Folder
 from dicomserver.archive.errors import (ArchiveDamaged, ArchiveLocked, ArchiveTooNew, ArchiveUnusable,
                                         InvalidUid)
 from dicomserver.archive.layout import DataDirectory, instance_name, slot_name, slot_number
@@ -185,3 +186,18 @@ def test_names() -> None:
     assert slot_number("0000000700000001") == (7 << 32) + 1
     for name in ("", "7", "000000070000000G", "00000007000000010", "0000000A00000001", "0000000700000001\n"):
         assert slot_number(name) is None
+
+
+def test_above_folders_that_may_not_be_read_all_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bool] = []
+    real = layout.Folder
+
+    def may_not(name: str, parent: int | None = None, **more: bool) -> Folder:
+        if name == str(tmp_path):
+            raise PermissionError
+        return real(name, parent, **more)
+
+    monkeypatch.setattr(layout, "Folder", may_not)
+    monkeypatch.setattr(os, "sync", lambda: synced.append(True))
+    layout.DataDirectory(tmp_path / "data").close()
+    assert synced == [True]
