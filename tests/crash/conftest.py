@@ -1,13 +1,45 @@
 """Recordings of the real server under strace, made once."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.crash.recording import Recording, record_checkpoint, record_everything, record_load, record_window
+from tests.crash.recording import (
+    Recording,
+    record_checkpoint,
+    record_doubles,
+    record_everything,
+    record_load,
+    record_window,
+)
+from tests.crash.requesting import Home
 from tests.crash.running import scratch_folder
+from tests.crash.tally import IS_LONG, SEED, Tally, table
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Tally:
+    """For the table; see pytest_terminal_summary."""
+    return Tally(record_property)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of the long run, in whatever process its tests ran."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    if IS_LONG:
+        terminalreporter.section(f"crash, seed {SEED}")
+        for line in table(added for report in reports if report.when == "call" for added in report.user_properties):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="package")
+def home() -> Iterator[Home]:
+    """The requester of storage commitments takes his reports."""
+    one = Home()
+    with one.open():
+        yield one
 
 
 @pytest.fixture
@@ -27,6 +59,12 @@ def everything() -> Iterator[Recording]:
 def checkpoint() -> Iterator[Recording]:
     with scratch_folder() as folder:
         yield record_checkpoint(folder)
+
+
+@pytest.fixture(scope="package")
+def doubles() -> Iterator[Recording]:
+    with scratch_folder() as folder:
+        yield record_doubles(folder)
 
 
 @pytest.fixture(scope="package")

@@ -4,16 +4,19 @@ from __future__ import annotations
 import random
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.crash.ledger import Ledger, Promise, broken
+from tests.crash.ledger import Promises, Said, broken
 from tests.crash.model import Disk, Fate, Rules, State, moments
 from tests.crash.recovering import recover_twice
+from tests.crash.requesting import Home
 from tests.crash.steps import Step, purpose
 
-_TRIES = 20     # to find a disk that was not looked at yet
+_ALSO_IN_THE_MIDST = ("ack", "answer", "accept", "reported", "sync")
+_TRIES = 20     # to find a disk that was not looked at yet, at one moment
+_PASSES = 10    # over the trace, each with other moments, until there are enough
 
 
 @dataclass(slots=True)
@@ -23,7 +26,7 @@ class Cut:
     where: str
     rules: Rules
     state: State
-    promises: dict[str, Promise]
+    promises: Promises
 
 
 @dataclass(slots=True)
@@ -34,24 +37,34 @@ class Outcome:
     violations: list[str] = field(default_factory=list)
 
 
-def cuts(steps: Sequence[Step], ledger: Ledger, number: int, seed: int,
-         among: Callable[[Step], bool] = lambda step: True) -> Iterator[Cut]:
-    """`number` different disks, as many under one set of rules as under the other; each kind of step `among` which
-    is cut has its share, however rare it is."""
+def cuts(steps: Sequence[Step], promised: Callable[[int], Promises], number: int, seed: int,
+         among: Callable[[Step], bool] = lambda step: True,
+         such: Callable[[State], bool] = lambda state: True) -> Iterator[Cut]:
+    """`number` different disks under each set of rules, or as many as there are; each kind of step `among` which is cut
+    has its share, however rare it is. promised: what holds at a moment. such: which disks count."""
     chance = random.Random(seed)
-    wanted = _wanted(steps, number, chance, among)
+    seen: set[tuple[Rules, bytes, Said]] = set()
+    missing = dict.fromkeys(Rules, number)
+    for _ in range(_PASSES):
+        for cut in _pass(steps, promised, dict(missing), chance, among, seen):
+            if missing[cut.rules] and such(cut.state):
+                missing[cut.rules] -= 1
+                yield cut
+
+
+def _pass(steps: Sequence[Step], promised: Callable[[int], Promises], missing: dict[Rules, int],
+          chance: random.Random, among: Callable[[Step], bool], seen: set) -> Iterator[Cut]:
+    wanted = _wanted(steps, missing, chance, among)
     disk = Disk()
-    seen: set[tuple[bytes, str]] = set()
     for place, (when, is_over, step) in enumerate(moments(steps)):
         if is_over:
             disk.apply(step)
         for rules in wanted.get(place, ()):
-            now = when + is_over
-            promises = ledger.at(steps, now)
+            promises = promised(when + is_over)
             for _ in range(_TRIES):
                 fate = chance.choice(list(Fate))
                 state = disk.state(rules, fate, chance)
-                key = state.digest(), repr(promises)
+                key = rules, state.digest(), promises.said
                 if key not in seen:
                     seen.add(key)
                     where = f"{'after' if is_over else 'in'} {step.kind} {step.path or step.uid}"
@@ -59,30 +72,30 @@ def cuts(steps: Sequence[Step], ledger: Ledger, number: int, seed: int,
                     break
 
 
-def _wanted(steps: Sequence[Step], number: int, chance: random.Random,
+def _wanted(steps: Sequence[Step], number: dict[Rules, int], chance: random.Random,
             among: Callable[[Step], bool]) -> dict[int, list[Rules]]:
     """Where to cut, by place in `moments`; the same place may come several times."""
     kinds: dict[tuple, list[int]] = defaultdict(list)
     for place, (_, is_over, step) in enumerate(moments(steps)):
-        if among(step) and (step.kind in ("ack", "answer", "sync") or is_over and step.kind != "commit"):
+        if among(step) and (step.kind in _ALSO_IN_THE_MIDST or is_over and step.kind != "commit"):
             kinds[step.kind, purpose(step.path), is_over].append(place)
     chosen: dict[int, list[Rules]] = defaultdict(list)
     names = sorted(kinds)
-    for count in range(number):
-        place = chance.choice(kinds[names[count // 2 % len(names)]])
-        chosen[place].append(list(Rules)[count % 2])
+    for rules, several in number.items():
+        for count in range(several):
+            place = chance.choice(kinds[names[count % len(names)]])
+            chosen[place].append(rules)
     return chosen
 
 
-def cut_and_recover(steps: Sequence[Step], ledger: Ledger, folder: Path, number: int, seed: int = 1,
-                    among: Callable[[Step], bool] = lambda step: True, enough: int = 1 << 62) -> Outcome:
+def cut_and_recover(cut_at: Iterable[Cut], folder: Path, home: Home, enough: int = 1 << 62) -> Outcome:
     """Until `enough` violations were found. Each disk is removed again, but for those that break a promise."""
     outcome = Outcome()
-    for count, cut in enumerate(cuts(steps, ledger, number, seed, among)):
+    for count, cut in enumerate(cut_at):
         data = folder / f"state-{count}"
         cut.state.write(data)
-        look = recover_twice(data)
-        problems = look.problems or broken(cut.promises, look.instances)
+        look = recover_twice(data, home)
+        problems = look.problems or broken(cut.promises, look.instances, look.reports)
         outcome.states[cut.rules.value] += 1
         outcome.violations += [f"{data.name} {cut.where}: {problem}" for problem in problems]
         if len(outcome.violations) >= enough:

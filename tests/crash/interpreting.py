@@ -6,16 +6,15 @@ does not know, it raises rather than leaving it out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from dicomserver.wire.command import decode_command
-from dicomserver.wire.commands import C_STORE_RSP
-from dicomserver.wire.pdu import decode_pdu
-from dicomserver.wire.pdus import DataTF
+from dicomserver.wire.command import CommandSet, decode_command
+from dicomserver.wire.commands import C_STORE_RSP, N_ACTION_RSP, N_EVENT_REPORT_RQ, N_EVENT_REPORT_RSP
 from tests.crash.steps import WAL, Step
 from tests.crash.strace import Call
 
 _P_DATA_TF = 4
+_PDU_HEADER, _PDV_HEADER = 6, 6
 _SYNCS = ("fsync", "fdatasync")
 _WRITES = ("write", "writev", "pwrite64", "pwritev", "pwritev2")
 _UNKNOWN = ("fallocate", "truncate", "symlink", "symlinkat", "sendfile", "copy_file_range", "sync", "syncfs")
@@ -26,17 +25,46 @@ class Interpreter:
 
     def __init__(self, root: str) -> None:
         """root: absolute; the directory is there, empty and durable, before the first call."""
-        self._root = root
+        self.root = root
         self.names: dict[str, int] = {"": 0}    # path -> inode
         self._next = 1
         self._open: dict[int, tuple[str, int]] = {}         # descriptor -> path as it was opened, inode
         self._positions: dict[int, int] = {}
         self._sizes: dict[int, int] = {}
         self._log = _Log()
+        self._conversations = _Conversations()
 
-    def look_for(self, uids: Iterable[str]) -> None:
-        """Instances whose rows' first commits shall be steps; no UID may be part of another."""
+    def look_for(self, uids: Iterable[str], transactions: Iterable[str] = ()) -> None:
+        """Instances whose rows' first commits shall be steps, and storage commitments whose reports shall; no UID may
+        be part of another."""
         self._log.wanted |= {uid.encode() for uid in uids}
+        self._conversations.transactions |= {uid.encode() for uid in transactions}
+
+    def adopt(self, folders: Iterable[str], files: Mapping[str, int], contents: Mapping[int, bytes]) -> list[Step]:
+        """Steps at whose end the directory is as a power cut has left it (see model.State), and durable."""
+        steps: list[Step] = []
+        inodes: dict[int, int] = {}
+
+        def does(kind: str, path: str, inode: int, **more) -> None:
+            steps.append(Step(kind, 0, len(steps), len(steps), path, inode, **more))
+
+        for path in sorted(folders):
+            self.names[path], self._next = self._next, self._next + 1
+            does("mkdir", path, self.names[path])
+        for path, inode in files.items():
+            if inode in inodes:
+                first = next(name for name, number in self.names.items() if number == inodes[inode])
+                does("link", first, inodes[inode], target=path)
+            else:
+                inodes[inode], self._next = self._next, self._next + 1
+                does("create", path, inodes[inode])
+                does("write", path, inodes[inode], data=contents[inode])
+                does("sync", path, inodes[inode])
+            self.names[path] = inodes[inode]
+            self._sizes[inodes[inode]] = len(contents[inode])
+        for path in ["", *folders]:
+            does("sync", path, self.names[path])
+        return steps
 
     def process(self, calls: Iterable[Call]) -> list[Step]:
         """The steps of one process, in the order in which they ended."""
@@ -45,14 +73,16 @@ class Interpreter:
         return [step for call in _closes_early(calls) for step in self._steps(call)]
 
     def _steps(self, call: Call) -> Iterator[Step]:
-        if call.name in ("sendto", "recvfrom", "sendmsg"):
-            yield from _said(call)
+        if call.name in ("sendto", "recvfrom", "sendmsg") or call.name == "write" and call.socket.startswith("TCP"):
+            yield from self._conversations.said(call)
         elif call.result < 0 and call.end is not None:
             return      # it failed
         elif call.end is None:
             yield from self._unfinished(call)
         elif call.name == "close":
             self._open.pop(call.files[0], None)
+        elif call.name in ("lseek", "read"):
+            self._moved(call)
         elif call.name in ("open", "openat", "creat"):
             yield from self._opened(call)
         elif call.name.startswith("dup"):
@@ -70,6 +100,12 @@ class Interpreter:
             self._open.pop(call.files[0], None)
         return iter(())
 
+    def _moved(self, call: Call) -> None:
+        """Of peers, who write where they have read."""
+        if call.files and call.files[0] in self._open:
+            before = self._positions[call.files[0]] if call.name == "read" else 0
+            self._positions[call.files[0]] = before + call.result
+
     def _path(self, call: Call, number: int) -> str | None:
         """The n-th path among the arguments, relative to the root; None if it is not below it."""
         name = call.strings[number].decode()
@@ -79,9 +115,9 @@ class Interpreter:
                 return None
             base = self._open[folder][0]
             return base if name == "." else f"{base}/{name}".lstrip("/")
-        if name == self._root:
+        if name == self.root:
             return ""
-        return name.removeprefix(self._root + "/") if name.startswith(self._root + "/") else None
+        return name.removeprefix(self.root + "/") if name.startswith(self.root + "/") else None
 
     def _opened(self, call: Call) -> Iterator[Step]:
         path = self._path(call, 0)
@@ -162,19 +198,58 @@ def _closes_early(calls: Iterable[Call]) -> list[Call]:
     return sorted(calls, key=moment)
 
 
-def _said(call: Call) -> Iterator[Step]:
-    data = call.strings[-1] if call.strings else b""     # in front of it there may be a socket's name
-    if call.socket.startswith("UNIX"):
-        yield from _on_control_socket(call, data)
-    elif call.name == "sendto" and data[:1] == bytes([_P_DATA_TF]):
-        pdu = decode_pdu(data)
-        command = b"".join(pdv.data for pdv in pdu.pdvs if pdv.control & 1) if isinstance(pdu, DataTF) else b""
-        response = decode_command(command)
-        if response.command_field == C_STORE_RSP:
-            # PS3.7 C: success, or a warning (PS3.4 B.2.3): the instance is stored
-            kind = "ack" if response.status == 0 or response.status >> 12 == 0xB else "nack"
-            yield Step(kind, call.thread, call.begin, call.end, uid=response.affected_sop_instance_uid,
-                       message=response.message_id_being_responded_to)
+class _Conversations:
+    """What is said to peers and heard from them."""
+
+    def __init__(self) -> None:
+        self.transactions: set[bytes] = set()
+        self._begun: dict[int, bytes] = {}      # descriptor -> of a PDU that is not yet whole
+        self._reported: dict[int, str] = {}     # descriptor -> the Transaction UID of the last report on it
+
+    def said(self, call: Call) -> Iterator[Step]:
+        data = call.strings[-1] if call.strings else b""     # in front of it there may be a socket's name
+        if call.socket.startswith("UNIX"):
+            yield from _on_control_socket(call, data)
+            return
+        if call.name == "write":        # DCMTK sends a PDU's header in a call of its own
+            begun = self._begun.pop(call.files[0], b"") + data
+            if len(begun) < _PDU_HEADER or len(begun) < _PDU_HEADER + int.from_bytes(begun[2:_PDU_HEADER]):
+                self._begun[call.files[0]] = begun
+                return
+            data = begun
+        if (command := _first_command(data)) is not None:
+            yield from self._on_association(call, command, data)
+
+    def _on_association(self, call: Call, command: CommandSet, data: bytes) -> Iterator[Step]:
+        def step(kind: str, **more) -> Step:
+            return Step(kind, call.thread, call.begin, call.end, **more)
+
+        what, fd = (call.name == "recvfrom", command.command_field), call.files[0]
+        if what == (False, C_STORE_RSP):
+            yield step("ack" if _is_done(command) else "nack", uid=command.affected_sop_instance_uid,
+                       message=command.message_id_being_responded_to)
+        elif what == (False, N_ACTION_RSP) and _is_done(command):
+            yield step("accept", message=command.message_id_being_responded_to)
+        elif what == (False, N_EVENT_REPORT_RQ):
+            self._reported[fd] = next(uid for uid in self.transactions if uid in data).decode()
+            yield step("report", uid=self._reported[fd])
+        elif what == (True, N_EVENT_REPORT_RSP) and _is_done(command):
+            yield step("reported", uid=self._reported.pop(fd))
+
+
+def _is_done(response: CommandSet) -> bool:
+    """Success, or a warning (PS3.7 C, PS3.4 B.2.3): the instance is stored."""
+    return response.status == 0 or response.status >> 12 == 0xB
+
+
+def _first_command(data: bytes) -> CommandSet | None:
+    """The command set that these octets begin with, if it is there whole and in one PDV."""
+    if data[:1] != bytes([_P_DATA_TF]) or len(data) < _PDU_HEADER + _PDV_HEADER:
+        return None
+    length = int.from_bytes(data[_PDU_HEADER:_PDU_HEADER + 4]) - 2
+    control = data[_PDU_HEADER + 5]
+    command = data[_PDU_HEADER + _PDV_HEADER:][:length]
+    return decode_command(command) if control == 3 and len(command) == length else None
 
 
 def _on_control_socket(call: Call, data: bytes) -> Iterator[Step]:

@@ -200,6 +200,33 @@ def tombstones_stay_until_all_is_gone_for_good(order: Order) -> Iterator[str]:
             yield f"{drop.path} went before its rows were gone for good"
 
 
+def discarded_slots_are_gone_for_good_before_a_deletion(order: Order) -> Iterator[str]:
+    """Else one with the same bytes would come back in place of what is deleted."""
+    gone = {step.path: step for step in order.of("unlink")}
+    for answer in order.of("ack", "nack"):
+        slot = order.slot_of(answer)
+        unlink = gone.get(slot.path) if slot else None
+        if unlink is None or unlink.over > answer.begin:
+            continue
+        for rename in order.of("rename"):
+            if purpose(rename.target) == "tombstone" and answer.over < rename.begin and not order.synced(
+                    order.folder("intake", rename.begin), unlink.over, rename.begin):
+                yield f"{slot.path} may come back after {rename.target}"
+
+
+def refused_slots_are_gone_for_good_before_the_answer(order: Order) -> Iterator[str]:
+    """A complete one would come back, and be older than what is then acknowledged with other bytes."""
+    gone = {step.path: step for step in order.of("unlink")}
+    set_aside = {step.inode for step in order.of("link") if parent(step.target) == "quarantine"}
+    for nack in order.of("nack"):
+        slot = order.slot_of(nack)
+        if slot is None or slot.inode in set_aside or not order.synced(slot.inode, 0, nack.begin):
+            continue
+        unlink = gone.get(slot.path)
+        if unlink is None or not order.synced(order.folder("intake", nack.begin), unlink.over, nack.begin):
+            yield f"{slot.path} may come back, though message {nack.message} was refused"
+
+
 def deletions_are_durable_before_the_answer(order: Order) -> Iterator[str]:
     for ask, answer in zip(order.of("ask"), order.of("answer")):
         drops = [step for step in order.of("unlink") if ask.over < step.begin and step.over < answer.begin
@@ -257,16 +284,52 @@ def slots_are_completed_within_a_page(order: Order) -> Iterator[str]:
             yield f"{slot.path} was completed by a write of {len(last.data)} octets at {last.offset}"
 
 
+def commitments_are_durable_before_acceptance(order: Order) -> Iterator[str]:
+    for accept in order.of("accept"):
+        rename = next((step for step in reversed(order.of("rename")) if step.thread == accept.thread
+                       and purpose(step.target) == "commitment" and step.over < accept.begin), None)
+        if rename is None:
+            yield f"a storage commitment was accepted in message {accept.message} and not noted"
+            continue
+        written = order.last_write(rename.inode, rename.begin)
+        folder = order.made("commitments", rename.begin)
+        if not (order.synced(rename.inode, written.over, rename.begin)
+                and order.synced(folder.inode, rename.over, accept.begin)
+                and order.synced(0, folder.over, accept.begin)):
+            yield f"{rename.target} was not durable when message {accept.message} was accepted"
+
+
+def commitments_stay_until_reported(order: Order) -> Iterator[str]:
+    reported = {step.uid: step.over for step in order.of("reported")}
+    for unlink in order.of("unlink"):
+        if purpose(unlink.path) != "commitment" or unlink.path.endswith(".new"):
+            continue
+        head, _, _ = order.last_write(unlink.inode, unlink.begin).data.partition(b"\n")
+        if reported.get(json.loads(head)["transaction_uid"], 1 << 61) > unlink.begin:
+            yield f"{unlink.path} went before it was reported"
+        after = (step for step in order.steps if step.thread == unlink.thread and step.begin > unlink.over)
+        following = next(after, None)
+        if following is None or (following.kind, following.path) != ("sync", "commitments"):
+            yield f"{unlink.path} went and may come back"
+
+
 RULES = (bytes_are_durable_before_success, names_are_durable_before_success, rows_are_committed_before_success,
          rows_are_durable_before_final_names, slots_are_never_renamed, final_names_are_durable_before_slots_go,
          tombstones_are_durable_before_files_go, tombstones_stay_until_all_is_gone_for_good,
+         discarded_slots_are_gone_for_good_before_a_deletion, refused_slots_are_gone_for_good_before_the_answer,
          deletions_are_durable_before_the_answer, what_is_set_aside_is_durable_before_its_slot_goes,
          replaced_files_are_whole, pages_are_durable_before_the_log_begins_anew,
-         found_slots_are_synced_before_final_names, slots_are_completed_within_a_page)
+         found_slots_are_synced_before_final_names, slots_are_completed_within_a_page,
+         commitments_are_durable_before_acceptance, commitments_stay_until_reported)
 
 
 def syncs(steps: Sequence[Step], first: int = 0, last: int = 1 << 62) -> Counter[tuple[str, str]]:
     """How often somebody ("association", "others") synced what; within some lines of the trace."""
-    associations = {step.thread for step in steps if step.kind in ("ack", "nack")}
-    return Counter(("association" if step.thread in associations else "others", purpose(step.path))
+    threads = associations(steps)
+    return Counter(("association" if step.thread in threads else "others", purpose(step.path))
                    for step in steps if step.kind == "sync" and first <= step.begin and step.over <= last)
+
+
+def associations(steps: Sequence[Step]) -> set[int]:
+    """The threads that answered requests of peers."""
+    return {step.thread for step in steps if step.kind in ("ack", "nack", "accept")}

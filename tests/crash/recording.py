@@ -1,17 +1,22 @@
-"""A server under strace while it stores, files, deletes, dies and recovers: the steps that it took."""
+"""A server under strace while it stores, files, deletes, commits, dies and recovers: the steps that it took."""
 from __future__ import annotations
 
+import errno
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from dicomserver.scu.failures import AssociationFailed
+from tests.crash.cutting import Cut
+from tests.crash.faults import Faults
 from tests.crash.interpreting import Interpreter
-from tests.crash.ledger import Ledger
-from tests.crash.running import Running, compiled_shim
+from tests.crash.ledger import Ledger, Promises
+from tests.crash.lint import Order
+from tests.crash.requesting import Home, ask, transaction
+from tests.crash.running import Running
 from tests.crash.steps import INDEX, WAL, Step
 from tests.crash.strace import parse
 from tests.crash.traffic import CT, Sample, Sender, sample
@@ -30,6 +35,7 @@ class Recording:
 
     data: Path
     ledger: Ledger = field(default_factory=Ledger)
+    always: Promises | None = None      # if nothing is said any more
     steps: list[Step] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     lone: range = range(0)
@@ -67,13 +73,32 @@ class Recording:
     def store_in_window(self, port: int, samples: list[Sample], operations: int) -> None:
         """Over one association, so many C-STOREs at once."""
         with Window(port, [(CT, [EXPLICIT])], operations=operations) as sender:
-            begun = 0
-            for one in samples:
-                sender.begin_store(1, CT, one.uid, one.dataset, self.ledger.sending(one))
-                begun += 1
-                if begun - len(self.statuses) == operations:
+            for begun, one in enumerate(samples):
+                if begun >= operations:
                     self.statuses.append(sender.answer().status)
-            self.statuses += [sender.answer().status for _ in range(begun - len(self.statuses))]
+                sender.begin_store(1, CT, one.uid, one.dataset, self.ledger.sending(one))
+            self.statuses += [sender.answer().status for _ in samples[-operations:]]
+
+    def promised(self, now: int) -> Promises:
+        """What holds at that moment."""
+        return self.always or self.ledger.at(self.steps, now)
+
+    def is_about_doubles(self, step: Step) -> bool:
+        """Whether it falls between the completion of a slot whose UID is stored already, and its removal."""
+        return any(begin <= step.begin and step.over <= end for begin, end in self._doubles)
+
+    @cached_property
+    def _doubles(self) -> list[tuple[int, int]]:
+        order = Order(self.steps)
+        gone = {step.path: step for step in order.of("unlink")}
+        answers = [(answer, order.slot_of(answer)) for answer in order.of("ack", "nack")]
+        return [(order.last_write(slot.inode, 1 << 61).begin, gone[slot.path].over) for answer, slot in answers
+                if slot.path in gone and gone[slot.path].over < answer.begin]
+
+    def commit(self, port: int, number: int, samples: Iterable[Sample], *, stays: bool) -> None:
+        """Asks for a storage commitment; see requesting.ask."""
+        uid = transaction(number)
+        assert ask(port, self.ledger.committing(uid), uid, samples, stays=stays) == 0
 
     def store_side_by_side(self, port: int, *several: list[Sample]) -> None:
         """Over one association each, at once."""
@@ -87,7 +112,7 @@ class Recording:
 
     def read(self, interpreter: Interpreter, *traces: Path) -> None:
         """Puts the traces one behind the other; the moment between two is where the earlier process was killed."""
-        interpreter.look_for(self.ledger.uids())
+        interpreter.look_for(self.ledger.uids(), self.ledger.transactions())
         for trace in traces:
             with trace.open() as file:
                 calls = parse(file, self.lines)
@@ -99,19 +124,29 @@ class Recording:
         self.names = interpreter.names
 
 
-def record_everything(folder: Path) -> Recording:
+def record_everything(folder: Path, environment: Mapping[str, str] = {}) -> Recording:
     """All that a power cut may come between, with few instances."""
     recording = _new(folder)
-    data, traces = recording.data, [folder / "trace-1", folder / "trace-2"]
+    data, traces = recording.data, [folder / f"trace-{number}" for number in range(3)]
     first = [sample(number) for number in range(6)]
     large = sample(6, octets=400_000)
     beside = [[sample(10 * lane + number, 2 + lane % 2, lane + 1, 3000) for number in range(3)] for lane in range(4)]
+    at_once = [sample(400 + number, 7, octets=9000) for number in range(8)]
     last = [sample(100 + number, 4) for number in range(3)]
-    die = folder / "die"
-    dying = {"LD_PRELOAD": str(compiled_shim(folder)), "CRASH_DIE": str(data / "intake/*"), "CRASH_DIE_IF": str(die)}
-    with Running(data, traces[0], dying) as server:
+    home = Home()
+    faults = Faults(folder)
+    known = home.environment | environment
+    with Running(data, traces[0], faults.environment | known) as server:
         recording.store(server.port, [*first, large, first[0], sample(1, version=1)])
+        faults.set(("write", errno.ENOSPC, data / WAL))
+        recording.store(server.port, [sample(600, 9)])
+        faults.clear()
+        recording.store(server.port, [sample(600, 9, version=1)])
+        recording.commit(server.port, 1, first[:3], stays=True)
+        recording.commit(server.port, 2, [first[1], large], stays=False)
         recording.store_side_by_side(server.port, *beside)
+        recording.store_in_window(server.port, [*at_once, at_once[0]], operations=4)
+        recording.commit(server.port, 3, [*beside[0], *at_once, sample(999)], stays=False)
         _until_filed(data, [*first, large, *sum(beside, [])])
         recording.delete(server, "instance", first[1].uid, [first[1]])
         recording.delete(server, "study", beside[0][0].study, [*beside[0], *beside[2]])
@@ -119,14 +154,44 @@ def record_everything(folder: Path) -> Recording:
         recording.store(server.port, again)
         recording.delete(server, "instance", first[1].uid, [first[1]])
         recording.store(server.port, [sample(1, version=3), beside[0][0], *last])
-        die.touch()
+        faults.set(("sync", "die", data / "intake/*"))
         recording.store_in_vain(server.port, sample(300, 6, octets=20_000))
         server.wait_until_dead()
-    with Running(data, traces[1]) as server:
+    with home.open(), Running(data, traces[1], known) as server:
+        wait_until(lambda: not list((data / "commitments").iterdir()))
         recording.store(server.port, [sample(200, 5), last[0]])
         recording.delete(server, "instance", last[1].uid, [last[1]])
         server.stop()
+    with Running(data, traces[2], known) as server:
+        recording.commit(server.port, 4, [first[0], last[1]], stays=False)
+        recording.store(server.port, [sample(500, 8)])
+        server.stop()
     recording.read(Interpreter(str(data)), *traces)
+    return recording
+
+
+def record_doubles(folder: Path) -> Recording:
+    """Instances that are sent again before they are filed, the same and with other content."""
+    recording = _new(folder)
+    with Running(recording.data, folder / "trace") as server:
+        for number in range(8):
+            one, other = sample(number, octets=9000), sample(number, octets=9000, version=1)
+            recording.store(server.port, [one, one, other, one])
+        server.kill()
+    recording.read(Interpreter(str(recording.data)), folder / "trace")
+    return recording
+
+
+def record_recovery(folder: Path, cut: Cut) -> Recording:
+    """A start on a disk that a power cut has left, and the stop."""
+    recording = Recording(folder / "data", always=cut.promises)
+    cut.state.write(recording.data)
+    interpreter = Interpreter(str(recording.data))
+    recording.steps = interpreter.adopt(cut.state.folders, cut.state.files, cut.state.contents)
+    recording.lines = len(recording.steps) + 1
+    with Running(recording.data, folder / "trace") as server:
+        server.stop()
+    recording.read(interpreter, folder / "trace")
     return recording
 
 
@@ -134,8 +199,9 @@ def record_without(folder: Path, pattern: str) -> Recording:
     """A few instances, stored and filed by a server whose syncs of the files that match do nothing."""
     recording = _new(folder)
     samples = [sample(number) for number in range(3)]
-    shim = {"LD_PRELOAD": str(compiled_shim(folder)), "CRASH_SWALLOW": str(recording.data / pattern)}
-    with Running(recording.data, folder / "trace", shim) as server:
+    faults = Faults(folder)
+    faults.set(("sync", "skip", recording.data / pattern))
+    with Running(recording.data, folder / "trace", faults.environment) as server:
         recording.store(server.port, samples)
         server.stop()
     recording.read(Interpreter(str(recording.data)), folder / "trace")
@@ -163,12 +229,12 @@ def record_checkpoint(folder: Path) -> Recording:
     return recording
 
 
-def record_load(folder: Path, lone: int, each_of_four: int) -> Recording:
+def record_load(folder: Path, lone: int, each_of_four: int, environment: Mapping[str, str] = {}) -> Recording:
     """Many instances over one association, then over four at once."""
     recording = _new(folder)
     lanes = [[sample(1000 * lane + number, 10 + lane) for number in range(each_of_four)] for lane in range(1, 5)]
     alone = [sample(number, 1, octets=4000) for number in range(lone)]
-    with Running(recording.data, folder / "trace") as server:
+    with Running(recording.data, folder / "trace", environment) as server:
         recording.store(server.port, alone)
         recording.store_side_by_side(server.port, *lanes)
         server.stop()

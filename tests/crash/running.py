@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from dicomserver.server import control_client
 from tests.crash.strace import OPTIONS
 from tests.ports import free_port
 
@@ -22,18 +23,22 @@ class Running:
     """`dicom-server start` on a data directory and a free port; serves when this returns. A context manager: killed
     at the end, unless it was stopped."""
 
-    def __init__(self, data: Path, trace: Path | None = None, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, data: Path, trace: Path | None = None, environment: Mapping[str, str] = {}) -> None:
+        self._data = data
         self._control = data.parent / "control"
         self._control.mkdir(exist_ok=True, mode=0o700)
-        command = [sys.executable, str(COMMAND), "start", "--port", str(free_port()), "--data-dir", str(data)]
+        self._environment = os.environ | {"DICOM_SERVER_CONTROL_SOCKET_DIRECTORY": str(self._control)} | environment
+        self._command = [sys.executable, str(COMMAND), "start", "--port", str(free_port()), "--data-dir", str(data)]
         if trace is not None:
-            command = ["strace", "-o", str(trace), *OPTIONS, *command]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            env=os.environ | {"DICOM_SERVER_CONTROL_SOCKET_DIRECTORY": str(self._control)} | (environment or {}))
+            self._command = ["strace", "-o", str(trace), *OPTIONS, *self._command]
+        self._start()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.PIPE, text=True, env=self._environment)
         self.said: list[str] = []
         self.port = self._wait_until_ready()
-        self._pid = int((data / "lock").read_text())     # strace is another
+        self.pid = int((self._data / "lock").read_text())    # strace is another
 
     def _wait_until_ready(self) -> int:
         for line in self._process.stderr:
@@ -48,6 +53,10 @@ class Running:
         subprocess.run([sys.executable, str(COMMAND), *arguments, "--port", str(self.port), "--control-dir",
                         str(self._control)], check=True, capture_output=True, timeout=120)
 
+    def stats(self) -> dict:
+        """As `dicom-server stats` has them."""
+        return control_client.call(self.port, "stats", timeout=60, folder=self._control)
+
     def stop(self) -> None:
         """In order; returns when it is gone."""
         self.command("stop")
@@ -61,8 +70,13 @@ class Running:
 
     def kill(self) -> None:
         """SIGKILL, in the middle of whatever it does."""
-        os.kill(self._pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
         self._reap()
+
+    def kill_and_start(self) -> None:
+        """SIGKILL, and the same again."""
+        self.kill()
+        self._start()
 
     def _reap(self) -> None:
         self.said += self._process.stderr.readlines()
@@ -84,11 +98,3 @@ def scratch_folder() -> Iterator[Path]:
     where = memory if os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="crash-", dir=where) as folder:
         yield Path(folder)
-
-
-def compiled_shim(folder: Path) -> Path:
-    """shim.c as a library in that folder."""
-    library = folder / "shim.so"
-    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(library),
-                    str(Path(__file__).with_name("shim.c")), "-ldl"], check=True)
-    return library

@@ -24,10 +24,12 @@ class Step:
         ack                             a C-STORE-RSP of uid with success leaves
         nack                            one with failure
         ask answer                      a deletion is asked for, is said to be done
+        accept                          the N-ACTION-RSP of a storage commitment leaves, with success
+        report reported                 its N-EVENT-REPORT-RQ leaves, the response to it arrives
         cut                             the process was killed; the system lives on
 
-    Paths are relative to the data directory, "" is itself. It took effect between begin and end; end is None if it
-    never returned.
+    Paths are relative to the data directory, "" is itself; uid is the Transaction UID of a report. It took effect
+    between begin and end; end is None if it never returned.
     """
 
     kind: str
@@ -76,5 +78,7 @@ def purpose(path: str) -> str:
         return "tombstone"
     if path.startswith("quarantine/"):
         return "quarantined"
+    if path.startswith("commitments/"):
+        return "commitment"
     return {"": "root", "intake": "intake", "tombstones": "tombstones", "quarantine": "quarantine", WAL: "log",
             INDEX: "index", "starts.new": "starts", "format.new": "format"}.get(path, path)

@@ -71,7 +71,7 @@ def _call(name: str, thread: int, begin: int, end: int | None, rest: str) -> Cal
     returned = _RETURN.search(rest)
     result = int(returned[1]) if returned and returned[1] != "?" else -1
     if end is not None and returned is None:
-        raise ValueError(f"strace says something unknown of {name} in line {end + 1}")
+        raise ValueError(f"strace says something unknown of {name} in line {end + 1}: …{rest[-80:]}")
     body = (rest[:returned.start()] if returned else rest).rstrip()
     files = list(_files(body))
     return Call(name, thread, begin, end, [number for number, _ in files], strings,

@@ -1,15 +1,18 @@
 """What may be expected after which answers."""
 from __future__ import annotations
 
-from tests.crash.ledger import Ledger, broken
-from tests.crash.traffic import sample
+from pydicom.dataset import Dataset
+
+from tests.crash.ledger import Ledger, Said, broken
+from tests.crash.traffic import CT, sample
+from tests.interop.requester import Report
 
 FIRST, SECOND = sample(1), sample(1, version=1)
 UID = FIRST.uid
 
 
 def is_kept(ledger: Ledger, found: dict[str, bytes], acknowledged: set[int], asked: int = 0, answered: int = 0) -> bool:
-    return broken(ledger.promises(acknowledged, asked, answered), found) == []
+    return broken(ledger.promises(Said(frozenset(acknowledged), asked, answered)), found) == []
 
 
 def test_what_was_acknowledged_must_be_there_and_be_the_same() -> None:
@@ -39,3 +42,22 @@ def test_what_was_deleted_may_be_there_until_the_answer_and_never_again() -> Non
     again = ledger.sending(SECOND)
     assert is_kept(ledger, {UID: SECOND.dataset}, {first}, asked=1, answered=1)
     assert not is_kept(ledger, {UID: FIRST.dataset}, {first, again}, asked=1, answered=1)
+
+
+def test_a_commitment_is_reported_until_its_report_was_answered_and_says_what_is_there() -> None:
+    ledger = Ledger()
+    first, asked = ledger.sending(FIRST), ledger.committing("1.9")
+    accepted = Said(frozenset([first]), accepted=frozenset([asked]))
+    found = {UID: FIRST.dataset}
+
+    def problems(said: Said, **reports: Report) -> list[str]:
+        return broken(ledger.promises(said), found, {report.transaction: report for report in reports.values()})
+
+    good = Report(1, "1.9", {(CT, UID)}, {}, Dataset())
+    assert problems(accepted, good=good) == []
+    assert problems(accepted) == ["the storage commitment 1.9 is forgotten"]
+    assert problems(accepted._replace(reported=frozenset(["1.9"]))) == []
+    assert problems(Said(accepted.acknowledged)) == []
+    assert problems(accepted, good=good, more=Report(1, "1.8", set(), {}, Dataset()))
+    assert problems(accepted, wrong=Report(2, "1.9", set(), {(CT, UID): 0x0112}, Dataset()))
+    assert problems(accepted, wrong=Report(1, "1.9", {(CT, UID + "9")}, {}, Dataset()))

@@ -33,8 +33,10 @@ def test_acquits_the_toy_without_a_mistake() -> None:
 
 
 # No losses, so that only the lint convicts them: recovery brings the row back from the slot; nobody was promised
-# what is set aside; the toys have no pages; and a power cut tears a write however it was made.
-NO_LOSS = {"row after success", "set aside without a sync", "log begins anew too early", "slot completed across pages"}
+# what is set aside; the toys have no pages; a power cut tears a write however it was made; a report may come twice; and
+# a deletion's last sync, before its answer, is of the intake too.
+NO_LOSS = {"row after success", "set aside without a sync", "log begins anew too early", "slot completed across pages",
+           "commitment may come back", "discarded slot may come back"}
 
 
 @pytest.mark.parametrize("mistake", sorted({*MISTAKES} - NO_LOSS))

@@ -1,21 +1,33 @@
 """Each sync of the server, taken out, is missed: there is none too many, and no test that would not notice."""
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.crash import lint
-from tests.crash.cutting import cut_and_recover
-from tests.crash.recording import Recording, record_without
+from tests.crash.call_sites import PACKAGE, call_sites, in_cython
+from tests.crash.call_sites import without as program_without
+from tests.crash.cutting import cut_and_recover, cuts
+from tests.crash.recording import Recording, record_everything, record_load, record_without
+from tests.crash.requesting import Home
 from tests.crash.steps import Step, purpose
+from tests.crash.tally import IS_LONG, Tally
 
 # Who syncs what, and which rule misses it.
 MISSED = {
     ("association", "slot"): "bytes_are_durable_before_success",
+    ("association", "intake"): "refused_slots_are_gone_for_good_before_the_answer",
     ("association", "quarantine"): "what_is_set_aside_is_durable_before_its_slot_goes",
     ("association", "quarantined"): "replaced_files_are_whole",
+    ("association", "commitment"): "commitments_are_durable_before_acceptance",
+    ("association", "commitments"): "commitments_are_durable_before_acceptance",
+    ("association", "root"): "commitments_are_durable_before_acceptance",
+    ("others", "commitments"): "commitments_stay_until_reported",
     ("others", "intake"): "names_are_durable_before_success",
     ("others", "slot"): "found_slots_are_synced_before_final_names",
     ("others", "log"): "rows_are_durable_before_final_names",
@@ -32,14 +44,16 @@ MISSED = {
 NOT_MISSED = {("others", "dicom-server.db-journal")}
 
 
-def _who(steps: Sequence[Step], step: Step) -> tuple[str, str]:
-    associations = {step.thread for step in steps if step.kind in ("ack", "nack")}
-    return "association" if step.thread in associations else "others", purpose(step.path)
-
-
 def without(steps: Sequence[Step], who: tuple[str, str]) -> list[Step]:
     """What the server would have done, had it not had those syncs."""
-    return [step for step in steps if step.kind != "sync" or _who(steps, step) != who]
+    threads = lint.associations(steps)
+    return [step for step in steps if step.kind != "sync"
+            or ("association" if step.thread in threads else "others", purpose(step.path)) != who]
+
+
+def rules_of(steps: Sequence[Step]) -> set[str]:
+    """Those that are broken."""
+    return {line.partition(":")[0] for line in lint.check(steps)}
 
 
 def test_these_are_all_syncs(everything: Recording) -> None:
@@ -47,27 +61,137 @@ def test_these_are_all_syncs(everything: Recording) -> None:
 
 
 @pytest.mark.parametrize("who", MISSED, ids=" ".join)
-def test_is_missed(everything: Recording, who: tuple[str, str]) -> None:
-    assert MISSED[who] in {line.partition(":")[0] for line in lint.check(without(everything.steps, who))}
+def test_is_missed(everything: Recording, tally: Tally, who: tuple[str, str]) -> None:
+    broken = rules_of(without(everything.steps, who))
+    tally.add("kinds of syncs taken out of a trace", 1, MISSED[who] not in broken)
+    assert MISSED[who] in broken
+
+
+# The same by the call in the program, with the rule that misses it.
+CALLS = {
+    "archive/commitments.py Commitments.drop: self._folder.sync()": "commitments_stay_until_reported",
+    "archive/commitments.py Commitments._made_folder: self._root.sync()": "commitments_are_durable_before_acceptance",
+    "archive/deletion.py Deletions.begin: self._intake.sync()": "discarded_slots_are_gone_for_good_before_a_deletion",
+    "archive/deletion.py Deletions.finish: self._intake.sync()": "tombstones_stay_until_all_is_gone_for_good",
+    "archive/deletion.py Deletions._remove_from: folder.sync()": "tombstones_stay_until_all_is_gone_for_good",
+    "archive/durable.py Folder.sync: os.fsync(self.fd)": "names_are_durable_before_success",
+    "archive/durable.py replace_file: os.fsync(fd)": "replaced_files_are_whole",
+    "archive/durable.py replace_file: folder.sync()": "tombstones_are_durable_before_files_go",
+    "archive/filing.py Filing._link_and_sync: self._folders.open(series).sync()":
+        "final_names_are_durable_before_slots_go",
+    "archive/folders.py Folders.settle: study.sync()": "final_names_are_durable_before_slots_go",
+    "archive/folders.py Folders.settle: self._root.sync()": "final_names_are_durable_before_slots_go",
+    "archive/intake.py Intake.discard: self._folder.sync()": "refused_slots_are_gone_for_good_before_the_answer",
+    "archive/intake.py Intake._add: self._folder.sync()": "names_are_durable_before_success",
+    "archive/recovery.py _examine: os.fdatasync(fd)": "found_slots_are_synced_before_final_names",
+    "index/index.py Index.make_durable: self._engine.sync()": "rows_are_durable_before_final_names",
+    "index/index.py Index.remove: self.make_durable()": "tombstones_stay_until_all_is_gone_for_good",
+    "server/mover.py Mover._pass: self._index.make_durable()": "rows_are_durable_before_final_names",
+}
+# What a few instances do not need: batches of slots beyond the first.
+MANY = {"archive/intake.py Intake._add: self._folder.sync()"}
+# Calls that these traces do not miss, and the tests that do.
+_DURABILITY = "tests/index/sqlite/test_engine_durability.py::"
+_TAKING_BACK = "tests/archive/test_replacing.py::test_taking_back_is_durable_and_no_old_tombstone_can_return"
+ELSEWHERE = {
+    "archive/filing.py _same_and_durable: os.fdatasync(theirs)":
+        "tests/archive/test_filing.py::test_the_same_bytes_under_the_name_are_synced_first",
+    "archive/layout.py DataDirectory._create: sync_ancestors(self.path)":
+        "tests/archive/test_layout.py::test_the_format_is_written_when_all_else_is_durable",
+    "archive/layout.py sync_ancestors: opened.sync()":
+        "tests/archive/test_layout.py::test_the_format_is_written_when_all_else_is_durable",
+    "archive/layout.py sync_ancestors: os.sync()":
+        "tests/archive/test_layout.py::test_above_folders_that_may_not_be_read_all_is_synced",
+    "archive/quarantine.py _own_name: os.fdatasync(fd)":
+        "tests/archive/test_quarantine.py::test_durable_before_it_leaves_its_place",
+    "archive/quarantine.py Quarantine.remove: self._folder.sync()":
+        "tests/archive/test_quarantine.py::test_removed_for_good_with_its_note",
+    "archive/quarantine.py Quarantine.put_into: folder.sync()": _TAKING_BACK,
+    "archive/replacing.py Replacing.take_back: os.fdatasync(fd)": _TAKING_BACK,
+    "archive/replacing.py Replacing.take_back: self._directory.tombstones.sync()": _TAKING_BACK,
+    "archive/recovery.py examine_intake: directory.intake.sync()":
+        "tests/archive/test_recovery.py::test_names_and_bytes_are_durable_before_anybody_relies_on_them",
+    "index/index.py Index.mark_complete: self._engine.sync()":
+        _DURABILITY + "test_what_is_durable_at_once_syncs_at_its_end",
+    "index/other_patients.py OtherPatients.accept: self._engine.sync()":
+        "tests/index/test_other_patients.py::test_what_was_accepted_survives_a_power_cut",
+    "index/sqlite/engine.py SqliteFile.__init__: self.sync()":
+        _DURABILITY + "test_a_new_index_is_durable_before_it_is_used",
+    "index/sqlite/engine.py SqliteFile.close: self.sync()": _DURABILITY + "test_closing_leaves_the_file_synced",
+    "index/sqlite/files.py sync_folder: os.fsync(descriptor)":
+        _DURABILITY + "test_a_rebuilt_index_is_synced_before_it_takes_the_name",
+    "index/sqlite/files.py replace: sync_folder(old.parent)":
+        _DURABILITY + "test_a_rebuilt_index_is_synced_before_it_takes_the_name",
+    "index/sqlite/files.py replace: sync_folder(old.parent) again":
+        _DURABILITY + "test_a_rebuilt_index_is_synced_before_it_takes_the_name",
+}
+# Of `make test`.
+SAMPLE = ("archive/durable.py replace_file: os.fsync(fd)",)
+
+
+def test_these_are_all_calls() -> None:
+    assert set(call_sites()) == CALLS.keys() | ELSEWHERE.keys()
+    # The instances' own: ("association", "slot") above, and test_is_missed_in_the_running_server_too.
+    assert in_cython() == ["if not self.error and fdatasync("]
+
+
+@pytest.mark.parametrize("where", CALLS if IS_LONG else SAMPLE)
+def test_a_program_without_it_is_caught(scratch: Path, tally: Tally, where: str) -> None:
+    """The real server, from a copy of the package that lacks that one call."""
+    environment = program_without(call_sites()[where], scratch)
+    if where in MANY:
+        steps = record_load(scratch, lone=150, each_of_four=20, environment=environment).steps
+    else:
+        steps = record_everything(scratch, environment).steps
+    broken = rules_of(steps)
+    tally.add("calls that sync taken out of the program", 1, CALLS[where] not in broken)
+    assert CALLS[where] in broken
+
+
+@pytest.mark.parametrize("where", ELSEWHERE if IS_LONG else [*ELSEWHERE][:1])
+def test_a_program_without_it_fails_another_test(scratch: Path, tally: Tally, where: str) -> None:
+    """That test passes, and fails on a copy of the package that lacks that one call."""
+    assert passes(ELSEWHERE[where], scratch, {"PYTHONPATH": str(PACKAGE.parent)})
+    environment = program_without(call_sites()[where], scratch)
+    environment["PYTHONPATH"] += f":{PACKAGE.parent}"
+    caught = not passes(ELSEWHERE[where], scratch, environment)
+    tally.add("calls that sync taken out of the program", 1, not caught)
+    assert caught
+
+
+def passes(test: str, folder: Path, environment: dict[str, str]) -> bool:
+    """Whether that one test does, with the package that the environment names; one that hangs does not."""
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "pythonpath=", "--timeout",
+               "60", "--basetemp", str(folder / "temporary"), test]
+    try:
+        done = subprocess.run(command, cwd=PACKAGE.parent, env=os.environ | environment, capture_output=True,
+                              timeout=100)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 @pytest.mark.parametrize("pattern", ["intake/*", "intake"])
-def test_is_missed_in_the_running_server_too(scratch: Path, pattern: str) -> None:
-    """What works on traces works on the process: with a library that swallows the syncs."""
+def test_is_missed_in_the_running_server_too(scratch: Path, tally: Tally, pattern: str) -> None:
+    """With a library that swallows the syncs, also those of Cython."""
     recording = record_without(scratch, pattern)
     assert recording.statuses == [0, 0, 0]
     expected = MISSED["association", "slot"] if pattern == "intake/*" else MISSED["others", "intake"]
-    assert expected in {line.partition(":")[0] for line in lint.check(recording.steps)}
+    broken = rules_of(recording.steps)
+    if pattern == "intake/*":
+        tally.add("calls that sync taken out of the program", 1, expected not in broken)
+    assert expected in broken
 
 
-# Those whose absence loses instances that were acknowledged, not just order.
-LOSES = [("association", "slot"), ("others", "intake"), ("others", "log"), ("others", "series")]
-MOST_STATES = 400
+# Those whose absence loses instances that were acknowledged, commitments that were accepted, not just order.
+LOSES = [("association", "slot"), ("association", "commitments"), ("others", "intake"), ("others", "log"),
+         ("others", "series")]
+MOST_STATES = 200
 
 
 @pytest.mark.parametrize("who", LOSES, ids=" ".join)
-def test_power_cuts_miss_it_too(everything: Recording, scratch: Path, who: tuple[str, str]) -> None:
+def test_power_cuts_miss_it_too(everything: Recording, scratch: Path, home: Home, who: tuple[str, str]) -> None:
     """The same by what is lost: it needs no rule."""
-    outcome = cut_and_recover(without(everything.steps, who), everything.ledger, scratch, MOST_STATES,
-                              among=lambda step: step.kind in ("ack", "unlink", "answer"), enough=1)
-    assert outcome.violations
+    some = cuts(without(everything.steps, who), everything.promised, MOST_STATES, 1,
+                lambda step: step.kind in ("ack", "accept", "unlink", "answer"))
+    assert cut_and_recover(some, scratch, home, enough=1).violations

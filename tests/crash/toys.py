@@ -16,7 +16,10 @@ MISTAKES = ("slot not synced", "intake not synced", "row after success", "rows n
             "slots go before folders are synced", "series folder not synced", "parents not synced", "rename for link",
             "tombstone not synced", "no tombstone", "tombstone goes before its files",
             "tombstone goes before its slots", "set aside without a sync", "log begins anew too early",
-            "found slots not synced", "slot completed across pages")
+            "found slots not synced", "slot completed across pages", "commitment not synced",
+            "commitment's name not synced", "commitments' folder not synced", "commitment goes before its report",
+            "commitment may come back", "discarded slot may come back",
+            "refused slot may come back")
 _SERVER, _MOVER = 1, 2
 
 
@@ -57,17 +60,21 @@ class Toy:
         for name in (WAL, INDEX):
             self.does("create", name)
         self.does("sync")
-        for slot in (1, 2, 3, 4, 5):
+        for slot in (1, 2, 3, 4, 5, 6, 7, 8):
             self.does("create", _slot(slot))
         self.unless("intake not synced", "sync", "intake")
         self._store(1, "1.1")
         self._store(2, "1.2")
+        self._store_again(6, "1.1")
         self._move([(1, "1.1"), (2, "1.2")])
         self._delete(1, "1.1")
         self._store(3, "1.3")
         self._move([(3, "1.3")])
         self._set_aside(4)
+        self._refuse(7, "1.7", other=b"other")
+        self._store(8, "1.7")
         self._checkpoint()
+        self._commit("7.1")
         self._die_and_recover(5, "1.5")
         return self.steps
 
@@ -80,8 +87,24 @@ class Toy:
         self.does("commit", WAL, uid=uid)
         self.unless("row after success", "ack", uid=uid, message=slot)
 
-    def _fill(self, slot: int, uid: str) -> None:
-        content = _content(uid)
+    def _store_again(self, slot: int, uid: str) -> None:
+        self._fill(slot, uid)
+        self.does("sync", _slot(slot))
+        self.does("unlink", _slot(slot))
+        self.does("ack", uid=uid, message=slot)
+        # As before every deletion.
+        self.unless("discarded slot may come back", "sync", "intake")
+
+    def _refuse(self, slot: int, uid: str, other: bytes) -> None:
+        """Its row could not be written."""
+        self._fill(slot, uid, other)
+        self.does("sync", _slot(slot))
+        self.does("unlink", _slot(slot))
+        self.unless("refused slot may come back", "sync", "intake")
+        self.does("nack", uid=uid, message=slot)
+
+    def _fill(self, slot: int, uid: str, more: bytes = b"") -> None:
+        content = _content(uid) + more
         head = _head(content)
         if self.mistake == "slot completed across pages":
             self.does("write", _slot(slot), data=head + content)
@@ -130,6 +153,25 @@ class Toy:
         self.does("write", WAL, data=b"+%s %d\n" % (uid.encode(), slot))
         self.does("commit", WAL, uid=uid)
         self._move([(slot, uid)])
+
+    def _commit(self, transaction: str) -> None:
+        name = "commitments/1.txt"
+        self.does("mkdir", "commitments")
+        self.unless("commitments' folder not synced", "sync")
+        self.does("create", name + ".new")
+        self.does("write", name + ".new", data=json.dumps({"transaction_uid": transaction}).encode() + b"\n")
+        self.unless("commitment not synced", "sync", name + ".new")
+        self.does("rename", name + ".new", target=name)
+        self.unless("commitment's name not synced", "sync", "commitments")
+        self.does("accept", uid=transaction)
+        self.does("report", uid=transaction)
+        if self.mistake == "commitment goes before its report":
+            self.does("unlink", name)
+            self.does("sync", "commitments")
+        self.does("reported", uid=transaction)
+        if self.mistake != "commitment goes before its report":
+            self.does("unlink", name)
+            self.unless("commitment may come back", "sync", "commitments")
 
     def _delete(self, slot: int, uid: str) -> None:
         self.does("ask", uid=uid)
@@ -194,6 +236,8 @@ def _stones(data: bytes) -> list[dict]:
 def broken(tree: dict[str, bytes], steps: list[Step], now: int) -> list[str]:
     """Which promises given before that moment this disk does not keep."""
     found = recovered(tree)
+    waiting = {stone["transaction_uid"] for path, data in tree.items()
+               if path == "commitments/1.txt" for stone in _stones(b"[%s]" % data)}
     said: dict[str, Callable[[], bool]] = {}
     for step in steps:
         if step.kind == "ack" and step.begin < now:
@@ -202,5 +246,9 @@ def broken(tree: dict[str, bytes], steps: list[Step], now: int) -> list[str]:
             said[step.uid] = lambda uid=step.uid: found.get(uid, _content(uid)) == _content(uid)
         elif step.kind == "answer" and step.begin < now:
             said[step.uid] = lambda uid=step.uid: uid not in found
-    hollow = [uid for uid, data in found.items() if data != _content(uid)]
+        elif step.kind == "accept" and step.begin < now:
+            said[step.uid] = lambda uid=step.uid: uid in waiting
+        elif step.kind == "reported" and step.begin < now:
+            del said[step.uid]
+    hollow = [uid for uid, data in found.items() if not data.startswith(_content(uid))]
     return [uid for uid, is_kept in said.items() if not is_kept()] + hollow
