@@ -51,9 +51,9 @@ fuzz: build  ## fuzz the decoders for ten minutes: make fuzz ARGS="--seconds 60"
 bench: build  ## measure against Orthanc and DCMTK: make bench ARGS="--quick"
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-crash: build  ## the tests of power cuts and kills alone
+crash: build  ## the long proof that nothing acknowledged is lost, and its table (about half an hour)
 	$(locked) $(TESTABLE)
-	@CRASH_STATES=$${CRASH_STATES:-1000} $(BIN)/pytest --timeout 1800 tests/crash $(ARGS)
+	@CRASH_STATES=$${CRASH_STATES:-2000} $(BIN)/pytest --numprocesses auto --dist loadfile --timeout 3600 tests/crash $(ARGS)
 
 conf: build  ## write conf/ and the manual's table of options from the schema
 	@$(BIN)/python -m dicomserver.config.document $(ARGS)
