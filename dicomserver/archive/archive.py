@@ -18,7 +18,8 @@ from dicomserver.archive.layout import DataDirectory, slot_name
 from dicomserver.archive.quarantine import Quarantine
 from dicomserver.archive.recovery import Found
 from dicomserver.archive.space import DEFAULT_RESERVE, Space
-from dicomserver.archive.tombstones import Tombstones
+from dicomserver.archive.tombstones import Label, Tombstones
+from dicomserver.archive.trash import Trash
 
 
 class Archive:
@@ -39,13 +40,14 @@ class Archive:
         try:
             self._directory = directory
             self._tombstones = Tombstones(directory.tombstones)
+            self.trash = Trash(directory)
             self._quarantine = Quarantine(directory.quarantine)
             self._folders = Folders(directory.root)
             self._lock = threading.Lock()
             self._filing = Filing(directory, self._folders, self._quarantine, self._tombstones)
             self._space = Space(directory.root, reserve)
             self._intake = Intake(directory, limits)
-            self._deletions = Deletions(directory, self._folders, self._quarantine, self._tombstones,
+            self._deletions = Deletions(directory, self._folders, self._quarantine, self._tombstones, self.trash,
                                         self._lock, self._intake.gone)
         except BaseException:
             directory.close()
@@ -209,12 +211,12 @@ class Archive:
         """How many files lie in quarantine/."""
         return self._quarantine.count()
 
-    def begin_delete(self, files: Iterable[StoredFile]) -> Deletion:
+    def begin_delete(self, files: Iterable[StoredFile], label: Label | None = None) -> Deletion:
         """Makes the intention durable; remove the rows next, then call `finish`. Some thousands at a time.
 
-        Raises DeletionFailed, InvalidUid.
+        label: of `trash.labels`, if they are to lie in the trash. Raises DeletionFailed, InvalidUid.
         """
-        return self._deletions.begin(files)
+        return self._deletions.begin(files, label)
 
     def interrupted_deletions(self) -> list[Deletion]:
         """Deletions that an earlier process began: remove their rows, then `finish` each."""

@@ -24,6 +24,8 @@ COMMANDS = {
     "check-config": ("check_config", "say what is wrong with a configuration file"),
     "verify": ("verify", "read the stored files anew: are they all whole?"),
     "delete": ("delete", "delete a study, a series or an instance"),
+    "undelete": ("undelete", "bring back what was deleted a short time ago"),
+    "trash": ("trash", "list what was deleted and can be brought back"),
     "backup": ("backup", "copy everything to another disk, while the server runs"),
     "restore": ("restore", "make a data directory from a backup, or check a backup"),
     "index": ("index", "rebuild the index from the stored files"),

@@ -30,6 +30,7 @@ def server_settings(chosen: Configuration) -> ServerSettings:
         database_url=chosen.database_url or "",
         control_directory=_path(chosen.control_socket_directory),
         max_concurrent_connections=chosen.max_concurrent_connections,
+        trash_seconds=chosen.trash_days * _DAY,
         grace_seconds=chosen.stop_grace_seconds,
         destinations={name: Destination(one.host, one.port, one.ae_title or name, one.associations)
                       for name, one in chosen.known_destinations.items()},

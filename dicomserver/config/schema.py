@@ -150,6 +150,10 @@ class Configuration(_Keys):
     scrub_megabytes_per_second: _whole(1, 100_000) = Field(
         10, alias="scrubMegabytesPerSecond",
         description="How fast that reads at most, so that it is in nobody's way.")
+    trash_days: _whole(0, 3650) = Field(
+        7, alias="trashDays",
+        description="For how many days deleted images can be brought back (dicom-server undelete); they take space "
+                    "until then. 0 deletes for good at once.")
 
     artim_seconds: _seconds(0.1, 3600) = Field(
         30, alias="artimSeconds",

@@ -1,18 +1,19 @@
-"""Deleting on request: a durable intention, then the rows, then the files; nothing deleted comes back."""
+"""Deleting on request: a durable intention, then the rows, then the files; nothing deleted comes back by itself."""
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from typing import NamedTuple
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.deletion import Deletion
 from dicomserver.archive.errors import ArchiveError
-from dicomserver.archive.tombstones import Tombstone
+from dicomserver.archive.tombstones import Label, Tombstone
 from dicomserver.index import Index, IndexFault, Stored
 from dicomserver.server.mover import Mover
+from dicomserver.server.trash import TrashKeeper, choice
 
 AT_ONCE = 1000      # instances of one tombstone
 
@@ -21,63 +22,107 @@ class DeletionStopped(Exception):
     """Not everything was deleted; the text says why and how far it came. Asking again goes on from there."""
 
 
+class Counted(NamedTuple):
+    """What a deletion would delete."""
+
+    studies: int
+    instances: int
+    octets: int
+
+
 class Deleter:
-    """One deletion at a time; one that stopped in the middle is finished before the next begins.
+    """One deletion at a time; one that stopped in the middle is tried again with the next, and by `keep_house`.
 
     mover: None when no server runs (then nothing waits in the intake that is not there for recovery).
     """
 
-    def __init__(self, archive: Archive, index: Index, mover: Mover | None, log: logging.Logger) -> None:
+    def __init__(self, archive: Archive, index: Index, mover: Mover | None, trash: TrashKeeper,
+                 log: logging.Logger) -> None:
         self._archive = archive
         self._index = index
         self._mover = mover
+        self._trash = trash
         self._log = log
-        self._lock = threading.Lock()
         self._unfinished: list[Deletion] = []   # their tombstones are durable: there is no way back
 
-    def count(self, **uids: str) -> tuple[int, int]:
-        """How many instances `delete` would delete, and the bytes of their files. Raises IndexFault."""
+    def count(self, **uids: str) -> Counted:
+        """What `delete` would delete. Raises IndexFault."""
+        studies: set[str] = set()
         instances = octets = 0
         for row in self._index.select(**uids):
+            studies.add(row.study_instance_uid)
             instances += 1
             octets += row.file_length
-        return instances, octets
+        return Counted(len(studies), instances, octets)
 
     def delete(self, *, study: str | None = None, series: str | None = None, instance: str | None = None,
-               progress: Callable[[int], None] = lambda done: None) -> int:
-        """-> how many instances were deleted, for good: those that have all the UIDs given, at least one.
+               now: bool = False, progress: Callable[[int], None] = lambda done: None) -> int:
+        """-> how many instances were deleted: those that have all the UIDs given, at least one. They go to the trash.
 
         Those of them count whose deletion stopped earlier and came to its end only now.
 
+        now: not to the trash; and what of them lies there already goes for good as well, and counts.
         progress: told how many are gone so far; what it raises ends the deletion between two batches.
         Raises DeletionStopped.
         """
-        if study is None and series is None and instance is None:
+        asked = {level: uid for level, uid in (("study", study), ("series", series), ("instance", instance)) if uid}
+        if not asked:
             raise ValueError("which study, series or instance?")
-        uids = (study, series, instance)
         done = 0
-        with self._lock:
+        with self._trash.lock:
             try:
-                while self._unfinished:
-                    deletion = self._unfinished[0]
-                    self._finish(deletion)
-                    done += sum(_has(file, uids) for file in deletion.files)
+                self._trash.settle()
+                done, failure = self._finish_all(lambda file: _has(file, (study, series, instance)))
+                if now:
+                    done += self._trash.forget(choice(**asked))
                 if done:
                     progress(done)
-                rows = self._index.select(study=study, series=series, instance=instance)
+                rows = (row for row in self._index.select(**asked) if not self._archive.is_being_deleted(row.slot))
+                label = self._labels(asked, now)
                 while batch := list(islice(rows, AT_ONCE)):
-                    self._delete(batch)
+                    self._delete(batch, label())
                     done += len(batch)
                     progress(done)
+                if failure is not None:
+                    raise failure
             except (ArchiveError, IndexFault) as error:
                 self._log.error("a deletion stopped after %d instances: %s", done, error)
                 raise DeletionStopped(f"{error}; {done} instances were deleted before") from error
         self._log.info("%d instances were deleted", done)
         return done
 
-    def _delete(self, batch: list[Stored]) -> None:
+    def keep_house(self) -> None:
+        """Tries to finish what stopped in the middle. Raises the error of what cannot be finished yet."""
+        with self._trash.lock:
+            _, failure = self._finish_all(lambda file: True)
+        if failure is not None:
+            raise failure
+
+    def _labels(self, asked: dict[str, str], now: bool) -> Callable[[], Label | None]:
+        if now or not self._trash.seconds:
+            return lambda: None
+        return self._archive.trash.labels(" ".join(f"{level} {uid}" for level, uid in asked.items()))
+
+    def _finish_all(self, concerns: Callable[[Tombstone], bool]) -> tuple[int, Exception | None]:
+        """-> how many instances of concern are gone now, and why others are not.
+
+        What cannot be finished for a while (a folder that the disk does not read) keeps nobody else's from going.
+        """
+        done = 0
+        failure: Exception | None = None
+        for deletion in list(self._unfinished):
+            number = sum(map(concerns, deletion.files))
+            try:
+                self._finish(deletion)
+                done += number
+            except (ArchiveError, IndexFault) as error:
+                self._log.warning("a deletion that had stopped cannot be finished yet: %s", error)
+                failure = error if number else failure
+        return done, failure
+
+    def _delete(self, batch: list[Stored], label: Label | None) -> None:
         with self._kept_from_the_mover(batch):
-            deletion = self._archive.begin_delete(batch)
+            deletion = self._archive.begin_delete(batch, label)
             self._unfinished.append(deletion)
             self._finish(deletion)
 

@@ -115,6 +115,7 @@ class ServerSettings:
     database_url: str = ""              # "": the SQLite file dicom-server.db in the data directory
     control_directory: Path | None = None   # None: see dicomserver.server.control_socket
     max_concurrent_connections: int = 10
+    trash_seconds: float = 7 * 86400.0      # deleted instances can be brought back for so long; 0: not at all
     grace_seconds: float = 5.0          # running transfers get so long when the server stops
     destinations: Mapping[str, Destination] = field(default_factory=dict)   # of C-MOVE, by their names
     lobby: LobbySettings = field(default_factory=LobbySettings)

@@ -21,7 +21,8 @@ class Ledger:
     """What was asked of the server, in an order that holds for each instance. Thread-safe."""
 
     def __init__(self) -> None:
-        self._entries: list[tuple[int, Sample] | set[str]] = []    # a store's message and instance, or what to delete
+        # A store's message and instance, or what to delete, or what to bring back.
+        self._entries: list[tuple[int, Sample] | set[str] | list[Sample]] = []
         self._lock = threading.Lock()
         self._last = 0
 
@@ -36,6 +37,10 @@ class Ledger:
         with self._lock:
             self._entries.append({one.uid for one in samples})
 
+    def undeleting(self, samples: Iterable[Sample]) -> None:
+        with self._lock:
+            self._entries.append(list(samples))
+
     def uids(self) -> set[str]:
         """All that were ever sent."""
         return {entry[1].uid for entry in self._entries if isinstance(entry, tuple)}
@@ -48,7 +53,7 @@ class Ledger:
         return self.promises(acknowledged, asked, answered)
 
     def promises(self, acknowledged: set[int], asked: int = 0, answered: int = 0) -> dict[str, Promise]:
-        """The same by the numbers of messages, and by how many deletions were asked for and done."""
+        """The same by the numbers of messages, and by how many deletions and undeletions were asked for and done."""
         found: dict[str, Promise] = {uid: Promise() for uid in self.uids()}
         deletions = 0
         for entry in self._entries:
@@ -59,6 +64,14 @@ class Ledger:
                         found[uid] = Promise()
                     elif deletions <= asked:
                         found[uid].missing = True
+                continue
+            if isinstance(entry, list):
+                deletions += 1
+                for one in entry:
+                    if deletions <= answered:
+                        found[one.uid] = Promise({one.dataset}, missing=False)
+                    elif deletions <= asked:
+                        found[one.uid].contents.add(one.dataset)
                 continue
             message, one = entry
             promise = found[one.uid]

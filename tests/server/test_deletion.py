@@ -1,14 +1,16 @@
 import errno
+import os
 import threading
 
 import pytest
 
 from dicomserver.archive import deletion as archive_deletion
-from dicomserver.archive.errors import DeletionFailed
+from dicomserver.archive.errors import DeletionFailed, TrashFailed
 from dicomserver.index import IndexFull, open_index
 from dicomserver.server import deletion
 from dicomserver.server.deletion import Deleter, DeletionStopped
 from dicomserver.server.recovery import recover
+from dicomserver.server.trash import TrashKeeper
 
 
 @pytest.fixture
@@ -18,7 +20,13 @@ def deleter(store):
                                ("1.2.1", "1.2.1.2", "1.2.1.2.1"), ("1.2.2", "1.2.2.1", "1.2.2.1.1")):
         store.receive(uid, b"pixels", study, series)
     store.index.mark_complete()
-    return Deleter(store.archive, store.index, store.mover, store.log)
+    return at_once(store, store.mover)
+
+
+def at_once(store, mover, seconds: float = 0) -> Deleter:
+    """Without a trash, if nothing else is said."""
+    trash = TrashKeeper(store.archive, store.index, store.mover, store.describe, seconds, store.log)
+    return Deleter(store.archive, store.index, mover, trash, store.log)
 
 
 def left(store) -> set[str]:
@@ -41,7 +49,8 @@ def test_what_is_asked_for_goes_and_nothing_else(store, deleter, filed, uids, nu
     store.mover.start()
     if filed:
         store.mover.flush()
-    assert deleter.count(**uids) == (number, sum(row.file_length for row in store.index.select(**uids)))
+    octets = sum(row.file_length for row in store.index.select(**uids))
+    assert deleter.count(**uids) == (int(bool(number)), number, octets)
     assert deleter.delete(**uids) == number
     assert left(store) == stays
     assert store.mover.flush()
@@ -88,7 +97,7 @@ def test_progress_may_end_it_between_batches(store, deleter, monkeypatch):
 
 
 def test_a_failure_is_told_and_what_waits_goes_on_to_wait(store, deleter, monkeypatch):
-    def full(files):
+    def full(files, label):
         raise DeletionFailed("beginning a deletion", errno.ENOSPC)
 
     monkeypatch.setattr(store.archive, "begin_delete", full)
@@ -143,8 +152,11 @@ def test_asking_again_goes_on_where_the_files_failed(store, deleter, filed, uids
         patch.setattr(archive_deletion, "unlink_if_there", broken)
         with pytest.raises(DeletionStopped):
             deleter.delete(study="1.2.1")
-        with pytest.raises(DeletionStopped):
-            deleter.delete(**uids)
+        if number:
+            with pytest.raises(DeletionStopped):
+                deleter.delete(**uids)
+        else:
+            assert deleter.delete(**uids) == 0
     assert left(store) == {"1.2.2.1.1"}     # the rows were gone already
     seen = []
     assert deleter.delete(**uids, progress=seen.append) == number
@@ -161,7 +173,7 @@ def assert_gone(store) -> None:
 
 
 def test_without_a_server_there_is_no_mover(store, deleter):
-    assert Deleter(store.archive, store.index, None, store.log).delete(study="1.2.1") == 3
+    assert at_once(store, None).delete(study="1.2.1") == 3
     assert left(store) == {"1.2.2.1.1"}
 
 
@@ -178,3 +190,70 @@ def test_one_deletion_at_a_time(store, deleter):
     for thread in threads:
         thread.join(10)
     assert left(store) == set()
+
+
+def test_what_cannot_be_finished_keeps_nobody_elses_from_going(store, deleter, monkeypatch):
+    """As when the disk does not read one folder any more."""
+    store.mover.start()
+    store.mover.flush()
+    real = archive_deletion.read_header
+
+    def broken(fd):
+        if "/1.2.1/" in os.readlink(f"/proc/self/fd/{fd}"):
+            raise OSError(errno.EIO, "")
+        return real(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive_deletion, "read_header", broken)
+        with pytest.raises(DeletionStopped, match="Input/output error; 0 instances"):
+            deleter.delete(study="1.2.1")
+        assert deleter.delete(study="1.2.2") == 1
+        with pytest.raises(DeletionStopped):
+            deleter.delete(instance="1.2.1.1.1")
+        with pytest.raises(DeletionFailed):
+            deleter.keep_house()
+    assert files(store) == {"1.2.1.1.1", "1.2.1.1.2", "1.2.1.2.1"}
+    deleter.keep_house()
+    assert files(store) == left(store) == set()
+    assert list((store.path / "tombstones").iterdir()) == []
+
+
+def test_rows_of_an_unfinished_deletion_are_not_deleted_twice(store, deleter, monkeypatch):
+    def full(uids, slots):
+        raise IndexFull("the disk is full")
+
+    monkeypatch.setattr(store.index, "remove", full)
+    for _ in range(2):
+        with pytest.raises(DeletionStopped, match="; 0 instances"):
+            deleter.delete(study="1.2.1")
+    assert len(list((store.path / "tombstones").iterdir())) == 1
+
+
+@pytest.mark.parametrize("filed", [False, True])
+def test_into_the_trash(store, deleter, filed):
+    store.mover.start()
+    if filed:
+        store.mover.flush()
+    assert at_once(store, store.mover, 60).delete(study="1.2.1") == 3
+    assert_gone(store)
+    record, = store.archive.trash.records()
+    assert record.label.asked == "study 1.2.1"
+    assert {file.sop_instance_uid for file in record.files} == {"1.2.1.1.1", "1.2.1.1.2", "1.2.1.2.1"}
+
+
+def test_now_means_out_of_the_trash_too(store, deleter):
+    careful = at_once(store, store.mover, 60)
+    assert careful.delete(series="1.2.1.1") == 2
+    assert careful.delete(study="1.2.1", now=True) == 3
+    assert left(store) == {"1.2.2.1.1"}
+    assert list((store.path / "trash").iterdir()) == []
+
+
+def test_a_trash_that_cannot_be_read_stops_a_deletion_before_it_begins(store, deleter, monkeypatch):
+    def broken():
+        raise TrashFailed("reading the trash", errno.EIO)
+
+    monkeypatch.setattr(store.archive.trash, "records", broken)
+    with pytest.raises(DeletionStopped, match="^reading the trash"):
+        at_once(store, store.mover, 60).delete(study="1.2.1")
+    assert len(left(store)) == 4
