@@ -1,4 +1,4 @@
-"""`dicom-server delete`: a study, a series or an instance goes, into the trash or for ever."""
+"""`dicom-server delete`: a patient, a study, a series or an instance goes, into the trash or for ever."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ def parser() -> argparse.ArgumentParser:
     """The options of `delete`."""
     made = arguments.parser(
         "delete",
-        "Delete a study, a series or an instance from the server on this machine. It goes to the trash, from which\n"
-        "dicom-server undelete brings it back for trashDays days.\n"
-        "Says how many instances that is and asks, unless --yes is given.",
+        "Delete a patient, a study, a series or an instance from the server on this machine. It goes to the trash,\n"
+        "from which dicom-server undelete brings it back for trashDays days.\n"
+        "Says how many images that is and asks, unless --yes is given.",
         "dicom-server delete --study 1.2.3.4.5 --yes")
-    uids.add_levels(made, required=True)
+    which = uids.add_levels(made, required=True)
+    which.add_argument("--patient", type=arguments.checked(_patient_id), metavar="ID",
+                       help="the Patient ID: all studies whose images have it")
+    made.add_argument("--issuer", metavar="TEXT",
+                      help='the Issuer of Patient ID ("": none), where several have given out that ID')
     made.add_argument("--now", action="store_true",
                       help="for ever: not to the trash, and what of it lies there goes as well")
     made.add_argument("--yes", "-y", action="store_true", help="do not ask")
@@ -31,8 +35,12 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Asks and deletes; the exit code. Raises Usage, Failed."""
-    asked = uids.level_of(options)
+    asked = uids.level_of(options) or {"patient": options.patient}
     ((level, uid),) = asked.items()
+    if options.issuer is not None:
+        if level != "patient":
+            raise Usage("an issuer goes with a patient")
+        asked["issuer"] = options.issuer
 
     def call(command: str, **more: bool) -> dict:
         with translated():
@@ -55,7 +63,8 @@ def _ask(level: str, uid: str, now: bool, call: Callable[[str], dict]) -> None:
     # With --now there may be something in the trash.
     if not found["instances"] and not now:
         raise Failed(f"this server has no such {level}")
-    much = f"{counted(found['instances'], 'instance')}, {size(found['bytes'])}"
+    much = f"{_studies(found['studies'])}, " if level == "patient" else ""
+    much += f"{counted(found['instances'], 'instance')}, {size(found['bytes'])}"
     if now:
         much += ", and what of it is in the trash"
     days = found["trashSeconds"] / 86400
@@ -63,3 +72,13 @@ def _ask(level: str, uid: str, now: bool, call: Callable[[str], dict]) -> None:
     print(f"Delete the {level} {uid} ({much}) {until}? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Failed("nothing was deleted")
+
+
+def _studies(count: int) -> str:
+    return "1 study" if count == 1 else f"{count} studies"
+
+
+def _patient_id(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a Patient ID")
+    return text

@@ -140,6 +140,11 @@ class Index:
         with self._engine.reading() as session:
             return bool(session.rows(self._sql.SEVERAL_ISSUERS, (self._engine.dialect.rows_of(patient_ids),)))
 
+    def studies_of(self, patient_id: str) -> list[tuple[str, str]]:
+        """The Study Instance UIDs of those whose own objects name this Patient ID, each with its issuer ("": none)."""
+        with self._engine.reading() as session:
+            return session.rows(self._sql.STUDIES_OF_PATIENT, (patient_id,))
+
     def instances(self, ids: Sequence[int]) -> list[Stored]:
         """What is stored under these ids, a few hundred at most, in their order; those removed since are left out."""
         with self._engine.reading() as session:

@@ -4,22 +4,51 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import NamedTuple
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.deletion import Deletion
 from dicomserver.archive.errors import ArchiveError
 from dicomserver.archive.tombstones import Label, Tombstone
+from dicomserver.archive.trash import Trashed
 from dicomserver.index import Index, IndexFault, Stored
 from dicomserver.server.mover import Mover
-from dicomserver.server.trash import TrashKeeper, choice
+from dicomserver.server.trash import TrashKeeper
 
 AT_ONCE = 1000      # instances of one tombstone
 
 
 class DeletionStopped(Exception):
     """Not everything was deleted; the text says why and how far it came. Asking again goes on from there."""
+
+
+class PatientUnclear(Exception):
+    """A Patient ID alone does not say who is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to delete: what has all the UIDs given, at least one; or all of a patient. issuer: "" where there is none,
+    None: whichever."""
+
+    study: str | None = None
+    series: str | None = None
+    instance: str | None = None
+    patient: str | None = None
+    issuer: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.study, self.series, self.instance, self.patient) == (None,) * 4:
+            raise ValueError("which patient, study, series or instance?")
+
+    def in_words(self) -> str:
+        """Levels and UIDs; no Patient ID."""
+        if self.patient is not None:
+            return "a patient"
+        levels = (("study", self.study), ("series", self.series), ("instance", self.instance))
+        return " ".join(f"{level} {uid}" for level, uid in levels if uid)
 
 
 class Counted(NamedTuple):
@@ -45,39 +74,37 @@ class Deleter:
         self._log = log
         self._unfinished: list[Deletion] = []   # their tombstones are durable: there is no way back
 
-    def count(self, **uids: str) -> Counted:
-        """What `delete` would delete. Raises IndexFault."""
+    def count(self, asked: Asked) -> Counted:
+        """What `delete` would delete. Raises IndexFault, PatientUnclear."""
         studies: set[str] = set()
         instances = octets = 0
-        for row in self._index.select(**uids):
+        for row in self._rows(asked, self._studies(asked)):
             studies.add(row.study_instance_uid)
             instances += 1
             octets += row.file_length
         return Counted(len(studies), instances, octets)
 
-    def delete(self, *, study: str | None = None, series: str | None = None, instance: str | None = None,
-               now: bool = False, progress: Callable[[int], None] = lambda done: None) -> int:
-        """-> how many instances were deleted: those that have all the UIDs given, at least one. They go to the trash.
+    def delete(self, asked: Asked, *, now: bool = False, progress: Callable[[int], None] = lambda done: None) -> int:
+        """-> how many instances were deleted. They go to the trash.
 
         Those of them count whose deletion stopped earlier and came to its end only now.
 
-        now: not to the trash; and what of them lies there already goes for good as well, and counts.
+        now: not to the trash; and what of them lies there already goes for good as well, and counts; of a patient it
+        does only where some of the study is still stored: the trash does not know patients.
         progress: told how many are gone so far; what it raises ends the deletion between two batches.
-        Raises DeletionStopped.
+        Raises DeletionStopped, PatientUnclear.
         """
-        asked = {level: uid for level, uid in (("study", study), ("series", series), ("instance", instance)) if uid}
-        if not asked:
-            raise ValueError("which study, series or instance?")
         done = 0
         with self._trash.lock:
             try:
                 self._trash.settle()
-                done, failure = self._finish_all(lambda file: _has(file, (study, series, instance)))
+                studies = self._studies(asked)
+                done, failure = self._finish_all(lambda file: _concerns(asked, studies, file))
                 if now:
-                    done += self._trash.forget(choice(**asked))
+                    done += self._trash.forget(lambda record, file: _concerns(asked, studies, file))
                 if done:
                     progress(done)
-                rows = (row for row in self._index.select(**asked) if not self._archive.is_being_deleted(row.slot))
+                rows = (row for row in self._rows(asked, studies) if not self._archive.is_being_deleted(row.slot))
                 label = self._labels(asked, now)
                 while batch := list(islice(rows, AT_ONCE)):
                     self._delete(batch, label())
@@ -98,10 +125,24 @@ class Deleter:
         if failure is not None:
             raise failure
 
-    def _labels(self, asked: dict[str, str], now: bool) -> Callable[[], Label | None]:
+    def _studies(self, asked: Asked) -> frozenset[str]:
+        """Those of the patient, if one is asked for."""
+        if asked.patient is None:
+            return frozenset()
+        found = self._index.studies_of(asked.patient)
+        if asked.issuer is None and len({issuer for _, issuer in found}) > 1:
+            raise PatientUnclear("several issuers have given out this Patient ID: say which issuer is meant")
+        return frozenset(study for study, issuer in found if asked.issuer in (None, issuer))
+
+    def _rows(self, asked: Asked, studies: frozenset[str]) -> Iterator[Stored]:
+        if asked.patient is None:
+            return self._index.select(asked.study, asked.series, asked.instance)
+        return chain.from_iterable(self._index.select(study) for study in sorted(studies))
+
+    def _labels(self, asked: Asked, now: bool) -> Callable[[], Label | None]:
         if now or not self._trash.seconds:
             return lambda: None
-        return self._archive.trash.labels(" ".join(f"{level} {uid}" for level, uid in asked.items()))
+        return self._archive.trash.labels(asked.in_words())
 
     def _finish_all(self, concerns: Callable[[Tombstone], bool]) -> tuple[int, Exception | None]:
         """-> how many instances of concern are gone now, and why others are not.
@@ -144,6 +185,9 @@ class Deleter:
             raise
 
 
-def _has(file: Tombstone, uids: tuple[str | None, str | None, str | None]) -> bool:
-    return all(uid in (None, its) for uid, its in zip(
-        uids, (file.study_instance_uid, file.series_instance_uid, file.sop_instance_uid)))
+def _concerns(asked: Asked, studies: frozenset[str], file: Tombstone | Trashed) -> bool:
+    """Whether a file is among those asked for. studies: the patient's, if one is."""
+    if asked.patient is not None:
+        return file.study_instance_uid in studies
+    its = (file.study_instance_uid, file.series_instance_uid, file.sop_instance_uid)
+    return all(uid in (None, other) for uid, other in zip((asked.study, asked.series, asked.instance), its))

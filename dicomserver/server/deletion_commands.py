@@ -9,7 +9,7 @@ from dicomserver.archive.errors import ArchiveError
 from dicomserver.index import IndexFault
 from dicomserver.server.commands import uids_of
 from dicomserver.server.control import Command, CommandFailed, Progress
-from dicomserver.server.deletion import Deleter, DeletionStopped
+from dicomserver.server.deletion import Asked, Deleter, DeletionStopped, PatientUnclear
 from dicomserver.server.trash import TrashKeeper, Undeleted, UndeletionStopped, choice
 
 _Kind = TypeVar("_Kind", bool, str)
@@ -17,11 +17,11 @@ _Kind = TypeVar("_Kind", bool, str)
 
 def table(deleter: Deleter, trash: TrashKeeper) -> dict[str, Command]:
     """delete {"study": UID, "series": UID, "instance": UID (any of them), "now": bool} -> {"deleted": n}, progress
-    likewise; now: not to the trash, and out of it.
+    likewise; now: not to the trash, and out of it. Instead of UIDs {"patient": ID, "issuer": text or none}.
 
-    count {the same UIDs} -> {"studies": n, "instances": n, "bytes": n, "trashSeconds": n}: what delete would delete,
+    count {the same but now} -> {"studies": n, "instances": n, "bytes": n, "trashSeconds": n}: what delete would delete,
     and for how long it could be brought back.
-    undelete {the same UIDs, or "deletion": text} -> {"restored": n, "stays": n, "total": n}, progress likewise; and
+    undelete {UIDs, or "deletion": text} -> {"restored": n, "stays": n, "total": n}, progress likewise; and
     {"staysInTrash": UID, "why": text} for each that does not come back.
     trash {} -> {"deletions": n}, before that for each as progress {"deletion": text, "asked": text, "deletedAt": n,
     "until": n, "studies": n, "instances": n, "bytes": n}; times in seconds since the epoch.
@@ -29,10 +29,10 @@ def table(deleter: Deleter, trash: TrashKeeper) -> dict[str, Command]:
 
     def delete(args: dict, progress: Progress) -> dict:
         now = _taken(args, "now", bool) or False
-        return {"deleted": deleter.delete(**_some_uids(args), now=now, progress=lambda n: progress({"deleted": n}))}
+        return {"deleted": deleter.delete(_asked(args), now=now, progress=lambda n: progress({"deleted": n}))}
 
     def count(args: dict, progress: Progress) -> dict:
-        counted = deleter.count(**_some_uids(args))
+        counted = deleter.count(_asked(args))
         return {"studies": counted.studies, "instances": counted.instances, "bytes": counted.octets,
                 "trashSeconds": trash.seconds}
 
@@ -67,7 +67,7 @@ def _telling(command: Command) -> Command:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (DeletionStopped, UndeletionStopped, ArchiveError) as error:
+    except (DeletionStopped, PatientUnclear, UndeletionStopped, ArchiveError) as error:
         raise CommandFailed(str(error)) from error
     except IndexFault as error:
         raise CommandFailed(f"the index does not answer: {error}") from error
@@ -79,6 +79,15 @@ def _taken(args: dict, name: str, kind: type[_Kind]) -> _Kind | None:
     if value is not None and not isinstance(value, kind):
         raise CommandFailed(f"{name} is not what it should be")
     return value
+
+
+def _asked(args: dict) -> Asked:
+    patient, issuer = _taken(args, "patient", str), _taken(args, "issuer", str)
+    if patient is None:
+        return Asked(**_some_uids(args))
+    if args or not patient:
+        raise CommandFailed("a patient, or a study, series or instance?")
+    return Asked(patient=patient, issuer=issuer)
 
 
 def _some_uids(args: dict) -> dict[str, str]:

@@ -18,10 +18,10 @@ def asked(monkeypatch, request):
 
     def call(port, command, args=None, on_progress=None, timeout=None, folder=None):
         asked.append((port, command, args))
+        number = {"1.2.3": 2, "1.2.4": 1}.get(next(iter(args.values())), 0)
         if command == "count":
-            return {"studies": 1, "instances": {"1.2.3": 2, "1.2.4": 1}.get(*args.values(), 0), "bytes": 1500,
-                    "trashSeconds": asked_days * 86400}
-        return {"deleted": {"1.2.3": 2, "1.2.4": 1}.get(next(iter(args.values())), 0)}
+            return {"studies": 1, "instances": number, "bytes": 1500, "trashSeconds": asked_days * 86400}
+        return {"deleted": number}
 
     monkeypatch.setattr(control_client, "call", call)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
@@ -57,6 +57,18 @@ def test_agreed_where_there_is_no_trash(asked, capsys, monkeypatch):
     assert capsys.readouterr().err == "Delete the instance 1.2.4 (1 instance, 1.5 kB) for ever? [y/N] "
 
 
+def test_a_patient(asked, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", Terminal("y"))
+    assert main(["delete", "--patient", "1.2.3", "--issuer", ""]) == 0
+    assert asked[1:] == [(11112, "delete", {"patient": "1.2.3", "issuer": ""})]
+    assert "Delete the patient 1.2.3 (1 study, 2 instances, 1.5 kB) into" in capsys.readouterr().err
+
+
+def test_an_issuer_goes_with_a_patient(asked, capsys):
+    assert main(["delete", "--study", "1.2.3", "--issuer", "HERE", "--yes"]) == 2
+    assert (asked, capsys.readouterr().err) == ([], "dicom-server: an issuer goes with a patient\n")
+
+
 def test_now(asked, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", Terminal("y"))
     assert main(["delete", "--study", "1.2.3", "--now"]) == 0
@@ -88,7 +100,7 @@ def test_what_is_not_there(asked, capsys):
 @pytest.mark.parametrize(
     "arguments, line",
     [
-        ([], "one of the arguments --study --series --instance is required"),
+        ([], "one of the arguments --study --series --instance --patient is required"),
         (["--study", "1.2", "--series", "1.3"], "argument --series: not allowed with argument --study"),
         (
             ["--study", "1..2"],

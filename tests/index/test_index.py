@@ -73,6 +73,15 @@ def test_selects_by_each_level(index: Index) -> None:
         assert uids(index.select(**nothing)) == []
 
 
+def test_the_studies_of_a_patient(index: Index) -> None:
+    for study, patient in (("1.1", {PATIENT_ID: b"P1"}), ("1.2", {PATIENT_ID: b"P1", ISSUER: b"HERE"}),
+                           ("1.3", {PATIENT_ID: b"P2"}), ("1.4", {PATIENT_ID: b""})):
+        index.add(make(1, study=study, patient=patient))
+    assert index.studies_of("P1") == [("1.1", ""), ("1.2", "HERE")]
+    assert index.studies_of("P2") == [("1.3", "")]
+    assert index.studies_of("p1") == index.studies_of("") == []
+
+
 def test_selects_more_than_a_page_while_it_changes(index: Index) -> None:
     index.add_many(make(number) for number in range(1, 1201))
     found = index.select(study="1.2.3")

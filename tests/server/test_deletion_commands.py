@@ -4,7 +4,7 @@ from dicomserver.archive.errors import TrashFailed
 from dicomserver.index import IndexUnavailable
 from dicomserver.server import deletion_commands
 from dicomserver.server.control import CommandFailed
-from dicomserver.server.deletion import Counted, DeletionStopped
+from dicomserver.server.deletion import Asked, Counted, DeletionStopped, PatientUnclear
 from dicomserver.server.trash import DeletionInTrash, Undeleted, UndeletionStopped
 
 
@@ -12,14 +12,17 @@ class FakeDeleter:
     def __init__(self) -> None:
         self.asked: dict = {}
 
-    def count(self, **uids):
-        if uids.get("study") == "1.2.9":
+    def count(self, asked):
+        self.asked = asked, None
+        if asked.patient == "P2":
+            raise PatientUnclear("which issuer?")
+        if asked.study == "1.2.9":
             raise IndexUnavailable("closed")
         return Counted(1, 3, 1500)
 
-    def delete(self, progress, **asked):
-        self.asked = asked
-        if asked.get("study") == "1.2.9":
+    def delete(self, asked, now, progress):
+        self.asked = asked, now
+        if asked.study == "1.2.9":
             raise DeletionStopped("no space; 7 instances were deleted before")
         progress(5)
         return 5
@@ -56,11 +59,23 @@ def test_delete_passes_uids_on_and_reports(now):
     asked = {"study": "1.2.3", "instance": "1.2.3.4", "series": None}
     assert run("delete", asked if now is None else asked | {"now": now}, deleter) == (
         {"deleted": 5}, [{"deleted": 5}])
-    assert deleter.asked == {"study": "1.2.3", "instance": "1.2.3.4", "now": bool(now)}
+    assert deleter.asked == (Asked(study="1.2.3", instance="1.2.3.4"), bool(now))
+
+
+@pytest.mark.parametrize("issuer", [None, "", "HERE"])
+def test_a_patient(issuer):
+    deleter = FakeDeleter()
+    args = {"patient": "P1"} if issuer is None else {"patient": "P1", "issuer": issuer}
+    assert run("delete", args, deleter)[0] == {"deleted": 5}
+    assert deleter.asked == (Asked(patient="P1", issuer=issuer), False)
+    run("count", args, deleter)
+    assert deleter.asked == (Asked(patient="P1", issuer=issuer), None)
 
 
 @pytest.mark.parametrize("args, says", [
-    ({}, "which"), ({"study": None}, "which"), ({"study": "1.2", "patient": "X"}, "which"), ({"now": True}, "which"),
+    ({}, "which"), ({"study": None}, "which"), ({"study": "1.2", "patient": "X"}, "a patient, or"),
+    ({"patient": ""}, "a patient, or"), ({"patient": 5}, "patient is not"),
+    ({"issuer": "X"}, "which"), ({"now": True}, "which"),
     ({"study": "../x"}, "not a UID"), ({"study": 5}, "not a UID"), ({"study": "1.2", "now": 1}, "now is not"),
     ({"series": ["1.2"]}, "not a UID"), ({"study": "1.2.9"}, "7 instances"),
 ])
@@ -74,7 +89,8 @@ def test_count():
     assert run("count", {"study": "1.2.3"}) == (counted, [])
 
 
-@pytest.mark.parametrize("args, says", [({}, "which"), ({"study": "1.2.9"}, "the index does not answer")])
+@pytest.mark.parametrize("args, says", [({}, "which"), ({"study": "1.2.9"}, "the index does not answer"),
+                                        ({"patient": "P2"}, "^which issuer")])
 def test_count_that_will_not_do(args, says):
     with pytest.raises(CommandFailed, match=says):
         run("count", args)

@@ -9,7 +9,7 @@ from dicomserver.archive.errors import TrashFailed
 from dicomserver.archive.trash import State
 from dicomserver.index import IndexFull
 from dicomserver.server import trash
-from dicomserver.server.deletion import Deleter, DeletionStopped
+from dicomserver.server.deletion import Asked, Deleter, DeletionStopped
 from dicomserver.server.recovery import recover
 from dicomserver.server.trash import TrashKeeper, Undeleted, UndeletionStopped, choice
 
@@ -85,7 +85,7 @@ def test_back_byte_for_byte(hospital, filed, at_once, monkeypatch):
     before = hospital.stored
     if filed:
         hospital.store.mover.flush()
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
     assert list(hospital.stored) == ["1.2.2.1.1"] and len(hospital.lies) == 3
     assert hospital.undelete(study="1.2.1") == (Undeleted(3, 3, 0), {})
     assert hospital.stored == before and hospital.lies == []
@@ -99,15 +99,15 @@ def test_back_byte_for_byte(hospital, filed, at_once, monkeypatch):
     ({"study": "1.2.2", "instance": "1.2.1.1.1"}, set())])
 def test_a_part(hospital, asked, back):
     for study in ("1.2.1", "1.2.2"):
-        hospital.deleter.delete(study=study)
+        hospital.deleter.delete(Asked(study=study))
     assert hospital.undelete(**asked)[0] == Undeleted(len(back), len(back), 0)
     assert set(hospital.stored) == back and len(hospital.lies) == 4 - len(back)
     assert hospital.is_tidy()
 
 
 def test_the_list_and_one_deletion_of_several(hospital):
-    hospital.deleter.delete(instance="1.2.1.1.0")
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(instance="1.2.1.1.0"))
+    hospital.deleter.delete(Asked(study="1.2.1"))
     study, instance = hospital.trash.deletions()
     assert (study.asked, study.studies, study.instances) == ("study 1.2.1", 1, 2)
     assert (instance.asked, instance.instances) == ("instance 1.2.1.1.0", 1)
@@ -119,27 +119,27 @@ def test_the_list_and_one_deletion_of_several(hospital):
 
 def test_a_large_deletion_is_one_in_the_list(hospital, monkeypatch):
     monkeypatch.setattr("dicomserver.server.deletion.AT_ONCE", 1)
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
     listed, = hospital.trash.deletions()
     assert (listed.studies, listed.instances) == (1, 3)
     assert hospital.undelete(deletion=listed.deletion)[0].restored == 3
 
 
 def test_what_was_stored_anew_with_other_content_stays(hospital):
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
     hospital.receive("1.2.1.1.1", b"other pixels")
     done, stays = hospital.undelete(study="1.2.1")
     assert (done.restored, done.stays) == (2, 1)
     assert stays == {"1.2.1.1.1": "the instance was stored anew meanwhile, with other content"}
     assert hospital.stored["1.2.1.1.1"].endswith(b"other pixels") and hospital.lies == ["1.2.1.1.1"]
     assert hospital.is_tidy()
-    hospital.deleter.delete(instance="1.2.1.1.1")       # the newcomer: what was deleted last comes back first
+    hospital.deleter.delete(Asked(instance="1.2.1.1.1"))       # the newcomer: what was deleted last comes back first
     assert hospital.undelete(instance="1.2.1.1.1")[0] == Undeleted(2, 1, 1)
     assert hospital.stored["1.2.1.1.1"].endswith(b"other pixels")
 
 
 def test_what_was_stored_anew_with_the_same_content_leaves_the_trash(hospital):
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
     hospital.receive("1.2.1.1.1")
     slot = hospital.store.index.find("1.2.1.1.1").slot
     assert hospital.undelete(study="1.2.1")[0] == Undeleted(3, 3, 0)
@@ -148,7 +148,7 @@ def test_what_was_stored_anew_with_the_same_content_leaves_the_trash(hospital):
 
 
 def test_damaged_and_missing_ones_stay(hospital, caplog):
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
     one, other, _ = next(hospital.store.archive.trash.records()).files
     with open(hospital.store.path / "trash" / f"{one.slot:016x}.dcm", "r+b") as file:
         file.seek(-1, os.SEEK_END)
@@ -163,7 +163,7 @@ def test_damaged_and_missing_ones_stay(hospital, caplog):
 
 
 def test_nothing_deleted_comes_back_by_itself(hospital):
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
     hospital.restart()
     assert list(hospital.stored) == ["1.2.2.1.1"] and len(hospital.lies) == 3
     hospital.store.index.close()
@@ -175,16 +175,16 @@ def test_nothing_deleted_comes_back_by_itself(hospital):
 
 def test_deleting_undeleting_and_deleting_again(hospital):
     for _ in range(2):
-        hospital.deleter.delete(study="1.2.1")
+        hospital.deleter.delete(Asked(study="1.2.1"))
         hospital.undelete(study="1.2.1")
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
     hospital.restart()
     assert list(hospital.stored) == ["1.2.2.1.1"] and len(hospital.lies) == 3 and hospital.is_tidy()
 
 
 def test_time_is_over(hospital, caplog):
     caplog.set_level("INFO")
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
     hospital.trash.keep_house()
     assert len(hospital.lies) == 3
     hospital.trash.seconds = 0
@@ -217,7 +217,7 @@ INTERRUPTIONS = ["link_back", "sync_back", "remove"]
 @pytest.mark.parametrize("failing", INTERRUPTIONS)
 def test_an_undeletion_is_ended_at_the_next_start(hospital, failing, monkeypatch):
     before = hospital.stored
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
     with monkeypatch.context() as patch:
         patch.setattr(hospital.store.archive.trash, failing, broken)
         with pytest.raises(UndeletionStopped, match="; 0 instances were brought back"):
@@ -229,22 +229,22 @@ def test_an_undeletion_is_ended_at_the_next_start(hospital, failing, monkeypatch
 @pytest.mark.parametrize("failing", INTERRUPTIONS)
 def test_or_before_anything_else_is_deleted(hospital, failing, monkeypatch):
     """Else what is deleted then would return with the next start."""
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
     with monkeypatch.context() as patch:
         patch.setattr(hospital.store.archive.trash, failing, broken)
         for _ in range(2):
             with pytest.raises(UndeletionStopped):
                 hospital.undelete(study="1.2.1")
         with pytest.raises(DeletionStopped):
-            hospital.deleter.delete(study="1.2.1", now=True)
-    assert hospital.deleter.delete(study="1.2.1", now=True) == 3
+            hospital.deleter.delete(Asked(study="1.2.1"), now=True)
+    assert hospital.deleter.delete(Asked(study="1.2.1"), now=True) == 3
     hospital.restart()
     assert list(hospital.stored) == ["1.2.2.1.1"] and hospital.lies == [] and hospital.is_tidy()
 
 
 def test_an_index_that_takes_nothing(hospital, monkeypatch):
     before = hospital.stored
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
     with monkeypatch.context() as patch:
         patch.setattr(hospital.store.index, "add", full)
         with pytest.raises(UndeletionStopped, match="the disk is full"):
@@ -255,11 +255,11 @@ def test_an_index_that_takes_nothing(hospital, monkeypatch):
 
 
 def test_emptying_is_ended_at_the_next_start(hospital, monkeypatch):
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
     with monkeypatch.context() as patch:
         patch.setattr(hospital.store.archive.trash, "remove", broken)
         with pytest.raises(DeletionStopped):
-            hospital.deleter.delete(instance="1.2.1.1.0", now=True)
+            hospital.deleter.delete(Asked(instance="1.2.1.1.0"), now=True)
     hospital.restart()
     assert len(hospital.lies) == 2 and hospital.is_tidy()
 
@@ -269,7 +269,7 @@ def test_an_unfinished_deletion_takes_nothing_back(hospital, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(hospital.store.archive._tombstones, "drop", broken)
         with pytest.raises(DeletionStopped):
-            hospital.deleter.delete(study="1.2.1")
+            hospital.deleter.delete(Asked(study="1.2.1"))
         done, stays = hospital.undelete(study="1.2.1")
         assert done == Undeleted(3, 0, 3) and set(stays.values()) == {"its deletion is not finished yet"}
     hospital.deleter.keep_house()
@@ -278,7 +278,7 @@ def test_an_unfinished_deletion_takes_nothing_back(hospital, monkeypatch):
 
 def test_progress_may_end_it_between_two_batches(hospital, monkeypatch):
     monkeypatch.setattr(trash, "AT_ONCE", 2)
-    hospital.deleter.delete(study="1.2.1")
+    hospital.deleter.delete(Asked(study="1.2.1"))
 
     def stop(so_far):
         raise InterruptedError

@@ -51,6 +51,8 @@ SERIES_BY_BOTH = "SELECT s.id FROM series s JOIN studies t ON t.id = s.study WHE
 SEVERAL_ISSUERS = f"""SELECT 1 FROM studies WHERE patient_id {dialect.WITH_IDS}
     GROUP BY patient_id HAVING count(DISTINCT patient_issuer) > 1 LIMIT 1"""
 
+STUDIES_OF_PATIENT = "SELECT uid, patient_issuer FROM studies WHERE patient_id = ? ORDER BY id"
+
 # Empty series, studies and patients go by triggers.
 REMOVE_INSTANCE = "DELETE FROM instances WHERE uid = ? AND slot = ?"
 
