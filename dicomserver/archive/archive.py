@@ -14,6 +14,7 @@ from dicomserver.archive.errors import IntakeFull, QuarantineFailed, StorageFail
 from dicomserver.archive.filing import Filing, Outcome, Waiting
 from dicomserver.archive.folders import Folders
 from dicomserver.archive.intake import Intake, Limits, Slot
+from dicomserver.archive.keeping import KeptStudies
 from dicomserver.archive.layout import DataDirectory, slot_name
 from dicomserver.archive.quarantine import Quarantine
 from dicomserver.archive.recovery import Found
@@ -41,6 +42,7 @@ class Archive:
             self._directory = directory
             self._tombstones = Tombstones(directory.tombstones)
             self.trash = Trash(directory)
+            self.kept = KeptStudies(directory.root)
             self._quarantine = Quarantine(directory.quarantine)
             self._folders = Folders(directory.root)
             self._lock = threading.Lock()
@@ -176,6 +178,10 @@ class Archive:
     def free_space(self) -> int:
         """Bytes left on the file system, the reserve included; at most about a second old."""
         return self._space.free()
+
+    def total_space(self) -> int:
+        """Bytes of the whole file system that an ordinary user may have."""
+        return self._space.total()
 
     # -- setting aside and deleting
 

@@ -96,6 +96,10 @@ class TrashFailed(StorageFailed):
     """The trash could not be read or changed; what lies in it is safe."""
 
 
+class KeepingFailed(StorageFailed):
+    """The list of studies to keep could not be written; it is as it was."""
+
+
 class CommitmentFailed(StorageFailed):
     """A request for storage commitment could not be written, read or removed."""
 

@@ -4,6 +4,7 @@
     <data>/starts                        how often the archive was opened; high half of every slot number
     <data>/identity                      32 hex digits; made for the first backup
     <data>/lock                          flock; holds the number of the process
+    <data>/kept.json                     see dicomserver.archive.keeping
     <data>/intake/<16 hex digits>        slots
     <data>/quarantine/  <data>/tombstones/
     <data>/trash/                        see dicomserver.archive.trash

@@ -118,10 +118,11 @@ class Deleter:
         self._log.info("%d instances were deleted", done)
         return done
 
-    def keep_house(self) -> None:
-        """Tries to finish what stopped in the middle. Raises the error of what cannot be finished yet."""
+    def keep_house(self, keep_going: Callable[[], bool] = lambda: True) -> None:
+        """Tries to finish what stopped in the middle, a thousand instances after the other. Raises the error of what
+        cannot be finished yet."""
         with self._trash.lock:
-            _, failure = self._finish_all(lambda file: True)
+            _, failure = self._finish_all(lambda file: True, keep_going)
         if failure is not None:
             raise failure
 
@@ -144,7 +145,8 @@ class Deleter:
             return lambda: None
         return self._archive.trash.labels(asked.in_words())
 
-    def _finish_all(self, concerns: Callable[[Tombstone], bool]) -> tuple[int, Exception | None]:
+    def _finish_all(self, concerns: Callable[[Tombstone], bool],
+                    keep_going: Callable[[], bool] = lambda: True) -> tuple[int, Exception | None]:
         """-> how many instances of concern are gone now, and why others are not.
 
         What cannot be finished for a while (a folder that the disk does not read) keeps nobody else's from going.
@@ -152,6 +154,8 @@ class Deleter:
         done = 0
         failure: Exception | None = None
         for deletion in list(self._unfinished):
+            if not keep_going():
+                break
             number = sum(map(concerns, deletion.files))
             try:
                 self._finish(deletion)

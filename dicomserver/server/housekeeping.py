@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 
 from dicomserver.server.logs import failure_text
 
-Duty = tuple[str, Callable[[], None]]
+KeepGoing = Callable[[], bool]
+Duty = tuple[str, Callable[[KeepGoing], None]]
 
 
 class Housekeeper:
-    """duties: names for the log, and what to do. One that fails is tried again the next time."""
+    """duties: names for the log, and what to do; each asks now and then whether it may go on. One that fails is tried
+    again the next time."""
 
     def __init__(self, duties: Sequence[Duty], log: logging.Logger, every_seconds: float = 3600.0) -> None:
         self._duties = duties
@@ -29,7 +31,7 @@ class Housekeeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """Returns when the duty under way is done."""
+        """Returns when the duty under way has ended."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -40,7 +42,7 @@ class Housekeeper:
             if self._stopping.is_set():
                 return
             try:
-                duty()
+                duty(lambda: not self._stopping.is_set())
             except Exception as error:
                 self._log.error("%s failed: %s", name, failure_text(error))
 

@@ -18,9 +18,10 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveError
 from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index, IndexFault
-from dicomserver.server import backup_commands, commands, deletion_commands, doors, forecast, logs, systemd
+from dicomserver.server import (backup_commands, commands, deletion_commands, doors, forecast, logs,
+                                retention_commands, systemd)
 from dicomserver.server.commitments import Committer
-from dicomserver.server.control import Control
+from dicomserver.server.control import Command, Control
 from dicomserver.server.deletion import Deleter
 from dicomserver.server.housekeeping import Housekeeper
 from dicomserver.server.lobby import Lobby, Request
@@ -29,6 +30,7 @@ from dicomserver.server.mover import Mover
 from dicomserver.server.pool import Association, AssociationPool
 from dicomserver.server.rebuild import Describe
 from dicomserver.server.recovery import RecoveryReport, recover
+from dicomserver.server.retention import Retention
 from dicomserver.server.scrub import Scrub
 from dicomserver.server.settings import LogSettings, ServerSettings
 from dicomserver.server.statistics import Statistics
@@ -185,10 +187,12 @@ class Server:
         self._reception = self._opened("the reception", self._rooms.open_reception(
             settings, archive, index, mover.add, committer.accept, self.statistics, log))
         self._mover, self._committer = mover, committer
-        self._backup_commands = backup_commands.table(archive, index, settings)
         deleter = Deleter(archive, index, mover, self._trash, log)
+        self._retention = Retention(archive, index, deleter, self._trash, settings.retention, log)
         self._keep_house(deleter)
-        self._serve(entrance, deleter, Verifier(archive, index, log))
+        self._serve(entrance, commands.table(
+            self.statistics, Verifier(archive, index, log), self.reload, deletion_commands.table(deleter, self._trash),
+            retention_commands.table(archive, index, self._retention), backup_commands.table(archive, index, settings)))
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
         self.statistics.add_source(committer.figures)
         self.statistics.add_source(scrub.figures)
@@ -206,7 +210,8 @@ class Server:
 
     def _keep_house(self, deleter: Deleter) -> None:
         self._housekeeper = Housekeeper([("finishing deletions", deleter.keep_house),
-                                         ("emptying the trash", self._trash.keep_house)], self._log)
+                                         ("emptying the trash", self._trash.keep_house),
+                                         ("the retention rule", self._retention.keep_house)], self._log)
         self._steps.append(("the housekeeper", self._housekeeper.stop))
         self._housekeeper.start()
 
@@ -214,12 +219,10 @@ class Server:
         self._steps.append((name, room.close))
         return room
 
-    def _serve(self, entrance: list, deleter: Deleter, verifier: Verifier) -> None:
+    def _serve(self, entrance: list, table: dict[str, Command]) -> None:
         settings, log = self.settings, self._log
         self._pool = AssociationPool(settings.max_concurrent_connections, self._reception.serve, log)
         self._steps.append(("the associations", lambda: self._pool.stop(self.settings.grace_seconds)))
-        table = commands.table(self.statistics, verifier, self.reload, deletion_commands.table(deleter, self._trash),
-                               self._backup_commands)
         self._control = Control(self.port, table, self.stop_soon, log, settings.control_directory)
         self._lobby = Lobby(entrance, self._pool.admit, settings.lobby, self.statistics, log)
         self._steps.append(("the listener", self._lobby.stop))
@@ -300,6 +303,7 @@ class Server:
             self._reception.configure(kept)
             self._committer.configure(kept)
             self._trash.seconds = kept.trash_seconds
+            self._retention.settings = kept.retention
             self._pool.configure(kept.max_concurrent_connections)
             self._lobby.configure(kept.lobby)
             self.settings = kept

@@ -85,6 +85,15 @@ class CommitmentSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """Which studies are deleted by themselves; a study is as old as its last image is here."""
+
+    days: int = 0               # older ones go; 0: no matter how old
+    free_percent: int = 0       # the oldest go until so much of the file system is free; 0: no matter how full
+    minimum_days: int = 30      # younger ones never go
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSettings:
     """What may wait for the mover before new instances wait too, and what stays free on the disk."""
 
@@ -121,6 +130,7 @@ class ServerSettings:
     lobby: LobbySettings = field(default_factory=LobbySettings)
     association: AssociationSettings = field(default_factory=AssociationSettings)
     commitment: CommitmentSettings = field(default_factory=CommitmentSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     mover: MoverSettings = field(default_factory=MoverSettings)
     scrub: ScrubSettings = field(default_factory=ScrubSettings)

@@ -123,24 +123,35 @@ class TrashKeeper:
         self.settle()
         removed = 0
         for record in self._archive.trash.records():
-            slots = {file.slot for file in _those(record, chosen)}
-            if slots:
-                self._unsettled = True
-                record = self._archive.trash.mark(record, slots, State.GOES)
-                self._archive.trash.remove(record, slots)
-                self._unsettled = False
-                removed += len(slots)
+            removed += self._forget(record, _those(record, chosen))
         return removed
 
-    def keep_house(self) -> None:
-        """Ends what was interrupted, and removes what has lain there long enough. Raises ArchiveError, IndexFault."""
-        oldest = time.time() - self.seconds
-        with self.lock:
-            removed = self.forget(lambda record, file: record.label.deleted_at <= oldest)
+    def keep_house(self, keep_going: Callable[[], bool] = lambda: True) -> None:
+        """Ends what was interrupted, and removes what has lain there long enough, as long as it may go on; others get
+        their turn in between. Raises ArchiveError, IndexFault."""
+        removed = 0
+        records = self._archive.trash.records()
+        while keep_going():
+            with self.lock:
+                self.settle()
+                record = next(records, None)    # read under the lock: nobody changes it meanwhile
+                if record is None:
+                    break
+                if record.label.deleted_at <= time.time() - self.seconds:
+                    removed += self._forget(record, record.files)
         if removed:
             self._log.info("%d deleted instances were removed from the trash for good", removed)
         if unreadable := self._archive.trash.unreadable():
             self._log.error("%d records of the trash cannot be understood; their files stay there", unreadable)
+
+    def _forget(self, record: Record, files: Sequence[Trashed]) -> int:
+        if files:
+            slots = {file.slot for file in files}
+            self._unsettled = True
+            record = self._archive.trash.mark(record, slots, State.GOES)
+            self._archive.trash.remove(record, slots)
+            self._unsettled = False
+        return len(files)
 
     def _undelete(self, record: Record, files: Sequence[Trashed], so_far: Undeleted,
                   on_stays: Callable[[str, str], None]) -> Record:

@@ -10,7 +10,8 @@ def test_rounds_until_it_is_stopped():
     twice = threading.Event()
     done = []
 
-    def duty():
+    def duty(keep_going):
+        assert keep_going()
         done.append(threading.current_thread().name)
         if len(done) == 2:
             twice.set()
@@ -25,16 +26,22 @@ def test_rounds_until_it_is_stopped():
 def test_one_that_fails_keeps_no_other_from_being_done(caplog):
     done = []
 
-    def fails():
+    def fails(keep_going):
         raise ValueError("DOE^JANE")
 
-    Housekeeper([("the first", fails), ("the second", lambda: done.append(1))], LOG).round()
+    Housekeeper([("the first", fails), ("the second", lambda keep_going: done.append(1))], LOG).round()
     assert done == [1]
     assert "the first failed: ValueError at" in caplog.text and "DOE" not in caplog.text
 
 
 def test_a_stop_between_two():
     done = []
-    housekeeper = Housekeeper([("one", lambda: housekeeper.stop()), ("other", lambda: done.append(1))], LOG)
+
+    def stopped(keep_going):
+        housekeeper.stop()
+        assert not keep_going()
+        done.append("one")
+
+    housekeeper = Housekeeper([("one", stopped), ("other", lambda keep_going: done.append("other"))], LOG)
     housekeeper.round()
-    assert done == []
+    assert done == ["one"]

@@ -9,7 +9,7 @@ from dicomserver.archive.errors import TrashFailed
 from dicomserver.server import control_client
 from dicomserver.server.rooms import RealRooms
 from dicomserver.server.server import Server
-from dicomserver.server.settings import ServerSettings
+from dicomserver.server.settings import RetentionSettings, ServerSettings
 from dicomserver.server.trash import TrashKeeper
 
 
@@ -97,3 +97,13 @@ def test_a_trash_that_cannot_be_settled_does_not_keep_the_server_from_starting(r
     monkeypatch.setattr(TrashKeeper, "settle", broken)
     running.start()
     assert "what was interrupted in the trash is not ended yet: reading the trash: Input/output error" in caplog.text
+
+
+def test_the_retention_rule_of_a_running_server(running):
+    running.store.receive("1.2.3.4.5", b"received at the begin of the epoch")
+    assert running.call("retention") == {"days": 0, "freePercent": 0, "minimumDays": 30}
+    running.reload(retention=RetentionSettings(days=1, minimum_days=36500))
+    assert running.call("retention") == {"days": 1, "freePercent": 0, "minimumDays": 36500}
+    assert running.call("keep", study="1.2.3") == {"changed": True}
+    running.start()
+    assert "1.2.3" in running.rooms.archive.kept

@@ -195,6 +195,15 @@ def test_time_is_over(hospital, caplog):
     assert list(hospital.stored) == ["1.2.2.1.1"]
 
 
+def test_a_stop_ends_it_between_two_records(hospital):
+    for study in ("1.2.1", "1.2.2"):
+        hospital.deleter.delete(Asked(study=study))
+    hospital.trash.seconds = 0
+    answers = iter([True, False])
+    hospital.trash.keep_house(lambda: next(answers))
+    assert len(hospital.lies) == 3 and hospital.is_tidy()
+
+
 def test_a_record_that_cannot_be_understood_is_told_of(hospital, caplog):
     (hospital.store.path / "trash" / "1-1.1.json").write_text("{")
     hospital.trash.keep_house()
