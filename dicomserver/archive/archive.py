@@ -18,6 +18,7 @@ from dicomserver.archive.keeping import KeptStudies
 from dicomserver.archive.layout import DataDirectory, slot_name
 from dicomserver.archive.quarantine import Quarantine
 from dicomserver.archive.recovery import Found
+from dicomserver.archive.replacing import Replacing
 from dicomserver.archive.space import DEFAULT_RESERVE, Space
 from dicomserver.archive.tombstones import Label, Tombstones
 from dicomserver.archive.trash import Trash
@@ -43,19 +44,20 @@ class Archive:
             self._tombstones = Tombstones(directory.tombstones)
             self.trash = Trash(directory)
             self.kept = KeptStudies(directory.root)
-            self._quarantine = Quarantine(directory.quarantine)
+            self.quarantine = Quarantine(directory.quarantine)
             self._folders = Folders(directory.root)
             self._lock = threading.Lock()
-            self._filing = Filing(directory, self._folders, self._quarantine, self._tombstones)
+            self._filing = Filing(directory, self._folders, self.quarantine, self._tombstones)
             self._space = Space(directory.root, reserve)
             self._intake = Intake(directory, limits)
-            self._deletions = Deletions(directory, self._folders, self._quarantine, self._tombstones, self.trash,
+            self._deletions = Deletions(directory, self._folders, self.quarantine, self._tombstones, self.trash,
                                         self._lock, self._intake.gone)
         except BaseException:
             directory.close()
             raise
         self.path = directory.path
         self.commitments = Commitments(directory.root)
+        self.replacing = Replacing(directory, self.quarantine, self._lock)
 
     def close(self) -> None:
         """Removes the unused slots and gives the lock back; nobody may be inside. Safe to call twice."""
@@ -194,7 +196,7 @@ class Archive:
         if isinstance(source, Slot):
             self._intake.release(source)
         with translated(QuarantineFailed, "setting a file aside"), self._folder_of(source) as (folder, name):
-            base = self._quarantine.set_aside(folder, name, reason, details)
+            base = self.quarantine.set_aside(folder, name, reason, details)
         if isinstance(source, int):
             self._intake.gone([source])
         return base
@@ -209,13 +211,13 @@ class Archive:
                 with self._folder_of(found) as (folder, name):
                     if os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_ino != found.inode:
                         return None
-                    return self._quarantine.set_aside(folder, name, reason, details)
+                    return self.quarantine.set_aside(folder, name, reason, details)
             except FileNotFoundError:
                 return None
 
     def quarantined(self) -> int:
         """How many files lie in quarantine/."""
-        return self._quarantine.count()
+        return self.quarantine.count()
 
     def begin_delete(self, files: Iterable[StoredFile], label: Label | None = None) -> Deletion:
         """Makes the intention durable; remove the rows next, then call `finish`. Some thousands at a time.

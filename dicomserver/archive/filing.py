@@ -16,7 +16,7 @@ from dicomserver.archive.errors import ArchiveError, FilingFailed, translated
 from dicomserver.archive.folders import MOST_OPEN, Folders, Series
 from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
 from dicomserver.archive.preamble import read_header
-from dicomserver.archive.quarantine import Quarantine
+from dicomserver.archive.quarantine import Kind, Quarantine
 from dicomserver.archive.reading import open_filed, same_bytes
 from dicomserver.archive.tombstones import Tombstones
 
@@ -131,6 +131,7 @@ class Filing:
                 return Outcome(waiting, Result.FILED)
         reason = "it had the name of a stored instance, but no index row"
         set_aside = self._quarantine.set_aside(folder, name, reason, {
+            "kind": Kind.STRAY,
             "study_instance_uid": waiting.study_instance_uid,
             "series_instance_uid": waiting.series_instance_uid,
             "sop_instance_uid": waiting.sop_instance_uid})

@@ -31,6 +31,7 @@ COMMANDS = {
     "unkeep": ("unkeep", "take such a mark away"),
     "backup": ("backup", "copy everything to another disk, while the server runs"),
     "restore": ("restore", "make a data directory from a backup, or check a backup"),
+    "conflicts": ("conflicts", "decide what two images with one UID, or a study with two patients, mean"),
     "index": ("index", "rebuild the index from the stored files"),
 }
 

@@ -69,6 +69,7 @@ _LABELS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "waitingBytes": ("Waiting to be filed", size),
     "moverFails": ("Filing fails", lambda fails: "yes" if fails else "no"),
     "quarantined": ("In quarantine", str),
+    "conflictsWaiting": ("Conflicts to decide", str),
     "commitmentsWaiting": ("Commitments waiting", str),
     "commitmentsReported": ("Commitments reported", str),
     "commitmentsGivenUp": ("Commitments given up", str),

@@ -11,9 +11,10 @@ from dicomserver.index.errors import (
 )
 from dicomserver.index.index import Index
 from dicomserver.index.opening import copy_index, files_of, open_copy, open_index, rebuild_index
+from dicomserver.index.other_patients import Person, Persons
 
 __all__ = [
     "FLAG_INFLATION_CAPPED", "FLAG_PIXEL_DATA_SHORT", "Counts", "Index", "IndexDamaged", "IndexFault",
-    "IndexFull", "IndexTooNew", "IndexUnavailable", "Instance", "SearchInterrupted", "Stored", "UnknownEngine",
-    "copy_index", "files_of", "open_copy", "open_index", "rebuild_index",
+    "IndexFull", "IndexTooNew", "IndexUnavailable", "Instance", "Person", "Persons", "SearchInterrupted", "Stored",
+    "UnknownEngine", "copy_index", "files_of", "open_copy", "open_index", "rebuild_index",
 ]

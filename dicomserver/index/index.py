@@ -12,6 +12,7 @@ from dicomserver.index.entry import Counts, Instance, Stored, StudyAge
 from dicomserver.index.errors import SearchInterrupted
 from dicomserver.index.integrity import Integrity
 from dicomserver.index.ledger import Ledger, stored_of
+from dicomserver.index.other_patients import OtherPatients
 from dicomserver.index.search.query import Query
 from dicomserver.index.search.selection import Selection, select
 from dicomserver.index.searchable import instance_number_of
@@ -41,6 +42,7 @@ class Index:
         self._keeps_nothing = keeps_nothing
         self.integrity = Integrity(engine)
         self.arrivals = Arrivals(engine)
+        self.other_patients = OtherPatients(engine)
 
     def add(self, instance: Instance) -> Stored | None:
         """None: it is in, and committed, but may be lost in a power cut until make_durable().
@@ -63,6 +65,22 @@ class Index:
                     on_known(ticket.instance, ticket.stored)
             self.checkpoint()
         return added
+
+    def replace(self, slot: int, instance: Instance) -> Stored | None:
+        """Puts an instance into the place of the one of its SOP Instance UID that came in `slot`; whoever looks
+        sees one of the two. None, and durability, as of `add`; else what is stored there now, and nothing was
+        changed."""
+        ticket = Ticket(instance, instance_number_of(instance.instance))
+        with self._engine.lock:
+            try:
+                with self._engine.transaction() as session:
+                    session.run(self._sql.REMOVE_INSTANCE, (instance.sop_instance_uid, slot))
+                    # Its series, study and patient may have gone with it.
+                    self._ledger.forget()
+                    return self._ledger.add(session, ticket)
+            except BaseException:
+                self._ledger.forget()
+                raise
 
     def make_durable(self) -> None:
         """What was added and removed before this call survives a power cut. One sync; writers wait for it."""

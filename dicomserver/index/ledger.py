@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from dicomserver.index.engine import Session, Value
 from dicomserver.index.entry import Instance, Stored
+from dicomserver.index.other_patients import person_of
 from dicomserver.index.searchable import Patient, patient_of, series_of, study_of
 from dicomserver.index.tickets import Ticket
 
@@ -17,7 +18,7 @@ SIGN = 1 << 63
 
 
 class _Known(NamedTuple):
-    """A series, and the patient attributes whose verdict (same or flagged) the study already holds."""
+    """A series, and patient attributes that name nobody else than its study does."""
 
     id: int
     patient: bytes
@@ -67,12 +68,17 @@ class Ledger:
         stored = self.find(session, instance.sop_instance_uid)
         if stored is not None:
             return stored
-        study = self._study(session, instance)
+        patient = patient_of(instance.patient, instance.character_set)
+        study, differs = self._study(session, instance, patient)
         series = self._series_of(session, instance, study)
         labels = tuple(self._label(session, text) for text in (
             instance.sop_class_uid, instance.transfer_syntax_uid, instance.source_ae, instance.receiving_ae))
         session.run(self._sql.ADD_INSTANCE, _row(ticket, series, labels))
-        self._remember(instance, series)
+        if differs:
+            person = person_of(patient)
+            session.run(self._sql.ADD_OTHER_PATIENT, (*person, *person, instance.sop_instance_uid))
+        else:
+            self._remember(instance, series)
         return None
 
     def find(self, session: Session, sop_instance_uid: str) -> Stored | None:
@@ -98,22 +104,21 @@ class Ledger:
             label = self._labels[text] = found[0]
         return label
 
-    def _study(self, session: Session, instance: Instance) -> int:
-        patient = patient_of(instance.patient, instance.character_set)
+    def _study(self, session: Session, instance: Instance, patient: Patient) -> tuple[int, bool]:
+        """Row id, and whether the instance names somebody else than the study, or others of its patient, do."""
         found = session.one(self._sql.FIND_STUDY, (instance.study_instance_uid,))
         if found is None:
             return self._new_study(session, instance, patient)
-        study, flagged, *kept = found
-        if not flagged and patient.differs(Patient(*kept)):
-            session.run(self._sql.FLAG_STUDY, (study,))
-        return study
+        study, *named = found
+        fields = len(Patient._fields)
+        return study, any(patient.differs(Patient(*columns)) for columns in (named[:fields], named[fields:]))
 
-    def _new_study(self, session: Session, instance: Instance, patient: Patient) -> int:
+    def _new_study(self, session: Session, instance: Instance, patient: Patient) -> tuple[int, bool]:
         patient_id, kept, same_bytes = self._patient(session, instance, patient)
         values = study_of(instance.study, instance.character_set)
         return session.one(self._sql.ADD_STUDY, (
-            instance.study_instance_uid, patient_id, int(patient.differs(kept)), *values, *patient,
-            instance.character_set, instance.study, None if same_bytes else instance.patient))[0]
+            instance.study_instance_uid, patient_id, *values, *patient, instance.character_set, instance.study,
+            None if same_bytes else instance.patient))[0], patient.differs(kept)
 
     def _patient(self, session: Session, instance: Instance, patient: Patient) -> tuple[int, Patient, bool]:
         """Row id, what is stored there, and whether the attributes there are the instance's own bytes."""

@@ -13,7 +13,7 @@ from dicomserver.archive.deletion import Deletion
 from dicomserver.archive.errors import ArchiveError
 from dicomserver.archive.tombstones import Label, Tombstone
 from dicomserver.archive.trash import Trashed
-from dicomserver.index import Index, IndexFault, Stored
+from dicomserver.index import Index, IndexFault, Instance, Stored
 from dicomserver.server.mover import Mover
 from dicomserver.server.trash import TrashKeeper
 
@@ -117,6 +117,27 @@ class Deleter:
                 raise DeletionStopped(f"{error}; {done} instances were deleted before") from error
         self._log.info("%d instances were deleted", done)
         return done
+
+    def replace(self, stored: Stored, newcomer: Instance) -> bool:
+        """Deletes what is stored, for good, in favour of another instance of its SOP Instance UID; a query finds one of
+        the two at any time. newcomer: durable in its slot, for which the caller cares from then on.
+
+        False: a third one is stored by now and stays. Raises ArchiveError if nothing has begun; else DeletionStopped,
+        and the next start comes to its end.
+        """
+        with self._trash.lock:
+            with self._kept_from_the_mover([stored]):
+                deletion = self._archive.begin_delete([stored])
+                self._unfinished.append(deletion)
+                try:
+                    third = self._index.replace(stored.slot, newcomer)
+                except IndexFault as error:
+                    raise DeletionStopped(str(error)) from error
+            # An earlier one may be of the same file, which may come back one day.
+            _, failure = self._finish_all(lambda file: file.slot == stored.slot)
+            if failure is not None:
+                raise DeletionStopped(str(failure)) from failure
+        return third is None
 
     def keep_house(self, keep_going: Callable[[], bool] = lambda: True) -> None:
         """Tries to finish what stopped in the middle, a thousand instances after the other. Raises the error of what

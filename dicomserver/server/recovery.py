@@ -10,6 +10,7 @@ from dicomserver.archive.errors import ArchiveError, InstanceDamaged, Quarantine
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.layout import slot_name
 from dicomserver.archive.preamble import LENGTH
+from dicomserver.archive.quarantine import Kind
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.index import Index, Instance, Stored
 from dicomserver.server.mover import Mover
@@ -110,6 +111,7 @@ class _Recovery:
 
     def _file(self, found: Found, row: Instance | Stored) -> None:
         self._archive.adopt(found)
+        self._leave_quarantine(row)
         self._mover.add(Waiting(row.slot, row.study_instance_uid, row.series_instance_uid,
                                 row.sop_instance_uid, row.file_length))
 
@@ -124,7 +126,8 @@ class _Recovery:
             self._archive.discard(found.slot)
             self._report.dropped += 1
         else:
-            self._set_aside(found, "the SOP Instance UID is stored with other content")
+            self._set_aside(found, "the SOP Instance UID is stored with other content", kind=Kind.CONFLICT)
+            self._leave_quarantine(stored)
 
     def _settle_damaged(self, found: Found, reason: str) -> None:
         # Its row goes first, so that no query promises what cannot be served and the instance can be sent
@@ -136,8 +139,8 @@ class _Recovery:
             self._log.error("an acknowledged instance was damaged in the intake and is lost: %s", reason)
         self._set_aside(found, reason)
 
-    def _set_aside(self, found: Found, reason: str) -> None:
-        details: dict[str, str | int] = {"slot": found.slot} if found.slot is not None else {}
+    def _set_aside(self, found: Found, reason: str, kind: Kind = Kind.DAMAGED) -> None:
+        details: dict[str, str | int] = {"kind": kind} | ({"slot": found.slot} if found.slot is not None else {})
         if found.header is not None:
             meta = found.header.meta
             details |= {"sop_instance_uid": meta.sop_instance_uid, "source_ae": meta.source_ae}
@@ -149,6 +152,13 @@ class _Recovery:
             self._log.error("%s should be set aside (%s), but: %s", found.name, reason, error)
         else:
             self._log.warning("%s was set aside as quarantine/%s: %s", found.name, name, reason)
+
+    def _leave_quarantine(self, stored: Instance | Stored) -> None:
+        """The process may have ended while a conflict was decided: what is stored lies there no longer."""
+        try:
+            self._archive.replacing.drop_second_name(stored)
+        except QuarantineFailed as error:
+            self._log.warning("a stored instance still lies in quarantine, too: %s", error)
 
     def _row_of(self, found: Found) -> Stored | None:
         header = found.header

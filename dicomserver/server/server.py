@@ -21,13 +21,16 @@ from dicomserver.index import Index, IndexFault
 from dicomserver.server import (backup_commands, commands, deletion_commands, doors, forecast, logs,
                                 retention_commands, systemd)
 from dicomserver.server.commitments import Committer
+from dicomserver.server.conflicts import Conflicts, commands as conflict_commands
 from dicomserver.server.control import Command, Control
 from dicomserver.server.deletion import Deleter
+from dicomserver.server.disputed import DisputedStudies
 from dicomserver.server.housekeeping import Housekeeper
 from dicomserver.server.lobby import Lobby, Request
 from dicomserver.server.logs import failure_text
 from dicomserver.server.mover import Mover
 from dicomserver.server.pool import Association, AssociationPool
+from dicomserver.server.quarantined import Quarantined
 from dicomserver.server.rebuild import Describe
 from dicomserver.server.recovery import RecoveryReport, recover
 from dicomserver.server.retention import Retention
@@ -190,13 +193,17 @@ class Server:
         deleter = Deleter(archive, index, mover, self._trash, log)
         self._retention = Retention(archive, index, deleter, self._trash, settings.retention, log)
         self._keep_house(deleter)
+        conflicts = Conflicts(Quarantined(archive, index, mover, deleter, self._rooms.describe, log),
+                              DisputedStudies(index, log))
         self._serve(entrance, commands.table(
             self.statistics, Verifier(archive, index, log), self.reload, deletion_commands.table(deleter, self._trash),
-            retention_commands.table(archive, index, self._retention), backup_commands.table(archive, index, settings)))
+            retention_commands.table(archive, index, self._retention), backup_commands.table(archive, index, settings),
+            conflict_commands(conflicts)))
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
         self.statistics.add_source(committer.figures)
         self.statistics.add_source(scrub.figures)
         self.statistics.add_source(lambda: forecast.figures(index, archive))
+        self.statistics.add_source(conflicts.figures)
         self._say_ready(index)
         return report
 

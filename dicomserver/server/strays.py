@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import InstanceDamaged, InstanceMissing, QuarantineFailed
+from dicomserver.archive.quarantine import Kind
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.index import Index, Instance
 from dicomserver.server.rebuild import Describe, describe_found
@@ -91,8 +92,8 @@ class Strays:
     def _set_aside(self, found: Found, reason: str) -> bool:
         try:
             name = self._archive.set_aside_stray(found, f"a file that no row of the index knows: {reason}", {
-                "study_instance_uid": found.study_instance_uid, "series_instance_uid": found.series_instance_uid,
-                "sop_instance_uid": found.sop_instance_uid})
+                "kind": Kind.STRAY, "study_instance_uid": found.study_instance_uid,
+                "series_instance_uid": found.series_instance_uid, "sop_instance_uid": found.sop_instance_uid})
         except QuarantineFailed as error:
             self._log.error("a file that no row of the index knows should be set aside (%s), but: %s", reason, error)
             return False

@@ -72,6 +72,24 @@ def describe_file(fd: int, meta: FileMeta, *, slot: int, file_length: int, check
                     source_ae=meta.source_ae, receiving_ae=meta.receiving_ae)
 
 
+def element_at(fd: int, meta: FileMeta, position: int) -> int | None:
+    """The tag of the element at the top of the dataset that the byte at `position` of a file of ours belongs to.
+
+    None: it stands behind the dataset. Raises DatasetError, OSError.
+    """
+    scanner = _scanner_of_files(meta, ScanLimits().inflated)
+    offset = meta.dataset_offset
+    while offset <= position or scanner.element is None:
+        # The byte itself, and then one at a time, until the header is complete that it stands in.
+        piece = os.pread(fd, min(READ_BLOCK, max(1, position + 1 - offset)), offset)
+        if not piece:
+            return None
+        scanner.feed(piece)
+        offset += len(piece)
+        offset += scanner.skip(max(0, position - offset))
+    return scanner.element
+
+
 def _scanner_of_files(meta: FileMeta, maximum_inflated: int) -> DatasetScanner:
     return scanner_for(meta.transfer_syntax_uid, ScanLimits(sequence_depth=MOST_DEPTH, inflated=maximum_inflated))
 

@@ -15,6 +15,7 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveError, InstanceMissing, IntakeError
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
+from dicomserver.archive.quarantine import Kind
 from dicomserver.archive.writer import DatasetWriter, IdentityMismatch
 from dicomserver.index import Index, IndexFault, Instance, Stored
 from dicomserver.services.claims import Claims, ClaimTaken
@@ -244,7 +245,7 @@ class StoreService:
     def _set_aside(self, slot: Slot, instance: Instance, refusal: Refused) -> None:
         try:
             name = self._archive.set_aside(slot, str(refusal), {
-                "sop_instance_uid": instance.sop_instance_uid, "source_ae": instance.source_ae})
+                "kind": Kind.CONFLICT, "sop_instance_uid": instance.sop_instance_uid, "source_ae": instance.source_ae})
         except ArchiveError as error:
             raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from error
         self._log.error("a SOP Instance UID came again (%s); the newcomer is quarantine/%s", refusal, name)

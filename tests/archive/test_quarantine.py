@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dicomserver.archive.archive import Archive
-from dicomserver.archive.errors import QuarantineFailed
+from dicomserver.archive.errors import InstanceMissing, QuarantineFailed
+from dicomserver.archive.quarantine import Kind, SetAside
 from tests.archive.files import SERIES, STUDY, instance_bytes, intake_of, names, store, write_instance
 from tests.archive.power import watch
 
@@ -106,3 +107,34 @@ def test_a_stray_is_set_aside_while_it_is_the_one_that_was_found(archive: Archiv
     name = archive.set_aside_stray(found["1.2"], "why", {})
     assert name == f"{second.slot:016x}" and (data / "quarantine" / f"{name}.dcm").exists()
     assert not (folder / "1.2.dcm").exists()
+
+
+def test_what_lies_here_is_listed_with_its_reason(archive: Archive, data: Path) -> None:
+    first = archive.set_aside(store(archive, "1.1").slot, "the same UID", {
+        "kind": Kind.CONFLICT, "sop_instance_uid": "1.1", "source_ae": "CT"})
+    second = archive.set_aside(store(archive, "1.2").slot, "a disk", {})
+    one, other = archive.quarantine.entries()
+    length = (data / "quarantine" / f"{first}.dcm").stat().st_size
+    assert one == SetAside(first, Kind.CONFLICT, "the same UID", one.set_aside_at, "1.1", "CT", length)
+    assert one.set_aside_at.endswith("+00:00")
+    assert (other.name, other.kind, other.reason, other.source_ae) == (second, Kind.DAMAGED, "a disk", "")
+
+
+@pytest.mark.parametrize("note", [None, "", "[1]", "{", '{"kind": "unheard of", "reason": 5}', "\udcff"])
+def test_a_note_that_says_nothing(archive: Archive, data: Path, note: str | None) -> None:
+    (data / "quarantine" / "mine.dcm").write_bytes(b"12345")
+    if note is not None:
+        (data / "quarantine" / "mine.json").write_bytes(note.encode("utf_8", "surrogateescape"))
+    assert archive.quarantine.entries() == [SetAside("mine", Kind.DAMAGED, "", "", "", "", 5)]
+
+
+def test_removed_for_good_with_its_note(archive: Archive, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = archive.set_aside(store(archive, "1.1").slot, "why", {})
+    disk = watch(monkeypatch, data)
+    archive.quarantine.remove(name)
+    assert disk.calls == [("unlink", f"quarantine/{name}.dcm"), ("unlink", f"quarantine/{name}.json"),
+                          ("fsync", "quarantine")]
+    assert names(data / "quarantine") == []
+    archive.quarantine.remove(name)
+    with pytest.raises(InstanceMissing):
+        archive.quarantine.open(name)

@@ -41,7 +41,7 @@ def test_the_first_of_a_uid_stays(index: Index) -> None:
         assert stored == index.find("1.2.3.1.1")
         assert stored.slot == 1 and stored.study_instance_uid == "1.2.3"
     assert index.counts() == Counts(1, 1, 1, 2)
-    assert ask(index, "SELECT patient_differs FROM studies") == [(0,)]
+    assert index.other_patients.count() == 0
 
 
 def test_counts_every_level(index: Index) -> None:
@@ -152,43 +152,41 @@ def test_without_an_id_each_study_has_a_patient_of_its_own(index: Index, nothing
         index.add(make(1, study=study, patient={PATIENT_ID: nothing}))
         index.add(make(2, study=study, patient={PATIENT_ID: nothing}))
     assert index.counts() == Counts(2, 2, 2, 4)
-    assert ask(index, "SELECT DISTINCT patient_id, patient_differs FROM studies") == [(None, 0)]
+    assert ask(index, "SELECT DISTINCT patient_id FROM studies") == [(None,)]
+    assert index.other_patients.count() == 0
     index.remove(["1.1.1.1", "1.1.1.2"], [1, 2])
     assert index.counts() == Counts(1, 1, 1, 2)
 
 
-@pytest.mark.parametrize("other", [
-    {PATIENT_NAME: b"ROE^JANE"}, {BIRTH_DATE: b"19700201"}, {PATIENT_ID: b"P2"}, {PATIENT_ID: b""}])
-def test_flags_a_study_with_two_patients(index: Index, other: dict[int, bytes]) -> None:
+def test_one_takes_the_place_of_another(index: Index) -> None:
+    index.add(make(1, study="1.2.3"))
+    assert index.replace(1, make(1, study="7.7", series="1.2.3.1", slot=5)) is None
+    assert (index.find("1.2.3.1.1").slot, index.find("1.2.3.1.1").study_instance_uid) == (5, "7.7")
+    assert index.counts() == Counts(1, 1, 1, 1)
+    index.add(make(2, study="7.7", series="1.2.3.1"))       # what the old one's series was is not remembered
+    assert sizes(index) == [("7.7", 1, 2)]
+
+
+def test_only_the_one_that_is_meant_is_replaced(index: Index) -> None:
+    index.add(make(1, slot=9))
+    assert index.replace(8, make(1, slot=10)).slot == 9
+    assert index.find("1.2.3.1.1").slot == 9
+    assert index.replace(8, make(2, slot=11)) is None       # nothing was there any more
+    assert index.find("1.2.3.1.2").slot == 11
+
+
+def test_a_replacement_that_fails_changes_nothing(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     index.add(make(1))
-    assert ask(index, "SELECT patient_differs FROM studies") == [(0,)]
-    for number in (2, 3):
-        assert index.add(make(number, patient=other)) is None
-    assert index.add(make(4)) is None
-    assert ask(index, "SELECT patient_differs, patient_name FROM studies") == [(1, "DOE^JOHN")]
-    assert index.counts() == Counts(1, 1, 1, 4)
 
+    def fails(*arguments: object) -> None:
+        raise IndexUnavailable("for a test")
 
-@pytest.mark.parametrize("other", [{PATIENT_NAME: b"ROE^JANE"}, {BIRTH_DATE: b"19700201"}])
-def test_flags_a_new_study_that_names_its_patient_otherwise(index: Index, other: dict[int, bytes]) -> None:
-    index.add(make(study="1.1"))
-    index.add(make(study="1.2", patient=other))
-    index.add(make(study="1.3"))
-    differing = make(patient=other).patient
-    assert ask(index, "SELECT uid, patient_differs, patient_attributes FROM studies ORDER BY uid") == [
-        ("1.1", 0, None), ("1.2", 1, differing), ("1.3", 0, None)]
-    assert ask(index, "SELECT name, birth_date, studies FROM patients") == [("DOE^JOHN", "19700131", 3)]
-    name = "ROE^JANE" if PATIENT_NAME in other else "DOE^JOHN"
-    assert ask(index, "SELECT patient_name FROM studies WHERE uid = '1.2'") == [(name,)]
-
-
-@pytest.mark.parametrize("same", [{PATIENT_NAME: b"Doe^John^^ "}, {PATIENT_NAME: b""}, {BIRTH_DATE: b""},
-                                  {BIRTH_DATE: b"1970.01.31"}, {BIRTH_DATE: b"unknown"}])
-def test_no_flag_for_what_means_the_same_or_nothing(index: Index, same: dict[int, bytes]) -> None:
-    index.add(make(1))
-    index.add(make(2, patient=same))
-    index.add(make(1, study="1.9", patient=same))
-    assert ask(index, "SELECT patient_differs FROM studies") == [(0,), (0,)]
+    with monkeypatch.context() as patch:
+        patch.setattr(index._ledger, "add", fails)
+        with pytest.raises(IndexUnavailable):
+            index.replace(1, make(1, slot=5))
+    assert index.find("1.2.3.1.1").slot == 1
+    assert index.counts() == Counts(1, 1, 1, 1)
 
 
 def test_keeps_raw_attributes_and_character_set_of_every_level(index: Index) -> None:

@@ -69,8 +69,8 @@ def test_patients_too_large_to_remember_are_looked_up(engine: SqliteMemory) -> N
         add(engine, book, number=number, patient=large)
     assert not known(book, number=3, patient=large)
     add(engine, book, number=3)
-    assert known(book, number=4)
-    assert engine.writer().rows("SELECT patient_differs FROM studies") == [(1,)]
+    assert engine.writer().rows("SELECT instance FROM other_patients") == [(3,)]
+    assert not known(book, number=4)  # its patient contradicts the study's each time
 
 
 def test_an_instance_that_is_there_makes_and_flags_nothing(engine: SqliteMemory) -> None:
@@ -80,4 +80,14 @@ def test_an_instance_that_is_there_makes_and_flags_nothing(engine: SqliteMemory)
         again = make(study="8.8", series="1.2.3.1", patient={PATIENT_NAME: b"E"})
         stored = book.add(session, Ticket(again, 1))
         assert stored.study_instance_uid == "1.2.3"
-        assert session.one("SELECT count(*), max(patient_differs) FROM studies") == (1, 0)
+        assert session.one("SELECT count(*) FROM studies") == (1,)
+        assert session.one("SELECT count(*) FROM other_patients") == (0,)
+
+
+def test_whoever_is_named_otherwise_is_written_down_each_time(engine: SqliteMemory) -> None:
+    book = Ledger(engine.statements)
+    add(engine, book)
+    for number in (2, 3):
+        add(engine, book, number=number, patient={PATIENT_NAME: b"ROE^JANE"})
+    assert known(book, number=4) and not known(book, number=4, patient={PATIENT_NAME: b"ROE^JANE"})
+    assert engine.writer().rows("SELECT instance, name FROM other_patients") == [(2, "ROE^JANE"), (3, "ROE^JANE")]

@@ -16,6 +16,8 @@ TABLES = {
                  "JOIN studies t ON t.id = s.study JOIN labels c ON c.id = i.sop_class "
                  "JOIN labels x ON x.id = i.transfer_syntax JOIN labels a ON a.id = i.source_ae "
                  "JOIN labels r ON r.id = i.receiving_ae",
+    "other_patients": "SELECT i.uid AS of_instance, t.uid AS of_study, o.* FROM other_patients o "
+                      "JOIN instances i ON i.id = o.instance JOIN studies t ON t.id = o.study",
 }
 NUMBERS = {"id", "patient", "study", "sop_class", "transfer_syntax", "source_ae", "receiving_ae"}
 
@@ -32,5 +34,5 @@ def rows(data: Path) -> dict[str, list[dict[str, object]]]:
 
 
 def _named(table: str, row: sqlite3.Row) -> dict[str, object]:
-    numbers = NUMBERS | {"series"} if table == "instances" else NUMBERS
+    numbers = NUMBERS | {"instances": {"series"}, "other_patients": {"instance"}}.get(table, set())
     return {column: row[column] for column in row.keys() if column not in numbers}

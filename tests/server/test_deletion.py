@@ -1,16 +1,20 @@
 import errno
 import os
 import threading
+from dataclasses import replace
 
 import pytest
 
 from dicomserver.archive import deletion as archive_deletion
 from dicomserver.archive.errors import DeletionFailed, TrashFailed
-from dicomserver.index import IndexFull, open_index
+from dicomserver.archive.preamble import read_header
+from dicomserver.archive.recovery import Found, Verdict
+from dicomserver.index import IndexFull, Instance, open_index
 from dicomserver.server import deletion
-from dicomserver.server.deletion import Asked, Deleter, DeletionStopped, PatientUnclear
+from dicomserver.server.deletion import Asked, DeletionStopped, PatientUnclear
+from dicomserver.server.rebuild import describe_found
 from dicomserver.server.recovery import recover
-from dicomserver.server.trash import TrashKeeper
+from tests.server.deleting import at_once
 
 
 @pytest.fixture
@@ -21,12 +25,6 @@ def deleter(store):
         store.receive(uid, b"pixels", study, series)
     store.index.mark_complete()
     return at_once(store, store.mover)
-
-
-def at_once(store, mover, seconds: float = 0) -> Deleter:
-    """Without a trash, if nothing else is said."""
-    trash = TrashKeeper(store.archive, store.index, store.mover, store.describe, seconds, store.log)
-    return Deleter(store.archive, store.index, mover, trash, store.log)
 
 
 def left(store) -> set[str]:
@@ -287,3 +285,37 @@ def test_a_patient_id_of_several_issuers(store, deleter, monkeypatch):
     assert deleter.delete(Asked(patient="P1", issuer="")) == 1
     assert left(store) == {"1.2.1.1.1", "1.2.1.1.2", "1.2.1.2.1"}
     assert deleter.delete(Asked(patient="P1", issuer="HERE")) == 3
+
+
+def test_replaced_in_one_step(store, deleter):
+    """The newcomer is in its slot, and one of the two is found at any time."""
+    store.mover.start()
+    store.mover.flush()
+    newcomer = store.receive("1.2.2.1.1", b"newcomer", "1.2.2", "1.2.2.1", row=False)
+    stored = store.index.find("1.2.2.1.1")
+    instance = described(store, newcomer)
+    assert deleter.replace(stored, instance)
+    assert store.index.find("1.2.2.1.1").slot == newcomer.slot
+    assert store.mover.flush()
+    assert store.final_path("1.2.2.1.1", "1.2.2", "1.2.2.1").read_bytes().endswith(b"newcomer")
+    assert list((store.path / "tombstones").iterdir()) == [] and store.archive.waiting == (0, 0)
+
+
+def test_what_was_not_stored_any_more_is_not_replaced(store, deleter):
+    store.mover.start()
+    stored = store.index.find("1.2.2.1.1")
+    deleter.delete(Asked(instance="1.2.2.1.1"))
+    third = store.receive("1.2.2.1.1", b"third", "1.2.2", "1.2.2.1")
+    newcomer = store.receive("1.2.2.1.1", b"newcomer", "1.2.2", "1.2.2.1", row=False, mover=False)
+    assert not deleter.replace(stored, described(store, newcomer))
+    assert store.index.find("1.2.2.1.1").slot == third.slot
+    store.archive.discard(newcomer.slot)
+    assert store.mover.flush()
+    assert store.final_path("1.2.2.1.1", "1.2.2", "1.2.2.1").read_bytes().endswith(b"third")
+
+
+def described(store, waiting) -> Instance:
+    found = Found(f"intake/{waiting.slot:016x}", Verdict.WHOLE, waiting.slot)
+    with open(store.path / found.name, "rb") as file:
+        header = read_header(file.fileno())
+    return describe_found(store.archive, replace(found, header=header), store.describe)

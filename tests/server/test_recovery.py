@@ -199,3 +199,35 @@ def test_a_fresh_index_is_filled_from_the_files_and_the_intake(store, tmp_path):
     assert (0, 3) in seen and (3, 3) in seen
     store.reopen()
     assert run(store).filled is None
+
+
+@pytest.mark.parametrize("newcomer", [False, True])
+def test_what_is_stored_does_not_lie_in_quarantine_too(store, newcomer):
+    """A decision on a conflict that a crash ended early leaves a second name there."""
+    first = store.receive("1.2.3.4.5", b"first")
+    os.link(store.slot_path(first.slot), store.path / "quarantine" / f"{first.slot:016x}.dcm")
+    if newcomer:
+        store.receive("1.2.3.4.5", b"other", row=False, mover=False)
+    store.reopen()
+    run(store)
+    assert [file.rpartition(b" ")[2] for file in store.quarantined()] == [b"other"] * newcomer
+
+
+def test_a_second_name_that_cannot_be_removed_is_told(store, monkeypatch, caplog):
+    def fails(stored):
+        raise QuarantineFailed("looking into the quarantine", errno.EIO)
+
+    store.receive("1.2.3.4.5")
+    store.reopen()
+    monkeypatch.setattr(store.archive.replacing, "drop_second_name", fails)
+    assert run(store).waiting == 1
+    assert "a stored instance still lies in quarantine, too: looking into the quarantine" in caplog.text
+
+
+def test_notes_say_which_kind_it_is(store):
+    store.receive("1.2.3.4.5", b"first")
+    store.receive("1.2.3.4.5", b"other", row=False, mover=False)
+    store.receive("1.2.3.4.6", b"malformed", row=False)
+    store.reopen()
+    run(store)
+    assert sorted(entry.kind for entry in store.archive.quarantine.entries()) == ["conflict", "damaged"]

@@ -58,6 +58,7 @@ def test_a_damaged_one_is_set_aside(store, settle, caplog):
     assert settle() == StraysReport(quarantined=1)
     assert store.quarantined()[0].endswith(b"X") and not path.exists()
     assert "checksum" in note(store)["reason"] and note(store)["sop_instance_uid"] == UID
+    assert note(store)["kind"] == "stray"
     assert "ERROR" in caplog.text and UID not in caplog.text
     assert store.index.find(UID) is None
 

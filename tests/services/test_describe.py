@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.dataelem import RawDataElement
+from pydicom.filereader import data_element_generator
 
 from dicomserver.archive.preamble import read_header
 from dicomserver.index import FLAG_INFLATION_CAPPED, FLAG_PIXEL_DATA_SHORT
 from dicomserver.services import describe as describe_module
-from dicomserver.services.describe import ScanLimits, describe, describe_file, received_text, scanner_for
+from dicomserver.services.describe import (
+    ScanLimits, describe, describe_file, element_at, received_text, scanner_for,
+)
+from dicomserver.standard.transfer_syntaxes import encoding
 from dicomserver.standard.uids import DEFLATED_EXPLICIT_VR_LE, EXPLICIT_VR_LE, IMPLICIT_VR_LE
 from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.meta import FileMeta
@@ -169,3 +174,22 @@ def test_implicit_vr_is_read_with_the_dictionary() -> None:
     sent = sent_of(*shipped("rtplan.dcm"))
     assert sent.transfer_syntax == IMPLICIT_VR_LE
     assert described(IMPLICIT_VR_LE, sent.dataset).study_instance_uid == sent.study
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_bigendian.dcm", "rtplan.dcm", "JPEG2000.dcm"])
+def test_the_element_at_a_byte(name: str) -> None:
+    """Wherever pydicom says that a value begins; behind the dataset there is none."""
+    path, = shipped(name)
+    with open(path, "rb") as file:
+        meta = decode_file_meta(file.read(1 << 14))
+        how = encoding(meta.transfer_syntax_uid)
+        file.seek(meta.dataset_offset)
+        elements = list(data_element_generator(file, not how.explicit, not how.big_endian))
+        values = {raw.value_tell: raw for raw in elements if isinstance(raw, RawDataElement)}
+        assert len(values) > 20
+        for at, raw in values.items():
+            assert element_at(file.fileno(), meta, at - 1) == raw.tag   # in its header
+            assert element_at(file.fileno(), meta, at - 8) == raw.tag   # at the latest where its header begins
+            if raw.length and raw.length != 0xFFFFFFFF:
+                assert element_at(file.fileno(), meta, at + raw.length - 1) == raw.tag
+        assert element_at(file.fileno(), meta, path.stat().st_size) is None

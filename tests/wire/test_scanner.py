@@ -11,6 +11,7 @@ import pydicom
 import pytest
 from hypothesis import given, settings, strategies as st
 from pydicom.dataset import Dataset
+from pydicom.filereader import data_element_generator
 from pydicom.filewriter import write_dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.sequence import Sequence
@@ -336,3 +337,22 @@ def test_a_scanner_forgets_the_dataset_before():
     scanner.feed(GOOD)
     scanner.finish()
     assert [scanner.values.packed(level) for level in range(4)] == once
+
+
+@pytest.mark.parametrize("encoding", ["implicit", "explicit", "big endian"])
+def test_the_element_that_the_last_byte_stands_in(encoding: str) -> None:
+    """Byte by byte: pydicom says where each element's header ends."""
+    data = encode(sample(), encoding)
+    explicit, big, _ = ENCODINGS[encoding]
+    places = [(int(element.tag), getattr(element, "value_tell", None))
+              for element in data_element_generator(BytesIO(data), not explicit, not big)]
+    scanner = DatasetScanner(WANTED, *ENCODINGS[encoding])
+    first_seen = {}
+    for at in range(len(data)):
+        scanner.feed(data[at:at + 1])
+        if scanner.element is not None:
+            first_seen.setdefault(scanner.element, at)
+    scanner.finish()
+    assert list(first_seen) == [tag for tag, _ in places]
+    assert [at for tag, at in first_seen.items() if dict(places)[tag] is not None] == [
+        value - 1 for _, value in places if value is not None]

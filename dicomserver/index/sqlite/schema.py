@@ -10,9 +10,9 @@ from types import ModuleType
 import apsw
 
 from dicomserver.index.errors import IndexDamaged, IndexTooNew
-from dicomserver.index.sqlite.migrations import m0001, m0002, m0003
+from dicomserver.index.sqlite.migrations import m0001, m0002, m0003, m0004
 
-STEPS: tuple[ModuleType, ...] = (m0001, m0002, m0003)
+STEPS: tuple[ModuleType, ...] = (m0001, m0002, m0003, m0004)
 APPLICATION_ID = 0x44434D53  # "DCMS", in the header of every index file of ours
 
 

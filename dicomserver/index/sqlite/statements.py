@@ -23,7 +23,7 @@ ADD_INSTANCE = _insert("instances", INSTANCE_COLUMNS, "ON CONFLICT (uid) DO NOTH
 ADD_LABEL = _insert("labels", ("text",), "RETURNING id")
 ADD_PATIENT = _insert("patients", (*Patient._fields, "character_set", "attributes"), "RETURNING id")
 ADD_STUDY = _insert("studies", (
-    "uid", "patient", "patient_differs", *Study._fields, *PATIENT_OF_STUDY,
+    "uid", "patient", *Study._fields, *PATIENT_OF_STUDY,
     "character_set", "attributes", "patient_attributes"), "RETURNING id")
 ADD_SERIES = _insert("series", (
     "uid", "study", *Series._fields, "character_set", "attributes"), "RETURNING id")
@@ -31,9 +31,16 @@ ADD_SERIES = _insert("series", (
 FIND_LABEL = "SELECT id FROM labels WHERE text = ?"
 FIND_PATIENT = f"""SELECT id, character_set, attributes, {', '.join(Patient._fields)}
     FROM patients WHERE patient_id = ? AND issuer = ?"""
-FIND_STUDY = f"SELECT id, patient_differs, {', '.join(PATIENT_OF_STUDY)} FROM studies WHERE uid = ?"
+# The patient as the study names him, and as the first study with his Patient ID does.
+FIND_STUDY = f"""SELECT t.id, {', '.join('t.' + column for column in PATIENT_OF_STUDY)},
+    {', '.join('p.' + field for field in Patient._fields)}
+    FROM studies t JOIN patients p ON p.id = t.patient WHERE t.uid = ?"""
 FIND_SERIES = "SELECT id FROM series WHERE uid = ? AND study = ?"
-FLAG_STUDY = "UPDATE studies SET patient_differs = 1 WHERE id = ?"
+# Accepted is who was accepted in a study of the same patient. The person, once more the person, the instance's UID.
+ADD_OTHER_PATIENT = """INSERT INTO other_patients SELECT i.id, t.id, ?, ?, ?, ?, EXISTS (
+        SELECT 1 FROM studies u JOIN other_patients o ON o.study = u.id WHERE u.patient = t.patient
+        AND o.accepted = 1 AND (o.patient_id, o.issuer, o.name, o.birth_date) = (?, ?, ?, ?))
+    FROM instances i JOIN series s ON s.id = i.series JOIN studies t ON t.id = s.study WHERE i.uid = ?"""
 
 _STORED = """SELECT i.id, t.uid, s.uid, i.uid, c.text, x.text,
     i.slot, i.file_length, i.dataset_offset, i.checksum, i.received_at, i.flags
@@ -83,3 +90,21 @@ COUNT_ARRIVALS = """INSERT OR REPLACE INTO arrivals
     SELECT received_at / 86400000000, sum(file_length) FROM instances GROUP BY 1"""
 ARRIVALS_SINCE = """SELECT (SELECT min(day) FROM arrivals),
     (SELECT coalesce(sum(octets), 0) FROM arrivals WHERE day >= ? AND day < ?)"""
+
+DISPUTED_STUDIES = """SELECT t.uid, i.uid, i.received_at, a.text, d.instances
+    FROM (SELECT study, min(instance) AS first, count(*) AS instances
+        FROM other_patients WHERE accepted = 0 GROUP BY study) d
+    JOIN studies t ON t.id = d.study JOIN instances i ON i.id = d.first JOIN labels a ON a.id = i.source_ae
+    ORDER BY d.first"""
+COUNT_DISPUTED_STUDIES = "SELECT count(DISTINCT study) FROM other_patients WHERE accepted = 0"
+PATIENTS_OF_STUDY = """SELECT coalesce(t.patient_id, ''), t.patient_issuer, coalesce(t.patient_name, ''),
+    coalesce(t.patient_birth_date, ''), coalesce(p.patient_id, ''), p.issuer, coalesce(p.name, ''),
+    coalesce(p.birth_date, '') FROM studies t JOIN patients p ON p.id = t.patient WHERE t.uid = ?"""
+OTHER_PATIENTS_OF_STUDY = """SELECT o.patient_id, o.issuer, o.name, o.birth_date, i.uid
+    FROM studies t JOIN other_patients o ON o.study = t.id JOIN instances i ON i.id = o.instance
+    WHERE t.uid = ? AND o.accepted = 0 ORDER BY o.instance"""
+ACCEPT_OTHER_PATIENTS = """UPDATE other_patients AS o SET accepted = 1 WHERE accepted = 0
+    AND (SELECT patient FROM studies WHERE id = o.study) = (SELECT patient FROM studies WHERE uid = ?)
+    AND (patient_id, issuer, name, birth_date) IN (
+        SELECT y.patient_id, y.issuer, y.name, y.birth_date
+        FROM other_patients y JOIN studies t ON t.id = y.study WHERE t.uid = ?)"""

@@ -25,6 +25,7 @@ cdef class DatasetScanner:
     cdef uint64_t position              # offset in the (inflated) dataset
     cdef uint8_t head[12]               # the element header that has begun
     cdef int head_have
+    cdef uint32_t top                   # tag of the latest element at the top of the dataset
     cdef uint64_t value_left            # bytes of the current value still to come
     cdef bint keeping                   # whether the current value goes to `values`
     cdef readonly bint failed           # the dataset is malformed; nothing after it was looked at

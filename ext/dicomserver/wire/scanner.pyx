@@ -90,6 +90,12 @@ cdef class DatasetScanner:
             raise DatasetError(self.bad_field.decode("ascii"),
                                f"({self.bad_tag >> 16:04X},{self.bad_tag & 0xFFFF:04X})", self.position)
 
+    @property
+    def element(self) -> int | None:
+        """The tag of the element at the top of the dataset in which the last byte stands that was seen; None while its
+        header is not complete."""
+        return None if self.head_have and not self.depth else self.top
+
     # -- the walk ----------------------------------------------------------------------------------------
 
     cdef void clear(self) noexcept:
@@ -100,6 +106,7 @@ cdef class DatasetScanner:
         self.frames[0].implicit = not self.explicit_vr
         self.position = self.value_left = 0
         self.head_have = 0
+        self.top = 0
         self.keeping = self.inflation_capped = self.failed = False
         self.inflater = zlib.decompressobj(-zlib.MAX_WBITS) if self.deflated else None
 
@@ -212,6 +219,8 @@ cdef class DatasetScanner:
         else:
             length = big(&self.head[8], 4) if swapped else little(&self.head[8], 4)
         self.position += need
+        if self.depth == 0:
+            self.top = tag
         if tag >> 16 == 0xFFFE:
             return self.begin_item(tag, length)
         if frame.kind >= FRAME_SEQUENCE:

@@ -15,7 +15,8 @@ def test_every_statement_fits_the_schema(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "ADD_INSTANCE", "FIND_INSTANCE", "FIND_LABEL", "FIND_PATIENT", "FIND_STUDY", "FIND_SERIES", "FLAG_STUDY",
+    "ADD_INSTANCE", "FIND_INSTANCE", "FIND_LABEL", "FIND_PATIENT", "FIND_STUDY", "FIND_SERIES",
+    "ADD_OTHER_PATIENT", "OTHER_PATIENTS_OF_STUDY", "PATIENTS_OF_STUDY",
     "PAGE_OF_ALL", "PAGE_OF_SERIES", "SERIES_OF_STUDY", "SERIES_BY_UID", "SERIES_BY_BOTH", "REMOVE_INSTANCE",
     "MARK"])
 def test_nothing_is_scanned_or_sorted(name: str) -> None:

@@ -70,7 +70,6 @@ def content(path: Path) -> dict[str, list[tuple]]:
 def test_row_by_row_as_a_fresh_one(upgraded: Path, fresh: Path) -> None:
     one, other = content(upgraded), content(fresh)
     assert len(one["patients"]) > 4 and len(one["tallies"]) > 20 and len(one["terms"]) > 50
-    assert any(row[3] for row in one["studies"]), "patients that differ"
     for name, rows in one.items():
         assert rows == other[name], name
 
