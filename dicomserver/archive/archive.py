@@ -14,12 +14,14 @@ from dicomserver.archive.errors import IntakeFull, QuarantineFailed, StorageFail
 from dicomserver.archive.filing import Filing, Outcome, Waiting
 from dicomserver.archive.folders import Folders
 from dicomserver.archive.intake import Intake, Limits, Slot
+from dicomserver.archive.keeping import KeptStudies
 from dicomserver.archive.layout import DataDirectory, slot_name
 from dicomserver.archive.quarantine import Quarantine
 from dicomserver.archive.recovery import Found
 from dicomserver.archive.replacing import Replacing
 from dicomserver.archive.space import DEFAULT_RESERVE, Space
-from dicomserver.archive.tombstones import Tombstones
+from dicomserver.archive.tombstones import Label, Tombstones
+from dicomserver.archive.trash import Trash
 
 
 class Archive:
@@ -40,13 +42,15 @@ class Archive:
         try:
             self._directory = directory
             self._tombstones = Tombstones(directory.tombstones)
+            self.trash = Trash(directory)
+            self.kept = KeptStudies(directory.root)
             self.quarantine = Quarantine(directory.quarantine)
             self._folders = Folders(directory.root)
             self._lock = threading.Lock()
             self._filing = Filing(directory, self._folders, self.quarantine, self._tombstones)
             self._space = Space(directory.root, reserve)
             self._intake = Intake(directory, limits)
-            self._deletions = Deletions(directory, self._folders, self.quarantine, self._tombstones,
+            self._deletions = Deletions(directory, self._folders, self.quarantine, self._tombstones, self.trash,
                                         self._lock, self._intake.gone)
         except BaseException:
             directory.close()
@@ -177,6 +181,10 @@ class Archive:
         """Bytes left on the file system, the reserve included; at most about a second old."""
         return self._space.free()
 
+    def total_space(self) -> int:
+        """Bytes of the whole file system that an ordinary user may have."""
+        return self._space.total()
+
     # -- setting aside and deleting
 
     def set_aside(self, source: Slot | Found | int, reason: str, details: Mapping[str, str | int]) -> str:
@@ -211,12 +219,12 @@ class Archive:
         """How many files lie in quarantine/."""
         return self.quarantine.count()
 
-    def begin_delete(self, files: Iterable[StoredFile]) -> Deletion:
+    def begin_delete(self, files: Iterable[StoredFile], label: Label | None = None) -> Deletion:
         """Makes the intention durable; remove the rows next, then call `finish`. Some thousands at a time.
 
-        Raises DeletionFailed, InvalidUid.
+        label: of `trash.labels`, if they are to lie in the trash. Raises DeletionFailed, InvalidUid.
         """
-        return self._deletions.begin(files)
+        return self._deletions.begin(files, label)
 
     def interrupted_deletions(self) -> list[Deletion]:
         """Deletions that an earlier process began: remove their rows, then `finish` each."""

@@ -1,6 +1,7 @@
-"""Deleting for good: a durable tombstone first, then the index's rows (the caller's), then the files.
+"""Deleting: a durable tombstone first, then the index's rows (the caller's), then the files; with a label they are in
+the trash before they lose their names, without one they go for good.
 
-    deletion = archive.begin_delete(rows)
+    deletion = archive.begin_delete(rows, label)
     index.remove(...)               # durable when it returns
     deletion.finish()
 
@@ -21,7 +22,8 @@ from dicomserver.archive.folders import Folders, Series
 from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
 from dicomserver.archive.preamble import read_header
 from dicomserver.archive.quarantine import Quarantine
-from dicomserver.archive.tombstones import Tombstone, Tombstones
+from dicomserver.archive.tombstones import Label, Tombstone, Tombstones
+from dicomserver.archive.trash import Trash
 
 
 class StoredFile(Protocol):
@@ -37,32 +39,34 @@ class StoredFile(Protocol):
 class Deletion:
     """A deletion that has begun: its tombstone is durable, its files are still there."""
 
-    def __init__(self, deletions: Deletions, record: str, files: Sequence[Tombstone]) -> None:
+    def __init__(self, deletions: Deletions, record: str, files: Sequence[Tombstone], label: Label | None) -> None:
         self._deletions = deletions
         self._record = record
+        self._label = label
         self.files = files
 
     def finish(self) -> None:
-        """Removes the files and empty folders, durably, then the tombstone. Raises DeletionFailed and
+        """Removes the files and empty folders, durably, then the tombstone. Raises DeletionFailed, TrashFailed and
         QuarantineFailed; calling it again is safe."""
-        self._deletions.finish(self._record, self.files)
+        self._deletions.finish(self._record, self.files, self._label)
 
 
 class Deletions:
     """Begins and finishes deletions; `lock` keeps the mover out of folders that go away."""
 
     def __init__(self, directory: DataDirectory, folders: Folders, quarantine: Quarantine,
-                 tombstones: Tombstones, lock: threading.Lock,
+                 tombstones: Tombstones, trash: Trash, lock: threading.Lock,
                  slots_gone: Callable[[Iterable[int]], None]) -> None:
         self._root = directory.root
         self._intake = directory.intake
         self._folders = folders
         self._quarantine = quarantine
         self._tombstones = tombstones
+        self._trash = trash
         self._lock = lock
         self._slots_gone = slots_gone
 
-    def begin(self, files: Iterable[StoredFile]) -> Deletion:
+    def begin(self, files: Iterable[StoredFile], label: Label | None) -> Deletion:
         """Makes the tombstone durable. Raises DeletionFailed, InvalidUid; then nothing has begun."""
         stones = [Tombstone(file.slot, file.checksum, checked_uid(file.study_instance_uid),
                             checked_uid(file.series_instance_uid), checked_uid(file.sop_instance_uid))
@@ -70,18 +74,22 @@ class Deletions:
         with translated(DeletionFailed, "beginning a deletion"):
             # A slot with the same bytes, discarded as a duplicate, must not return in place of these.
             self._intake.sync()
-            return Deletion(self, self._tombstones.write(stones), stones)
+            return Deletion(self, self._tombstones.write(stones, label), stones, label)
 
     def interrupted(self) -> list[Deletion]:
         """Deletions that an earlier process began and did not finish."""
-        return [Deletion(self, record, files) for record, files in self._tombstones.left_behind.items()]
+        return [Deletion(self, record, *left) for record, left in self._tombstones.left_behind.items()]
 
-    def finish(self, record: str, files: Sequence[Tombstone]) -> None:
+    def finish(self, record: str, files: Sequence[Tombstone], label: Label | None) -> None:
         """What Deletion.finish does."""
         by_series: dict[Series, list[Tombstone]] = {}
         for file in files:
             by_series.setdefault((file.study_instance_uid, file.series_instance_uid), []).append(file)
         with self._lock, translated(DeletionFailed, "deleting instances"):
+            if label is not None:
+                for series, several in by_series.items():
+                    self._link_to_trash(series, several)
+                self._trash.close_record(label, files)
             for series, several in by_series.items():
                 self._remove_from(series, several)
             for file in files:
@@ -90,30 +98,44 @@ class Deletions:
             self._tombstones.drop(record, files)
         self._slots_gone(file.slot for file in files)
 
-    def _remove_from(self, series: Series, files: list[Tombstone]) -> None:
-        study_uid, series_uid = map(checked_uid, series)
+    def _link_to_trash(self, series: Series, files: list[Tombstone]) -> None:
+        for file in files:
+            self._trash.link(self._intake, slot_name(file.slot), file.slot)
         with ExitStack() as opened:
-            try:
-                study = opened.enter_context(Folder(study_uid, self._root.fd))
-                folder = opened.enter_context(Folder(series_uid, study.fd))
-            except FileNotFoundError:
+            _, folder = self._open(series, opened)
+            for file in files if folder is not None else ():
+                name = instance_name(file.sop_instance_uid)
+                try:
+                    if self._is(file, folder, name):
+                        self._trash.link(folder, name, file.slot)
+                except InstanceDamaged:
+                    continue    # it will be set aside
+
+    def _remove_from(self, series: Series, files: list[Tombstone]) -> None:
+        with ExitStack() as opened:
+            study, folder = self._open(series, opened)
+            if folder is None:
                 return
             for file in files:
                 self._remove(folder, file)
             folder.sync()
-            if _rmdir_if_empty(series_uid, study):
+            if _rmdir_if_empty(series[1], study):
                 self._folders.forget(series)
-                _rmdir_if_empty(study_uid, self._root)
+                _rmdir_if_empty(series[0], self._root)
+
+    def _open(self, series: Series, opened: ExitStack) -> tuple[Folder, Folder] | tuple[None, None]:
+        """The folders of the study and the series; `opened` closes them."""
+        study_uid, series_uid = map(checked_uid, series)
+        try:
+            study = opened.enter_context(Folder(study_uid, self._root.fd))
+            return study, opened.enter_context(Folder(series_uid, study.fd))
+        except FileNotFoundError:
+            return None, None
 
     def _remove(self, folder: Folder, file: Tombstone) -> None:
         name = instance_name(file.sop_instance_uid)
         try:
-            fd = os.open(name, OPEN_FILE, dir_fd=folder.fd)
-        except FileNotFoundError:
-            return
-        try:
-            preamble = read_header(fd).preamble
-            if (preamble.slot, preamble.checksum) == (file.slot, file.checksum):
+            if self._is(file, folder, name):
                 os.unlink(name, dir_fd=folder.fd)
         except InstanceDamaged as damage:
             # It does not say whether it is the one: out of the way, but not lost.
@@ -121,6 +143,17 @@ class Deletions:
                 "study_instance_uid": file.study_instance_uid,
                 "series_instance_uid": file.series_instance_uid,
                 "sop_instance_uid": file.sop_instance_uid})
+
+    @staticmethod
+    def _is(file: Tombstone, folder: Folder, name: str) -> bool:
+        """Whether it is there and has that name. Raises InstanceDamaged where its header does not say."""
+        try:
+            fd = os.open(name, OPEN_FILE, dir_fd=folder.fd)
+        except FileNotFoundError:
+            return False
+        try:
+            preamble = read_header(fd).preamble
+            return (preamble.slot, preamble.checksum) == (file.slot, file.checksum)
         finally:
             os.close(fd)
 

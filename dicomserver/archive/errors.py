@@ -92,6 +92,14 @@ class DeletionFailed(StorageFailed):
     """The deletion did not begin, or is not finished; a tombstone makes sure that it can be finished."""
 
 
+class TrashFailed(StorageFailed):
+    """The trash could not be read or changed; what lies in it is safe."""
+
+
+class KeepingFailed(StorageFailed):
+    """The list of studies to keep could not be written; it is as it was."""
+
+
 class CommitmentFailed(StorageFailed):
     """A request for storage commitment could not be written, read or removed."""
 

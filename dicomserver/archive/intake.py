@@ -125,10 +125,11 @@ class Intake:
         os.close(fd)
 
     def adopt(self, number: int, file_length: int) -> None:
-        """Counts a slot that recovery found, so that the limits hold for it too."""
+        """Counts a slot that recovery found, or that comes out of the trash, so that the limits hold for it too; a slot
+        that both have found counts once."""
         with self._changed:
+            self._waiting_octets += file_length - self._waiting.get(number, 0)
             self._waiting[number] = file_length
-            self._waiting_octets += file_length
             self._decide()
 
     def gone(self, numbers: Iterable[int]) -> None:

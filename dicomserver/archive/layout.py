@@ -4,8 +4,10 @@
     <data>/starts                        how often the archive was opened; high half of every slot number
     <data>/identity                      32 hex digits; made for the first backup
     <data>/lock                          flock; holds the number of the process
+    <data>/kept.json                     see dicomserver.archive.keeping
     <data>/intake/<16 hex digits>        slots
     <data>/quarantine/  <data>/tombstones/
+    <data>/trash/                        see dicomserver.archive.trash
     <data>/commitments/                  made when it is first needed
     <data>/<StudyInstanceUID>/<SeriesInstanceUID>/<SOPInstanceUID>.dcm
 """
@@ -87,6 +89,8 @@ class DataDirectory:
             self._create()
         self.intake, self.quarantine, self.tombstones = (
             self._kept(Folder(name, self.root.fd)) for name in OWN_FOLDERS)
+        # Directories of earlier versions have none. Its name is durable when the start is counted.
+        self.trash = self._kept(open_or_make("trash", self.root.fd)[0])
         self.opened_start = self.start = self._read_starts() + 1
         self._write_starts()
 

@@ -29,6 +29,11 @@ class Space:
             self._known = (now, free)
         return free
 
+    def total(self) -> int:
+        """Bytes of the file system, without those that only root may write."""
+        answer = os.statvfs(self._folder.fd)
+        return (answer.f_blocks - answer.f_bfree + answer.f_bavail) * answer.f_frsize
+
     def is_short(self) -> bool:
         """True when only the reserve is left."""
         return self.free() < self.reserve

@@ -1,7 +1,7 @@
 """Durable records of deletions that have begun: what must not come back, whatever a power cut leaves behind.
 
 A tombstone names files, not instances: slot numbers never come twice, so the same instance stored again
-is not affected. One JSON file per deletion.
+is not affected. One JSON file per deletion: the list of files, or an object with a label, if they go to the trash.
 """
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from dicomserver.archive.durable import Folder, read_file, replace_file, unlink_if_there
 from dicomserver.archive.errors import ArchiveDamaged
@@ -29,6 +29,20 @@ class Tombstone:
     sop_instance_uid: str
 
 
+@dataclass(slots=True, frozen=True)
+class Label:
+    """Of files that go to the trash. record: its name there; deleted_at: seconds since the epoch; asked: for what."""
+
+    record: str
+    deleted_at: int
+    asked: str
+
+    @property
+    def deletion(self) -> str:
+        """All records of one deletion have it."""
+        return self.record.partition(".")[0]
+
+
 class Tombstones:
     """The folder tombstones/, and what lies in it by slot number. Thread-safe."""
 
@@ -37,7 +51,7 @@ class Tombstones:
         self._folder = folder
         self._lock = threading.Lock()
         self._slots: dict[int, int] = {}        # slot -> dataset checksum
-        self.left_behind: dict[str, list[Tombstone]] = {}
+        self.left_behind: dict[str, tuple[list[Tombstone], Label | None]] = {}
         self._next = 1
         for name in sorted(os.listdir(folder.fd)):
             if name.endswith(".new"):
@@ -46,23 +60,26 @@ class Tombstones:
                 self._next = int(name[: -len(_SUFFIX)]) + 1
                 self.left_behind[name] = self._read(name)
 
-    def _read(self, name: str) -> list[Tombstone]:
+    def _read(self, name: str) -> tuple[list[Tombstone], Label | None]:
         try:
-            stones = [Tombstone(**entry) for entry in json.loads(read_file(self._folder, name, _NO_LIMIT))]
-        except (ValueError, TypeError):
+            content = json.loads(read_file(self._folder, name, _NO_LIMIT))
+            label = Label(**content["label"]) if isinstance(content, dict) else None
+            stones = [Tombstone(**entry) for entry in (content if label is None else content["files"])]
+        except (ValueError, TypeError, KeyError):
             raise ArchiveDamaged(f"the tombstone {name} cannot be understood") from None
         self._slots.update((stone.slot, stone.checksum) for stone in stones)
-        return stones
+        return stones, label
 
-    def write(self, stones: Iterable[Tombstone]) -> str:
+    def write(self, stones: Iterable[Tombstone], label: Label | None = None) -> str:
         """Makes the record durable and returns its name. Raises OSError; then nothing was recorded."""
         stones = list(stones)
         with self._lock:
             name = f"{self._next:016d}{_SUFFIX}"
             self._next += 1
             entries = [{field: getattr(stone, field) for field in Tombstone.__slots__} for stone in stones]
+            content = entries if label is None else {"label": asdict(label), "files": entries}
             try:
-                replace_file(self._folder, name, json.dumps(entries).encode())
+                replace_file(self._folder, name, json.dumps(content).encode())
             except OSError:
                 # A name that may or may not be durable must not delete anything at the next start.
                 unlink_if_there(name, self._folder)
@@ -72,9 +89,10 @@ class Tombstones:
         return name
 
     def drop(self, name: str, stones: Iterable[Tombstone]) -> None:
-        """The deletion is durable. Should the record return after a power cut, it finds nothing to delete."""
+        """The deletion is durable, and so is this: a record that returned would delete what came out of the trash."""
         with self._lock:
             unlink_if_there(name, self._folder)
+            self._folder.sync()
             self.left_behind.pop(name, None)
             for stone in stones:
                 self._slots.pop(stone.slot, None)

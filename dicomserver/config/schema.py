@@ -150,6 +150,20 @@ class Configuration(_Keys):
     scrub_megabytes_per_second: _whole(1, 100_000) = Field(
         10, alias="scrubMegabytesPerSecond",
         description="How fast that reads at most, so that it is in nobody's way.")
+    trash_days: _whole(0, 3650) = Field(
+        7, alias="trashDays",
+        description="For how many days deleted images can be brought back (dicom-server undelete); they take space "
+                    "until then. 0 deletes for good at once.")
+    retention_days: _whole(0, 36500) = Field(
+        0, alias="retentionDays",
+        description="Studies whose last image came more days ago than this are deleted by themselves, but for those "
+                    "marked with dicom-server keep; 0 is never.")
+    retention_free_percent: _whole(0, 90) = Field(
+        0, alias="retentionFreePercent",
+        description="The oldest studies are deleted by themselves until so much of the disk is free; 0 is never.")
+    retention_minimum_days: _whole(1, 36500) = Field(
+        30, alias="retentionMinimumDays",
+        description="No study is deleted by itself whose last image came fewer days ago than this.")
 
     artim_seconds: _seconds(0.1, 3600) = Field(
         30, alias="artimSeconds",

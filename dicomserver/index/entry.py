@@ -47,6 +47,15 @@ class Stored:
     flags: int
 
 
+class StudyAge(NamedTuple):
+    """How old a study is, and how large. last_received_at: microseconds since the epoch; octets: of its files."""
+
+    study_instance_uid: str
+    last_received_at: int
+    instances: int
+    octets: int
+
+
 class Counts(NamedTuple):
     """How many there are of each level."""
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 from dicomserver.index.arrivals import Arrivals
 from dicomserver.index.engine import Engine, Session
-from dicomserver.index.entry import Counts, Instance, Stored
+from dicomserver.index.entry import Counts, Instance, Stored, StudyAge
 from dicomserver.index.errors import SearchInterrupted
 from dicomserver.index.integrity import Integrity
 from dicomserver.index.ledger import Ledger, stored_of
@@ -157,6 +157,16 @@ class Index:
         """Whether one of these Patient IDs is used in studies of several issuers, so by several patients."""
         with self._engine.reading() as session:
             return bool(session.rows(self._sql.SEVERAL_ISSUERS, (self._engine.dialect.rows_of(patient_ids),)))
+
+    def studies_of(self, patient_id: str) -> list[tuple[str, str]]:
+        """The Study Instance UIDs of those whose own objects name this Patient ID, each with its issuer ("": none)."""
+        with self._engine.reading() as session:
+            return session.rows(self._sql.STUDIES_OF_PATIENT, (patient_id,))
+
+    def ages(self) -> list[StudyAge]:
+        """All studies, first the one that got its last instance first. Reads every instance's row."""
+        with self._engine.searching() as session:
+            return [StudyAge(*row) for row in session.rows(self._sql.AGES)]
 
     def instances(self, ids: Sequence[int]) -> list[Stored]:
         """What is stored under these ids, a few hundred at most, in their order; those removed since are left out."""

@@ -10,7 +10,6 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.layout import SUFFIX
 from dicomserver.index import Index, IndexFault
 from dicomserver.server.control import Command, CommandFailed, Progress
-from dicomserver.server.deletion import Deleter, DeletionStopped
 from dicomserver.server.lobby import Lobby
 from dicomserver.server.mover import Mover
 from dicomserver.server.pool import AssociationPool
@@ -26,25 +25,18 @@ class ReloadFailed(Exception):
     """The new settings will not do; the text is one clear line."""
 
 
-def table(statistics: Statistics, deleter: Deleter, verifier: Verifier,
-          reload: Callable[[], bool]) -> dict[str, Command]:
-    """stats {} -> the figures. reload {} -> {"restartNeeded": bool}.
+def table(statistics: Statistics, verifier: Verifier, reload: Callable[[], bool],
+          *others: dict[str, Command]) -> dict[str, Command]:
+    """stats {} -> the figures. reload {} -> {"restartNeeded": bool}. others: tables of more commands.
 
-    delete {"study": UID, "series": UID, "instance": UID} (any of them) -> {"deleted": n}, progress likewise.
-    count {the same} -> {"instances": n, "bytes": n}: what delete would delete.
-    verify {the same, or nothing} -> {"verified": n, "bytes": n, "damaged": n, "total": n}, progress likewise; and
+    verify {"study": UID, "series": UID, "instance": UID} (any or none) -> {"verified": n, "bytes": n, "damaged": n,
+    "total": n}, progress likewise; and
     {"damagedInstance": UID, "why": text} for each.
     damaged {} -> {"damaged": [[UID, text], ...]}: what is known, without reading; the first thousand.
     """
 
     def stats(args: dict, progress: Progress) -> dict:
         return statistics.snapshot()
-
-    def delete(args: dict, progress: Progress) -> dict:
-        return {"deleted": _delete(deleter, args, progress)}
-
-    def count(args: dict, progress: Progress) -> dict:
-        return _count(deleter, args)
 
     def verify(args: dict, progress: Progress) -> dict:
         return _verify(verifier, args, progress)
@@ -59,30 +51,19 @@ def table(statistics: Statistics, deleter: Deleter, verifier: Verifier,
         except ReloadFailed as error:
             raise CommandFailed(str(error)) from error
 
-    return {"stats": stats, "delete": delete, "count": count, "verify": verify, "damaged": damaged,
-            "reload": reload_settings}
-
-
-def _delete(deleter: Deleter, args: dict, progress: Progress) -> int:
-    uids = _some_uids(args)
-    try:
-        return deleter.delete(**uids, progress=lambda done: progress({"deleted": done}))
-    except DeletionStopped as error:
-        raise CommandFailed(str(error)) from error
-
-
-def _count(deleter: Deleter, args: dict) -> dict:
-    with _index_answering():
-        instances, octets = deleter.count(**_some_uids(args))
-    return {"instances": instances, "bytes": octets}
+    commands = {"stats": stats, "verify": verify, "damaged": damaged, "reload": reload_settings}
+    for more in others:
+        commands |= more
+    return commands
 
 
 def _verify(verifier: Verifier, args: dict, progress: Progress) -> dict:
     def figures(so_far: Verified) -> dict:
         return {"verified": so_far.instances, "bytes": so_far.octets, "damaged": so_far.damaged, "total": so_far.total}
     with _index_answering():
-        return figures(verifier.verify(lambda so_far: progress(figures(so_far)),
-                                       lambda uid, why: progress({"damagedInstance": uid, "why": why}), **_uids(args)))
+        return figures(verifier.verify(
+            lambda so_far: progress(figures(so_far)),
+            lambda uid, why: progress({"damagedInstance": uid, "why": why}), **uids_of(args)))
 
 
 @contextmanager
@@ -93,14 +74,8 @@ def _index_answering() -> Iterator[None]:
         raise CommandFailed(f"the index does not answer: {error}") from error
 
 
-def _some_uids(args: dict) -> dict[str, str]:
-    uids = _uids(args)
-    if not uids:
-        raise CommandFailed("which study, series or instance?")
-    return uids
-
-
-def _uids(args: dict) -> dict[str, str]:
+def uids_of(args: dict) -> dict[str, str]:
+    """The levels that are named, and their UIDs. Raises CommandFailed."""
     uids = {level: args[level] for level in _LEVELS if args.get(level) is not None}
     if set(args) - set(_LEVELS):
         raise CommandFailed("which study, series or instance?")

@@ -1,18 +1,21 @@
-"""Deleting on request: a durable intention, then the rows, then the files; nothing deleted comes back."""
+"""Deleting on request: a durable intention, then the rows, then the files; nothing deleted comes back by itself."""
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import NamedTuple
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.deletion import Deletion
 from dicomserver.archive.errors import ArchiveError
-from dicomserver.archive.tombstones import Tombstone
+from dicomserver.archive.tombstones import Label, Tombstone
+from dicomserver.archive.trash import Trashed
 from dicomserver.index import Index, IndexFault, Instance, Stored
 from dicomserver.server.mover import Mover
+from dicomserver.server.trash import TrashKeeper
 
 AT_ONCE = 1000      # instances of one tombstone
 
@@ -21,54 +24,94 @@ class DeletionStopped(Exception):
     """Not everything was deleted; the text says why and how far it came. Asking again goes on from there."""
 
 
+class PatientUnclear(Exception):
+    """A Patient ID alone does not say who is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to delete: what has all the UIDs given, at least one; or all of a patient. issuer: "" where there is none,
+    None: whichever."""
+
+    study: str | None = None
+    series: str | None = None
+    instance: str | None = None
+    patient: str | None = None
+    issuer: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.study, self.series, self.instance, self.patient) == (None,) * 4:
+            raise ValueError("which patient, study, series or instance?")
+
+    def in_words(self) -> str:
+        """Levels and UIDs; no Patient ID."""
+        if self.patient is not None:
+            return "a patient"
+        levels = (("study", self.study), ("series", self.series), ("instance", self.instance))
+        return " ".join(f"{level} {uid}" for level, uid in levels if uid)
+
+
+class Counted(NamedTuple):
+    """What a deletion would delete."""
+
+    studies: int
+    instances: int
+    octets: int
+
+
 class Deleter:
-    """One deletion at a time; one that stopped in the middle is finished before the next begins.
+    """One deletion at a time; one that stopped in the middle is tried again with the next, and by `keep_house`.
 
     mover: None when no server runs (then nothing waits in the intake that is not there for recovery).
     """
 
-    def __init__(self, archive: Archive, index: Index, mover: Mover | None, log: logging.Logger) -> None:
+    def __init__(self, archive: Archive, index: Index, mover: Mover | None, trash: TrashKeeper,
+                 log: logging.Logger) -> None:
         self._archive = archive
         self._index = index
         self._mover = mover
+        self._trash = trash
         self._log = log
-        self._lock = threading.Lock()
         self._unfinished: list[Deletion] = []   # their tombstones are durable: there is no way back
 
-    def count(self, **uids: str) -> tuple[int, int]:
-        """How many instances `delete` would delete, and the bytes of their files. Raises IndexFault."""
+    def count(self, asked: Asked) -> Counted:
+        """What `delete` would delete. Raises IndexFault, PatientUnclear."""
+        studies: set[str] = set()
         instances = octets = 0
-        for row in self._index.select(**uids):
+        for row in self._rows(asked, self._studies(asked)):
+            studies.add(row.study_instance_uid)
             instances += 1
             octets += row.file_length
-        return instances, octets
+        return Counted(len(studies), instances, octets)
 
-    def delete(self, *, study: str | None = None, series: str | None = None, instance: str | None = None,
-               progress: Callable[[int], None] = lambda done: None) -> int:
-        """-> how many instances were deleted, for good: those that have all the UIDs given, at least one.
+    def delete(self, asked: Asked, *, now: bool = False, progress: Callable[[int], None] = lambda done: None) -> int:
+        """-> how many instances were deleted. They go to the trash.
 
         Those of them count whose deletion stopped earlier and came to its end only now.
 
+        now: not to the trash; and what of them lies there already goes for good as well, and counts; of a patient it
+        does only where some of the study is still stored: the trash does not know patients.
         progress: told how many are gone so far; what it raises ends the deletion between two batches.
-        Raises DeletionStopped.
+        Raises DeletionStopped, PatientUnclear.
         """
-        if study is None and series is None and instance is None:
-            raise ValueError("which study, series or instance?")
-        uids = (study, series, instance)
         done = 0
-        with self._lock:
+        with self._trash.lock:
             try:
-                while self._unfinished:
-                    deletion = self._unfinished[0]
-                    self._finish(deletion)
-                    done += sum(_has(file, uids) for file in deletion.files)
+                self._trash.settle()
+                studies = self._studies(asked)
+                done, failure = self._finish_all(lambda file: _concerns(asked, studies, file))
+                if now:
+                    done += self._trash.forget(lambda record, file: _concerns(asked, studies, file))
                 if done:
                     progress(done)
-                rows = self._index.select(study=study, series=series, instance=instance)
+                rows = (row for row in self._rows(asked, studies) if not self._archive.is_being_deleted(row.slot))
+                label = self._labels(asked, now)
                 while batch := list(islice(rows, AT_ONCE)):
-                    self._delete(batch)
+                    self._delete(batch, label())
                     done += len(batch)
                     progress(done)
+                if failure is not None:
+                    raise failure
             except (ArchiveError, IndexFault) as error:
                 self._log.error("a deletion stopped after %d instances: %s", done, error)
                 raise DeletionStopped(f"{error}; {done} instances were deleted before") from error
@@ -82,7 +125,7 @@ class Deleter:
         False: a third one is stored by now and stays. Raises ArchiveError if nothing has begun; else DeletionStopped,
         and the next start comes to its end.
         """
-        with self._lock:
+        with self._trash.lock:
             with self._kept_from_the_mover([stored]):
                 deletion = self._archive.begin_delete([stored])
                 self._unfinished.append(deletion)
@@ -90,16 +133,62 @@ class Deleter:
                     third = self._index.replace(stored.slot, newcomer)
                 except IndexFault as error:
                     raise DeletionStopped(str(error)) from error
-            try:
-                while self._unfinished:     # an earlier one may be of the same file, which may come back one day
-                    self._finish(self._unfinished[0])
-            except (ArchiveError, IndexFault) as error:
-                raise DeletionStopped(str(error)) from error
+            # An earlier one may be of the same file, which may come back one day.
+            _, failure = self._finish_all(lambda file: file.slot == stored.slot)
+            if failure is not None:
+                raise DeletionStopped(str(failure)) from failure
         return third is None
 
-    def _delete(self, batch: list[Stored]) -> None:
+    def keep_house(self, keep_going: Callable[[], bool] = lambda: True) -> None:
+        """Tries to finish what stopped in the middle, a thousand instances after the other. Raises the error of what
+        cannot be finished yet."""
+        with self._trash.lock:
+            _, failure = self._finish_all(lambda file: True, keep_going)
+        if failure is not None:
+            raise failure
+
+    def _studies(self, asked: Asked) -> frozenset[str]:
+        """Those of the patient, if one is asked for."""
+        if asked.patient is None:
+            return frozenset()
+        found = self._index.studies_of(asked.patient)
+        if asked.issuer is None and len({issuer for _, issuer in found}) > 1:
+            raise PatientUnclear("several issuers have given out this Patient ID: say which issuer is meant")
+        return frozenset(study for study, issuer in found if asked.issuer in (None, issuer))
+
+    def _rows(self, asked: Asked, studies: frozenset[str]) -> Iterator[Stored]:
+        if asked.patient is None:
+            return self._index.select(asked.study, asked.series, asked.instance)
+        return chain.from_iterable(self._index.select(study) for study in sorted(studies))
+
+    def _labels(self, asked: Asked, now: bool) -> Callable[[], Label | None]:
+        if now or not self._trash.seconds:
+            return lambda: None
+        return self._archive.trash.labels(asked.in_words())
+
+    def _finish_all(self, concerns: Callable[[Tombstone], bool],
+                    keep_going: Callable[[], bool] = lambda: True) -> tuple[int, Exception | None]:
+        """-> how many instances of concern are gone now, and why others are not.
+
+        What cannot be finished for a while (a folder that the disk does not read) keeps nobody else's from going.
+        """
+        done = 0
+        failure: Exception | None = None
+        for deletion in list(self._unfinished):
+            if not keep_going():
+                break
+            number = sum(map(concerns, deletion.files))
+            try:
+                self._finish(deletion)
+                done += number
+            except (ArchiveError, IndexFault) as error:
+                self._log.warning("a deletion that had stopped cannot be finished yet: %s", error)
+                failure = error if number else failure
+        return done, failure
+
+    def _delete(self, batch: list[Stored], label: Label | None) -> None:
         with self._kept_from_the_mover(batch):
-            deletion = self._archive.begin_delete(batch)
+            deletion = self._archive.begin_delete(batch, label)
             self._unfinished.append(deletion)
             self._finish(deletion)
 
@@ -121,6 +210,9 @@ class Deleter:
             raise
 
 
-def _has(file: Tombstone, uids: tuple[str | None, str | None, str | None]) -> bool:
-    return all(uid in (None, its) for uid, its in zip(
-        uids, (file.study_instance_uid, file.series_instance_uid, file.sop_instance_uid)))
+def _concerns(asked: Asked, studies: frozenset[str], file: Tombstone | Trashed) -> bool:
+    """Whether a file is among those asked for. studies: the patient's, if one is."""
+    if asked.patient is not None:
+        return file.study_instance_uid in studies
+    its = (file.study_instance_uid, file.series_instance_uid, file.sop_instance_uid)
+    return all(uid in (None, other) for uid, other in zip((asked.study, asked.series, asked.instance), its))

@@ -1,9 +1,9 @@
 """The server's life: what starts after what, what stops before what, and what happens in between.
 
-Start: doors bound (the port is ours) -> archive (lock, format) -> index -> recovery -> mover -> committer -> scrub ->
-pool -> control -> doors open. Stop, in the opposite direction: no new commands -> doors closed -> associations end ->
-scrub -> committer ends its own -> mover flushes -> index -> archive (lock given back) -> whoever asked for the stop is
-told.
+Start: doors bound (the port is ours) -> archive (lock, format) -> index -> recovery -> mover -> trash -> committer ->
+scrub -> housekeeper -> pool -> control -> doors open. Stop, in the opposite direction: no new commands -> doors closed
+-> associations end -> housekeeper -> scrub -> committer ends its own -> mover flushes -> index -> archive (lock given
+back) -> whoever asked for the stop is told.
 """
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.errors import ArchiveError
 from dicomserver.archive.filing import Waiting
-from dicomserver.index import Index
-from dicomserver.server import backup_commands, commands, doors, forecast, logs, systemd
+from dicomserver.index import Index, IndexFault
+from dicomserver.server import (backup_commands, commands, deletion_commands, doors, forecast, logs,
+                                retention_commands, systemd)
 from dicomserver.server.commitments import Committer
 from dicomserver.server.conflicts import Conflicts, commands as conflict_commands
 from dicomserver.server.control import Command, Control
 from dicomserver.server.deletion import Deleter
 from dicomserver.server.disputed import DisputedStudies
+from dicomserver.server.housekeeping import Housekeeper
 from dicomserver.server.lobby import Lobby, Request
 from dicomserver.server.logs import failure_text
 from dicomserver.server.mover import Mover
@@ -30,9 +33,11 @@ from dicomserver.server.pool import Association, AssociationPool
 from dicomserver.server.quarantined import Quarantined
 from dicomserver.server.rebuild import Describe
 from dicomserver.server.recovery import RecoveryReport, recover
+from dicomserver.server.retention import Retention
 from dicomserver.server.scrub import Scrub
 from dicomserver.server.settings import LogSettings, ServerSettings
 from dicomserver.server.statistics import Statistics
+from dicomserver.server.trash import TrashKeeper
 from dicomserver.server.verification import Verifier
 from dicomserver.services.commitment import Accept
 
@@ -174,6 +179,8 @@ class Server:
         report = recover(archive, index, mover, self._rooms.describe, self._progress, log)
         self._steps.append(("the mover", mover.stop))
         mover.start()
+        self._trash = TrashKeeper(archive, index, mover, self._rooms.describe, settings.trash_seconds, log)
+        self._settle_trash()
         committer = Committer(index, archive, settings, log)
         self._steps.append(("the storage commitments", committer.stop))
         committer.start()
@@ -183,11 +190,15 @@ class Server:
         self._reception = self._opened("the reception", self._rooms.open_reception(
             settings, archive, index, mover.add, committer.accept, self.statistics, log))
         self._mover, self._committer = mover, committer
-        deleter = Deleter(archive, index, mover, log)
+        deleter = Deleter(archive, index, mover, self._trash, log)
+        self._retention = Retention(archive, index, deleter, self._trash, settings.retention, log)
+        self._keep_house(deleter)
         conflicts = Conflicts(Quarantined(archive, index, mover, deleter, self._rooms.describe, log),
                               DisputedStudies(index, log))
-        self._serve(entrance, commands.table(self.statistics, deleter, Verifier(archive, index, log), self.reload)
-                    | backup_commands.table(archive, index, settings) | conflict_commands(conflicts))
+        self._serve(entrance, commands.table(
+            self.statistics, Verifier(archive, index, log), self.reload, deletion_commands.table(deleter, self._trash),
+            retention_commands.table(archive, index, self._retention), backup_commands.table(archive, index, settings),
+            conflict_commands(conflicts)))
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
         self.statistics.add_source(committer.figures)
         self.statistics.add_source(scrub.figures)
@@ -195,6 +206,21 @@ class Server:
         self.statistics.add_source(conflicts.figures)
         self._say_ready(index)
         return report
+
+    def _settle_trash(self) -> None:
+        try:
+            with self._trash.lock:
+                self._trash.settle()
+        except (ArchiveError, IndexFault) as error:
+            # Images can be received and found all the same.
+            self._log.error("what was interrupted in the trash is not ended yet: %s", error)
+
+    def _keep_house(self, deleter: Deleter) -> None:
+        self._housekeeper = Housekeeper([("finishing deletions", deleter.keep_house),
+                                         ("emptying the trash", self._trash.keep_house),
+                                         ("the retention rule", self._retention.keep_house)], self._log)
+        self._steps.append(("the housekeeper", self._housekeeper.stop))
+        self._housekeeper.start()
 
     def _opened(self, name: str, room):
         self._steps.append((name, room.close))
@@ -267,7 +293,7 @@ class Server:
     @property
     def healthy(self) -> bool:
         """Whether the threads that everything depends on are alive."""
-        return self._pool.alive and self._mover.alive and self._committer.alive
+        return self._pool.alive and self._mover.alive and self._committer.alive and self._housekeeper.alive
 
     def reload(self) -> bool:
         """Takes over what can change while running; -> whether something else changed, which needs a restart.
@@ -283,6 +309,8 @@ class Server:
                 _set_up_log(kept.log)
             self._reception.configure(kept)
             self._committer.configure(kept)
+            self._trash.seconds = kept.trash_seconds
+            self._retention.settings = kept.retention
             self._pool.configure(kept.max_concurrent_connections)
             self._lobby.configure(kept.lobby)
             self.settings = kept

@@ -85,6 +85,15 @@ class CommitmentSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """Which studies are deleted by themselves; a study is as old as its last image is here."""
+
+    days: int = 0               # older ones go; 0: no matter how old
+    free_percent: int = 0       # the oldest go until so much of the file system is free; 0: no matter how full
+    minimum_days: int = 30      # younger ones never go
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSettings:
     """What may wait for the mover before new instances wait too, and what stays free on the disk."""
 
@@ -115,11 +124,13 @@ class ServerSettings:
     database_url: str = ""              # "": the SQLite file dicom-server.db in the data directory
     control_directory: Path | None = None   # None: see dicomserver.server.control_socket
     max_concurrent_connections: int = 10
+    trash_seconds: float = 7 * 86400.0      # deleted instances can be brought back for so long; 0: not at all
     grace_seconds: float = 5.0          # running transfers get so long when the server stops
     destinations: Mapping[str, Destination] = field(default_factory=dict)   # of C-MOVE, by their names
     lobby: LobbySettings = field(default_factory=LobbySettings)
     association: AssociationSettings = field(default_factory=AssociationSettings)
     commitment: CommitmentSettings = field(default_factory=CommitmentSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     mover: MoverSettings = field(default_factory=MoverSettings)
     scrub: ScrubSettings = field(default_factory=ScrubSettings)

@@ -65,8 +65,8 @@ def test_tombstone_then_files_then_syncs(archive: Archive, data: Path, monkeypat
     calls = [call for call in disk.calls if call[0] != "open"]
     assert calls[:3] == [("unlink", f"{STUDY}/{SERIES}/1.1.dcm"), ("fsync", f"{STUDY}/{SERIES}"),
                          ("rmdir", f"{STUDY}/{SERIES}")]
-    assert calls[-3:-1] == [("unlink", f"intake/{waiting.slot:016x}"), ("fsync", "intake")]
-    assert calls[-1] == ("unlink", "tombstones/0000000000000001.json")
+    assert calls[-4:-2] == [("unlink", f"intake/{waiting.slot:016x}"), ("fsync", "intake")]
+    assert calls[-2:] == [("unlink", "tombstones/0000000000000001.json"), ("fsync", "tombstones")]
 
 
 def test_finishing_twice(archive: Archive) -> None:
@@ -91,7 +91,7 @@ def test_the_next_start_finishes(data: Path) -> None:
     deletion.finish()
     assert archive.interrupted_deletions() == []
     archive.close()
-    assert names(data) == ["format", "intake", "lock", "quarantine", "starts", "tombstones"]
+    assert names(data) == ["format", "intake", "lock", "quarantine", "starts", "tombstones", "trash"]
     assert names(data / "intake") == []
 
 

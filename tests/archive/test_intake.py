@@ -225,6 +225,7 @@ def test_too_many_bytes_wait(small: Intake) -> None:
 def test_a_waiting_store_goes_on_as_soon_as_there_is_room(directory: DataDirectory) -> None:
     intake = Intake(directory, Limits(slots=1, patience=20))
     intake.adopt(7, 1)
+    intake.adopt(7, 1)      # found twice
     got: list[Slot] = []
     thread = threading.Thread(target=lambda: got.append(intake.take()))
     thread.start()

@@ -36,10 +36,10 @@ def mode(path: Path) -> int:
 def test_a_new_directory(tmp_path: Path) -> None:
     path = tmp_path / "var" / "data"
     DataDirectory(path).close()
-    assert names(path) == ["format", "intake", "lock", "quarantine", "starts", "tombstones"]
+    assert names(path) == ["format", "intake", "lock", "quarantine", "starts", "tombstones", "trash"]
     assert json.loads((path / "format").read_text()) == {"format": 1}
     assert {mode(path / name) for name in ("format", "starts", "lock")} == {0o600}
-    assert {mode(path / name) for name in ("", "intake", "quarantine", "tombstones")} == {0o700}
+    assert {mode(path / name) for name in ("", "intake", "quarantine", "tombstones", "trash")} == {0o700}
 
 
 def test_every_start_has_its_own_slot_numbers(tmp_path: Path) -> None:

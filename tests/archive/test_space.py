@@ -33,3 +33,10 @@ def test_the_reserve(tmp_path: Path) -> None:
     with Folder(str(tmp_path)) as folder:
         assert Space(folder, reserve=1 << 62).is_short()
         assert not Space(folder, reserve=0).is_short()
+
+
+def test_the_whole_file_system(tmp_path: Path) -> None:
+    with Folder(str(tmp_path)) as folder:
+        space = Space(folder)
+        status = os.statvfs(folder.fd)
+        assert space.free() < space.total() <= status.f_blocks * status.f_frsize

@@ -8,7 +8,7 @@ import pytest
 
 from dicomserver.archive.durable import Folder
 from dicomserver.archive.errors import ArchiveDamaged
-from dicomserver.archive.tombstones import Tombstone, Tombstones
+from dicomserver.archive.tombstones import Label, Tombstone, Tombstones
 from tests.archive.files import names
 from tests.archive.power import watch
 
@@ -26,8 +26,15 @@ def test_a_record_is_durable_when_written(folder: Folder, tmp_path: Path, monkey
     name = Tombstones(folder).write([STONE])
     assert [call for call, _ in disk.calls] == ["unlink", "open", "write", "fsync", "rename", "fsync"]
     again = Tombstones(folder)
-    assert again.left_behind == {name: [STONE]}
+    assert again.left_behind == {name: ([STONE], None)}
     assert again.cover(5, 2**64 - 1) and again.cover_slot(5)
+
+
+def test_a_label_comes_back(folder: Folder) -> None:
+    label = Label("3-1.2", 1_700_000_000, "study 1.2.3")
+    name = Tombstones(folder).write([STONE], label)
+    assert Tombstones(folder).left_behind == {name: ([STONE], label)}
+    assert label.deletion == "3-1"
 
 
 def test_it_names_the_file_and_not_the_instance(folder: Folder) -> None:
@@ -37,10 +44,12 @@ def test_it_names_the_file_and_not_the_instance(folder: Folder) -> None:
     assert not stones.cover(5, 0)
 
 
-def test_dropping(folder: Folder, tmp_path: Path) -> None:
+def test_dropping(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stones = Tombstones(folder)
     name = stones.write([STONE])
+    disk = watch(monkeypatch, tmp_path)
     stones.drop(name, [STONE])
+    assert [call for call, _ in disk.calls] == ["unlink", "fsync"]
     assert not stones.cover_slot(5)
     assert names(tmp_path) == []
     stones.drop(name, [STONE])
@@ -79,7 +88,8 @@ def test_an_unfinished_record_is_removed(folder: Folder, tmp_path: Path) -> None
     assert names(tmp_path) == ["notes.txt"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '[{"slot": 1}]', '[{"slot": 1, "what": 2}]'])
+@pytest.mark.parametrize("text", ["", "{", "[1]", '[{"slot": 1}]', '[{"slot": 1, "what": 2}]', '{}',
+                                  '{"label": 5, "files": []}'])
 def test_a_record_that_cannot_be_understood(folder: Folder, tmp_path: Path, text: str) -> None:
     (tmp_path / "0000000000000001.json").write_text(text)
     with pytest.raises(ArchiveDamaged, match="tombstone"):

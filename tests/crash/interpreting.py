@@ -253,9 +253,9 @@ def _first_command(data: bytes) -> CommandSet | None:
 
 
 def _on_control_socket(call: Call, data: bytes) -> Iterator[Step]:
-    if call.name == "recvfrom" and b'"delete"' in data:
+    if call.name == "recvfrom" and (b'"delete"' in data or b'"undelete"' in data):
         yield Step("ask", call.thread, call.begin, call.end, uid=next(iter(json.loads(data)["args"].values())))
-    elif call.name == "sendto" and b'"result"' in data and b'"deleted"' in data:
+    elif call.name == "sendto" and b'"result"' in data and (b'"deleted"' in data or b'"restored"' in data):
         yield Step("answer", call.thread, call.begin, call.end)
 
 

@@ -45,7 +45,8 @@ class Ledger:
     """What was asked of the server, in an order that holds for each instance. Thread-safe."""
 
     def __init__(self) -> None:
-        self._entries: list[tuple[int, Sample] | set[str]] = []    # a store's message and instance, or what to delete
+        # A store's message and instance, or what to delete, or what to bring back.
+        self._entries: list[tuple[int, Sample] | set[str] | list[Sample]] = []
         self._transactions: dict[int, str] = {}     # by the message that asked for a commitment
         self._lock = threading.Lock()
         self._last = 0
@@ -60,6 +61,10 @@ class Ledger:
     def deleting(self, samples: Iterable[Sample]) -> None:
         with self._lock:
             self._entries.append({one.uid for one in samples})
+
+    def undeleting(self, samples: Iterable[Sample]) -> None:
+        with self._lock:
+            self._entries.append(list(samples))
 
     def committing(self, transaction: str) -> int:
         """-> the Message ID to ask for that storage commitment with."""
@@ -87,7 +92,7 @@ class Ledger:
             frozenset(step.uid for step in begun if step.kind == "reported")))
 
     def promises(self, said: Said) -> Promises:
-        """The same by what was said."""
+        """The same by what was said; asked and answered count deletions and undeletions."""
         found: dict[str, Promise] = {uid: Promise() for uid in self.uids()}
         deletions = 0
         for entry in self._entries:
@@ -98,6 +103,14 @@ class Ledger:
                         found[uid] = Promise()
                     elif deletions <= said.asked:
                         found[uid].missing = True
+                continue
+            if isinstance(entry, list):
+                deletions += 1
+                for one in entry:
+                    if deletions <= said.answered:
+                        found[one.uid] = Promise({one.dataset}, missing=False)
+                    elif deletions <= said.asked:
+                        found[one.uid].contents.add(one.dataset)
                 continue
             message, one = entry
             promise = found[one.uid]

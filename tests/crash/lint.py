@@ -166,7 +166,8 @@ def _buried(order: Order) -> dict[int, int]:
 def _stones(order: Order, rename: Step) -> list[int]:
     """The slots that a tombstone names."""
     written = order.last_write(rename.inode, rename.begin)
-    return [stone["slot"] for stone in json.loads(written.data)] if written else []
+    content = json.loads(written.data) if written else []
+    return [stone["slot"] for stone in (content["files"] if isinstance(content, dict) else content)]
 
 
 def tombstones_are_durable_before_files_go(order: Order) -> Iterator[str]:

@@ -106,9 +106,9 @@ class Recording:
             list(pool.map(lambda samples: self.store(port, samples), several))
 
     def delete(self, server: Running, level: str, uid: str, samples: Iterable[Sample]) -> None:
-        """With the real command."""
+        """With the real command; not to the trash, see tests.crash.trashing."""
         self.ledger.deleting(samples)
-        server.command("delete", f"--{level}", uid, "--yes")
+        server.command("delete", f"--{level}", uid, "--yes", "--now")
 
     def read(self, interpreter: Interpreter, *traces: Path) -> None:
         """Puts the traces one behind the other; the moment between two is where the earlier process was killed."""

@@ -1,6 +1,7 @@
 """Starts the server on a disk, twice, and looks at what it has."""
 from __future__ import annotations
 
+import json
 import logging
 import os
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,7 @@ def recover_twice(data: Path, home: Home) -> Look:
     finally:
         second.stop()
     _compare(before, _tree(data), look)
+    _check_trash(data / "trash", look)
     _check_index(data / "dicom-server.db", look)
     return look
 
@@ -120,6 +122,19 @@ def _compare(before: dict[str, bytes], after: dict[str, bytes], look: Look) -> N
             look.problems.append(f"the second start changed {path}")
         if parent(path) in ("intake", "tombstones") or parent(path) == "commitments" and path in after:
             look.problems.append(f"{path} is left over")
+
+
+def _check_trash(trash: Path, look: Look) -> None:
+    """Every file there is in a record, and the other way round, and none is on its way."""
+    try:
+        entries = [entry for path in trash.glob("*.json") for entry in json.loads(path.read_bytes())["files"]]
+    except ValueError:
+        look.problems.append("a record of the trash is not whole")
+        return
+    if {f"{entry['slot']:016x}.dcm" for entry in entries} != {path.name for path in trash.glob("*.dcm")}:
+        look.problems.append("the trash has other files than its records say")
+    if any(entry["state"] != "stays" for entry in entries):
+        look.problems.append("the trash was left in the middle of something")
 
 
 def _check_index(path: Path, look: Look) -> None:

@@ -23,7 +23,7 @@ class Step:
         commit                          the row of uid is committed, not yet durable
         ack                             a C-STORE-RSP of uid with success leaves
         nack                            one with failure
-        ask answer                      a deletion is asked for, is said to be done
+        ask answer                      a deletion or an undeletion is asked for, is said to be done
         accept                          the N-ACTION-RSP of a storage commitment leaves, with success
         report reported                 its N-EVENT-REPORT-RQ leaves, the response to it arrives
         cut                             the process was killed; the system lives on
@@ -76,9 +76,11 @@ def purpose(path: str) -> str:
         return "instance"
     if path.startswith("tombstones/"):
         return "tombstone"
+    if path.startswith("trash/"):
+        return "trash record" if ".json" in path else "trashed"
     if path.startswith("quarantine/"):
         return "quarantined"
     if path.startswith("commitments/"):
         return "commitment"
-    return {"": "root", "intake": "intake", "tombstones": "tombstones", "quarantine": "quarantine", WAL: "log",
-            INDEX: "index", "starts.new": "starts", "format.new": "format"}.get(path, path)
+    return {"": "root", "intake": "intake", "tombstones": "tombstones", "trash": "trash", "quarantine": "quarantine",
+            WAL: "log", INDEX: "index", "starts.new": "starts", "format.new": "format"}.get(path, path)

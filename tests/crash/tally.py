@@ -18,6 +18,7 @@ ROWS = {
     "- in the midst of the recovery from a power cut, both": NONE_BROKEN,
     "- with two complete slots of one SOP Instance UID, both": NONE_BROKEN,
     "- while a person decides a conflict, both": NONE_BROKEN,
+    "- into the trash and out of it, both": NONE_BROKEN,
     "rules of order, over each trace": NONE_BROKEN,
     "SIGKILLs in a storm of four associations": NONE_BROKEN,
     "deaths at a chosen system call": NONE_BROKEN,

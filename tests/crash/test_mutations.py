@@ -93,6 +93,7 @@ MANY = {"archive/intake.py Intake._add: self._folder.sync()"}
 # Calls that these traces do not miss, and the tests that do.
 _DURABILITY = "tests/index/sqlite/test_engine_durability.py::"
 _TAKING_BACK = "tests/archive/test_replacing.py::test_taking_back_is_durable_and_no_old_tombstone_can_return"
+_TRASH = "tests/archive/test_trash_power_cuts.py::test_power_cut_at_every_call"
 ELSEWHERE = {
     "archive/filing.py _same_and_durable: os.fdatasync(theirs)":
         "tests/archive/test_filing.py::test_the_same_bytes_under_the_name_are_synced_first",
@@ -111,6 +112,10 @@ ELSEWHERE = {
     "archive/replacing.py Replacing.take_back: self._directory.tombstones.sync()": _TAKING_BACK,
     "archive/recovery.py examine_intake: directory.intake.sync()":
         "tests/archive/test_recovery.py::test_names_and_bytes_are_durable_before_anybody_relies_on_them",
+    "archive/tombstones.py Tombstones.drop: self._folder.sync()": f"{_TRASH}[delete_undelete_and_delete-True]",
+    "archive/trash.py Trash.sync_back: self._intake.sync()": f"{_TRASH}[delete_undelete_and_delete-True]",
+    "archive/trash.py Trash.remove: self._folder.sync()": f"{_TRASH}[delete_and_empty-True]",
+    "archive/trash.py Trash.remove: self._folder.sync() again": f"{_TRASH}[delete_undelete_and_remove-True]",
     "index/index.py Index.mark_complete: self._engine.sync()":
         _DURABILITY + "test_what_is_durable_at_once_syncs_at_its_end",
     "index/other_patients.py OtherPatients.accept: self._engine.sync()":

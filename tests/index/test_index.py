@@ -73,6 +73,23 @@ def test_selects_by_each_level(index: Index) -> None:
         assert uids(index.select(**nothing)) == []
 
 
+def test_the_studies_of_a_patient(index: Index) -> None:
+    for study, patient in (("1.1", {PATIENT_ID: b"P1"}), ("1.2", {PATIENT_ID: b"P1", ISSUER: b"HERE"}),
+                           ("1.3", {PATIENT_ID: b"P2"}), ("1.4", {PATIENT_ID: b""})):
+        index.add(make(1, study=study, patient=patient))
+    assert index.studies_of("P1") == [("1.1", ""), ("1.2", "HERE")]
+    assert index.studies_of("P2") == [("1.3", "")]
+    assert index.studies_of("p1") == index.studies_of("") == []
+
+
+def test_how_old_and_large_studies_are(index: Index) -> None:
+    assert index.ages() == []
+    for number, study in ((5, "1.1"), (3, "1.2"), (1, "1.1"), (4, "1.3")):
+        index.add(make(number, study=study, series=f"{study}.{number}"))
+    then = 1_700_000_000_000_000
+    assert index.ages() == [("1.2", then + 3, 1, 4403), ("1.3", then + 4, 1, 4404), ("1.1", then + 5, 2, 8806)]
+
+
 def test_selects_more_than_a_page_while_it_changes(index: Index) -> None:
     index.add_many(make(number) for number in range(1, 1201))
     found = index.select(study="1.2.3")

@@ -7,7 +7,8 @@ import pytest
 
 from dicomserver.archive.errors import ArchiveUnusable, CopyFailed, NotABackup
 from dicomserver.server import backup, restore
-from dicomserver.server.deletion import Deleter
+from dicomserver.server.deletion import Asked, Deleter
+from dicomserver.server.trash import TrashKeeper
 from tests.server.backing_up import backed_up, flip, snapshot, started
 
 
@@ -69,7 +70,8 @@ def contents(store):
 
 
 def delete(store, uid):
-    assert Deleter(store.archive, store.index, store.mover, store.log).delete(instance=uid) == 1
+    trash = TrashKeeper(store.archive, store.index, store.mover, store.describe, 0, store.log)
+    assert Deleter(store.archive, store.index, store.mover, trash, store.log).delete(Asked(instance=uid)) == 1
 
 
 @pytest.mark.parametrize("url", ["", "memory:"])

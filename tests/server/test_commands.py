@@ -6,27 +6,9 @@ import pytest
 from dicomserver.index import IndexUnavailable
 from dicomserver.server import commands
 from dicomserver.server.control import CommandFailed
-from dicomserver.server.deletion import DeletionStopped
 from dicomserver.server.settings import LobbySettings, ServerSettings
 from dicomserver.server.statistics import Statistics
 from dicomserver.server.verification import Verified
-
-
-class FakeDeleter:
-    def __init__(self) -> None:
-        self.asked: dict = {}
-
-    def count(self, **uids):
-        if uids.get("study") == "1.2.9":
-            raise IndexUnavailable("closed")
-        return 3, 1500
-
-    def delete(self, progress, **uids):
-        self.asked = uids
-        if uids.get("study") == "1.2.9":
-            raise DeletionStopped("no space; 7 instances were deleted before")
-        progress(5)
-        return 5
 
 
 class FakeVerifier:
@@ -41,9 +23,9 @@ class FakeVerifier:
         return [("1.2.3", "its file is missing")]
 
 
-def run(name, args, deleter=None, reload=lambda: False):
+def run(name, args, reload=lambda: False):
     seen = []
-    table = commands.table(Statistics(), deleter or FakeDeleter(), FakeVerifier(), reload)
+    table = commands.table(Statistics(), FakeVerifier(), reload, {"more": lambda args, progress: args})
     return table[name](args, seen.append), seen
 
 
@@ -52,31 +34,8 @@ def test_stats():
     assert result["connectionsTotal"] == 0
 
 
-def test_delete_passes_uids_on_and_reports():
-    deleter = FakeDeleter()
-    assert run("delete", {"study": "1.2.3", "instance": "1.2.3.4", "series": None}, deleter) == (
-        {"deleted": 5}, [{"deleted": 5}])
-    assert deleter.asked == {"study": "1.2.3", "instance": "1.2.3.4"}
-
-
-@pytest.mark.parametrize("args, says", [
-    ({}, "which"), ({"study": None}, "which"), ({"study": "1.2", "patient": "X"}, "which"),
-    ({"study": "../x"}, "not a UID"), ({"study": 5}, "not a UID"),
-    ({"series": ["1.2"]}, "not a UID"), ({"study": "1.2.9"}, "7 instances"),
-])
-def test_delete_that_will_not_do(args, says):
-    with pytest.raises(CommandFailed, match=says):
-        run("delete", args)
-
-
-def test_count():
-    assert run("count", {"study": "1.2.3"}) == ({"instances": 3, "bytes": 1500}, [])
-
-
-@pytest.mark.parametrize("args, says", [({}, "which"), ({"study": "1.2.9"}, "the index does not answer")])
-def test_count_that_will_not_do(args, says):
-    with pytest.raises(CommandFailed, match=says):
-        run("count", args)
+def test_other_tables_are_added():
+    assert run("more", {"one": 1}) == ({"one": 1}, [])
 
 
 def test_verify_reports_as_it_goes():

@@ -12,9 +12,10 @@ from dicomserver.archive.errors import QuarantineFailed
 from dicomserver.archive.quarantine import Kind
 from dicomserver.index import IndexFull
 from dicomserver.server.conflict import Conflict, Undecided
-from dicomserver.server.deletion import Deleter
+from dicomserver.server.deletion import Asked
 from dicomserver.server.quarantined import Quarantined
 from dicomserver.server.recovery import recover
+from tests.server.deleting import at_once
 
 UID = "1.2.3.4.5"
 
@@ -27,7 +28,7 @@ def quarantined(store) -> Quarantined:
     store.index.mark_complete()
     store.mover.start()
     return Quarantined(store.archive, store.index, store.mover,
-                       Deleter(store.archive, store.index, store.mover, store.log), store.describe, store.log)
+                       at_once(store, store.mover), store.describe, store.log)
 
 
 def set_aside(store, content: bytes, kind: Kind = Kind.CONFLICT) -> str:
@@ -93,7 +94,7 @@ def test_and_back_again_as_often_as_one_likes(store, quarantined):
 
 
 def test_where_nothing_is_stored_it_is_stored(store, quarantined):
-    Deleter(store.archive, store.index, store.mover, store.log).delete(instance=UID)
+    at_once(store, store.mover).delete(Asked(instance=UID))
     conflict = only(quarantined)
     assert not conflict.has_stored and conflict.study_instance_uid == ""
     assert quarantined.accept(conflict) == "nothing was stored under its SOP Instance UID"
@@ -279,7 +280,7 @@ def test_what_differs_from_the_stored_one(store, quarantined, monkeypatch):
     set_aside(store, b"longer")
     assert quarantined.show(only(quarantined))["differences"] == [
         {"what": "Length of the dataset", "stored": "17 bytes", "newcomer": "20 bytes"}]
-    Deleter(store.archive, store.index, store.mover, store.log).delete(instance=UID)
+    at_once(store, store.mover).delete(Asked(instance=UID))
     assert quarantined.show(only(quarantined)) == {"received": ""}
 
 

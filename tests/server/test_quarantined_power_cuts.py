@@ -13,11 +13,11 @@ from dicomserver.archive.layout import slot_name
 from dicomserver.archive.preamble import read_header
 from dicomserver.archive.quarantine import Kind
 from dicomserver.index import Instance
-from dicomserver.server.deletion import Deleter
 from dicomserver.server.quarantined import Quarantined
 from dicomserver.server.recovery import recover
 from tests.archive import power
 from tests.archive.power import Disk, PowerCut, Survives, watch
+from tests.server.deleting import at_once
 
 UID = "1.2.3.4.5"
 NEVER = 1 << 30
@@ -34,7 +34,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def decider(store) -> Quarantined:
     return Quarantined(store.archive, store.index, store.mover,
-                       Deleter(store.archive, store.index, store.mover, store.log), store.describe, store.log)
+                       at_once(store, store.mover), store.describe, store.log)
 
 
 def prepare(store, scenario: str) -> str:

@@ -58,6 +58,11 @@ SERIES_BY_BOTH = "SELECT s.id FROM series s JOIN studies t ON t.id = s.study WHE
 SEVERAL_ISSUERS = f"""SELECT 1 FROM studies WHERE patient_id {dialect.WITH_IDS}
     GROUP BY patient_id HAVING count(DISTINCT patient_issuer) > 1 LIMIT 1"""
 
+STUDIES_OF_PATIENT = "SELECT uid, patient_issuer FROM studies WHERE patient_id = ? ORDER BY id"
+AGES = """SELECT t.uid, max(i.received_at), count(*), sum(i.file_length)
+    FROM instances i JOIN series s ON s.id = i.series JOIN studies t ON t.id = s.study
+    GROUP BY t.id ORDER BY 2, t.id"""
+
 # Empty series, studies and patients go by triggers.
 REMOVE_INSTANCE = "DELETE FROM instances WHERE uid = ? AND slot = ?"
 

@@ -1,0 +1,218 @@
+"""Deleted instances that can still be brought back: files in trash/, and records of which deletion put them there.
+
+    trash/<16 hex digits>.dcm            the file of a slot: a second name that outlives the first
+    trash/<start>-<number>.<part>.json   a record: when, what was asked for, and its files, some thousand at most
+
+A record is durable before a file loses the name that it had, and is the intention, too: what is to come back or to go
+for good is marked in it first, so that the next start ends what was interrupted. Files go before their entries.
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+
+from dicomserver.archive.durable import OPEN_FILE, Folder, read_file, replace_file, unlink_if_there
+from dicomserver.archive.errors import (ArchiveDamaged, InstanceDamaged, InstanceMissing, TrashFailed, translated,
+                                        unreadable_is_damaged)
+from dicomserver.archive.layout import SUFFIX, DataDirectory, slot_name
+from dicomserver.archive.preamble import check_whole, read_header
+from dicomserver.archive.recovery import Found, Verdict
+from dicomserver.archive.tombstones import Label, Tombstone
+
+_RECORD = re.compile(r"(\d+)-(\d+)\.(\d+)\.json\Z", re.ASCII)
+_NO_LIMIT = 1 << 62
+
+
+class State(StrEnum):
+    """What becomes of a file in the trash."""
+
+    STAYS = "stays"
+    RETURNS = "returns"     # is being brought back
+    GOES = "goes"           # is being removed for good
+
+
+@dataclass(slots=True, frozen=True)
+class Trashed:
+    """One file in the trash."""
+
+    slot: int
+    checksum: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    file_length: int
+    state: State = State.STAYS
+
+
+@dataclass(slots=True, frozen=True)
+class Record:
+    """A deletion, or a part of a large one."""
+
+    label: Label
+    files: tuple[Trashed, ...]
+
+
+class Trash:
+    """The folder trash/. Thread-safe; where the disk fails, a method raises TrashFailed and may be called again."""
+
+    def __init__(self, directory: DataDirectory) -> None:
+        self._folder = directory.trash
+        self._intake = directory.intake
+        self._start = directory.opened_start
+        self._lock = threading.Lock()
+        self._deletions = 0
+        for name in os.listdir(self._folder.fd):
+            if name.endswith(".new"):
+                unlink_if_there(name, self._folder)     # a record that a power cut left half written
+
+    # -- filling it; what dicomserver.archive.deletion does
+
+    def labels(self, asked: str) -> Callable[[], Label]:
+        """Gives the labels of a new deletion, one for each of its parts. asked: for what, in words without names."""
+        with self._lock:
+            self._deletions += 1
+            deletion = f"{self._start}-{self._deletions}"
+        now, parts = int(time.time()), iter(range(1, 1 << 62))
+        return lambda: Label(f"{deletion}.{next(parts)}", now, asked)
+
+    def link(self, folder: Folder, name: str, slot: int) -> None:
+        """Gives a file of that slot its name in here, if it has none yet; durable only after `close_record`."""
+        try:
+            os.link(name, _file_name(slot), src_dir_fd=folder.fd, dst_dir_fd=self._folder.fd, follow_symlinks=False)
+        except (FileExistsError, FileNotFoundError):
+            return      # done before a crash (of a slot there is only one file), or it has another name
+
+    def close_record(self, label: Label, files: Sequence[Tombstone]) -> None:
+        """Makes the record durable, of those files that are here, and their names with it."""
+        there: list[Trashed] = []
+        for file in files:
+            length = self._length(file.slot)
+            if length is not None:
+                there.append(Trashed(file.slot, file.checksum, file.study_instance_uid, file.series_instance_uid,
+                                     file.sop_instance_uid, length))
+        if there:
+            self._write(Record(label, tuple(there)))
+
+    # -- looking into it
+
+    def records(self) -> Iterator[Record]:
+        """All of them, the newest first, read one by one; what cannot be understood is left out, see `unreadable`."""
+        for name in self._names():
+            try:
+                record = self._read(name)
+            except ArchiveDamaged:
+                continue
+            if record is not None:
+                yield record
+
+    def unreadable(self) -> int:
+        """How many records cannot be understood. Their files stay as they are."""
+        found = 0
+        for name in self._names():
+            try:
+                self._read(name)
+            except ArchiveDamaged:
+                found += 1
+        return found
+
+    def examine(self, file: Trashed) -> Found:
+        """The file, read to its end and whole. Raises InstanceMissing, InstanceDamaged, TrashFailed."""
+        name = _file_name(file.slot)
+        with translated(TrashFailed, "reading a file in the trash"), unreadable_is_damaged():
+            try:
+                fd = os.open(name, OPEN_FILE, dir_fd=self._folder.fd)
+            except FileNotFoundError:
+                raise InstanceMissing("it is not in the trash") from None
+            try:
+                header = read_header(fd)
+                if (header.preamble.slot, header.preamble.checksum) != (file.slot, file.checksum):
+                    raise InstanceDamaged("it is not the file that was deleted")
+                check_whole(fd, header.preamble)
+            finally:
+                os.close(fd)
+        return Found(f"trash/{name}", Verdict.WHOLE, file.slot, header, file_length=header.preamble.file_length)
+
+    # -- emptying it
+
+    def mark(self, record: Record, slots: Collection[int], state: State) -> Record:
+        """Makes an intention durable; -> the record as it is now."""
+        marked = replace(record, files=tuple(replace(file, state=state) if file.slot in slots else file
+                                             for file in record.files))
+        self._write(marked)
+        return marked
+
+    def link_back(self, slot: int) -> None:
+        """Puts a file into the intake as if it had just been received, durably after `sync_back`; here it stays."""
+        with translated(TrashFailed, "bringing a file back"):
+            try:
+                os.link(_file_name(slot), slot_name(slot), src_dir_fd=self._folder.fd, dst_dir_fd=self._intake.fd,
+                        follow_symlinks=False)
+            except FileExistsError:
+                return      # done before a crash
+
+    def sync_back(self) -> None:
+        """Makes durable what `link_back` did."""
+        with translated(TrashFailed, "bringing files back"):
+            self._intake.sync()
+
+    def remove(self, record: Record, slots: Collection[int]) -> Record:
+        """Removes files, then their entries, durably; -> what is left of the record, which goes with its last one."""
+        with translated(TrashFailed, "removing files from the trash"):
+            for slot in slots:
+                unlink_if_there(_file_name(slot), self._folder)
+            self._folder.sync()
+        left = replace(record, files=tuple(file for file in record.files if file.slot not in slots))
+        if left.files:
+            self._write(left)
+        else:
+            with translated(TrashFailed, "removing a record of the trash"):
+                unlink_if_there(_record_name(record.label), self._folder)
+                self._folder.sync()
+        return left
+
+    # -- records
+
+    def _write(self, record: Record) -> None:
+        content = asdict(record.label) | {"files": [asdict(file) for file in record.files]}
+        with translated(TrashFailed, "writing a record of the trash"):
+            replace_file(self._folder, _record_name(record.label), json.dumps(content).encode() + b"\n")
+
+    def _read(self, name: str) -> Record | None:
+        """None: it has gone since. Raises ArchiveDamaged."""
+        with translated(TrashFailed, "reading a record of the trash"):
+            try:
+                text = read_file(self._folder, name, _NO_LIMIT)
+            except FileNotFoundError:
+                return None
+        try:
+            content = json.loads(text)
+            files = tuple(Trashed(**{**entry, "state": State(entry["state"])}) for entry in content.pop("files"))
+            return Record(Label(**content), files)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise ArchiveDamaged(f"the record {name} of the trash cannot be understood") from None
+
+    def _names(self) -> list[str]:
+        """Of the records, the newest first."""
+        with translated(TrashFailed, "reading the trash"):
+            found = [match for name in os.listdir(self._folder.fd) if (match := _RECORD.match(name))]
+        return [match[0] for match in sorted(found, key=lambda match: tuple(map(int, match.groups())), reverse=True)]
+
+    def _length(self, slot: int) -> int | None:
+        try:
+            return os.stat(_file_name(slot), dir_fd=self._folder.fd, follow_symlinks=False).st_size
+        except FileNotFoundError:
+            return None
+
+
+def _file_name(slot: int) -> str:
+    return slot_name(slot) + SUFFIX
+
+
+def _record_name(label: Label) -> str:
+    return label.record + ".json"
