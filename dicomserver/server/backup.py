@@ -222,15 +222,17 @@ class _Backup:
 
     def _is_there(self, entry: ListedInstance | ListedFile) -> bool:
         with translated(CopyFailed, "reading the backup"):
-            if not self._folder.holds(entry.place, entry.length):
+            if not self._folder.holds(entry.place, entry.length) or (self._reread and self._is_damaged(entry)):
                 return False
-            if not self._reread:
-                return True
-            fd = os.open(entry.place, OPEN_FILE, dir_fd=self._folder.root.fd)
-            try:
-                return not fault_of(fd, entry.check)
-            finally:
-                os.close(fd)
+        self._copies.rely_on(entry.place)
+        return True
+
+    def _is_damaged(self, entry: ListedInstance | ListedFile) -> bool:
+        fd = os.open(entry.place, OPEN_FILE, dir_fd=self._folder.root.fd)
+        try:
+            return bool(fault_of(fd, entry.check))
+        finally:
+            os.close(fd)
 
     def _copy_other_files(self, begun: int, former: dict[str, ListedFile],
                           find: Callable[[str], ListedInstance | None]) -> None:

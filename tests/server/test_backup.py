@@ -5,6 +5,7 @@ import resource
 
 import pytest
 
+from dicomserver.archive import copying
 from dicomserver.archive.errors import ArchiveUnusable, CopyFailed, NotABackup
 from dicomserver.server import backup, restore
 from dicomserver.server.deletion import Asked, Deleter
@@ -372,3 +373,30 @@ def test_progress_may_end_it(store, target):
     with pytest.raises(KeyboardInterrupt):
         backed_up(store, target, stop)
     assert backed_up(store, target).number == 1
+
+
+def test_what_a_killed_backup_left_is_durable_before_it_is_listed(store, target, monkeypatch):
+    with monkeypatch.context() as failing:
+        failing.setattr(copying.Copies, "settle", lambda copies: (_ for _ in ()).throw(OSError(errno.EIO, "killed")))
+        with pytest.raises(CopyFailed):
+            backed_up(store, target)
+    left = [path for path in target.glob("instances/*/*.dcm")]
+    assert len(left) == 3
+    synced = set()
+    sync_names, name = copying.sync_names, copying.Copies.name
+
+    def noted(folder):
+        sync_names(folder)
+        synced.add(os.fstat(folder.fd).st_ino)
+
+    def checked(copies, part, place):
+        if place.startswith("backups/"):
+            for path in left:
+                assert {folder.stat().st_ino for folder in (path.parent, target / "instances", target)} <= synced
+            synced.add("listed")
+        name(copies, part, place)
+
+    monkeypatch.setattr(copying, "sync_names", noted)
+    monkeypatch.setattr(copying.Copies, "name", checked)
+    assert backed_up(store, target).copied == 0
+    assert "listed" in synced
