@@ -238,8 +238,9 @@ class _Backup:
                           find: Callable[[str], ListedInstance | None]) -> None:
         # A restored index lies in the data directory: no other may, nor a former one's log.
         of_index = {path.name for path in files_of(f"sqlite:///{INDEX_NAME}")}
-        of_index |= {path.name for path in files_of(self._origin.database_url)
-                     if os.path.realpath(path.parent) == os.path.realpath(self._origin.data_directory)}
+        of_index |= {os.path.relpath(os.path.join(os.path.realpath(path.parent), path.name),
+                                     os.path.realpath(self._origin.data_directory))
+                     for path in files_of(self._origin.database_url)}
         for path, status in self._source.other_files(of_index, find, begun):
             before = former.get(path)
             is_same = before is not None and (before.length, before.modified) == (status.st_size, status.st_mtime_ns)

@@ -375,6 +375,21 @@ def test_progress_may_end_it(store, target):
     assert backed_up(store, target).number == 1
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("folder", ["", "fast"])
+def test_an_index_elsewhere_in_the_data_directory_is_copied_as_one_only(store, target, tmp_path, folder):
+    store.close()
+    (store.path / folder).mkdir(exist_ok=True)
+    store.url = f"sqlite://{store.path / folder / 'other.db'}"
+    store.open()
+    assert len(started(store)) == 3
+    assert backed_up(store, target).instances == 3
+    restore.restore(str(target), str(tmp_path / "new"), lambda report: None)
+    # What SQLite had in use is torn: a server must not find it.
+    assert list((tmp_path / "new").rglob("other.db*")) == []
+    assert (tmp_path / "new" / "dicom-server.db").exists()
+
+
 def test_what_a_killed_backup_left_is_durable_before_it_is_listed(store, target, monkeypatch):
     with monkeypatch.context() as failing:
         failing.setattr(copying.Copies, "settle", lambda copies: (_ for _ in ()).throw(OSError(errno.EIO, "killed")))
