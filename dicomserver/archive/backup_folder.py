@@ -71,7 +71,7 @@ class BackupFolder:
             except FileNotFoundError:
                 return []       # the first one was cut short
         return sorted(int(name[:-len(_SUFFIX)]) for name in names
-                      if name.endswith(_SUFFIX) and name[:-len(_SUFFIX)].isdigit())
+                      if name.endswith(_SUFFIX) and name.isascii() and name[:-len(_SUFFIX)].isdigit())
 
     def manifest(self, number: int) -> Manifest:
         """Raises BackupDamaged."""
@@ -119,7 +119,8 @@ class BackupFolder:
     def _remove_instances(self, listed: _Listed) -> int:
         removed = 0
         with open_or_make("instances", self.root.fd)[0] as instances:
-            for shard in os.listdir(instances.fd):
+            # File managers leave their own files wherever somebody looks: they are not folders.
+            for shard in _folders_in(instances):
                 with Folder(shard, instances.fd) as folder:
                     names = os.listdir(folder.fd)
                     unlisted = [name for name in names if not listed.has(shard, name)]
@@ -165,6 +166,11 @@ class _Listed:
         except ValueError:
             return False
         return bits is not None and bool(bits[slot >> 3 & 511] & 1 << (slot & 7))
+
+
+def _folders_in(folder: Folder) -> list[str]:
+    with os.scandir(folder.fd) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def is_empty(folder: Folder, but: str = "") -> bool:

@@ -52,20 +52,23 @@ class BackupSource:
                     begun: int) -> Iterator[tuple[str, os.stat_result]]:
         """All regular files but the instances of the index, by their paths: a rule, not a list of known names.
 
-        without: names in the data directory itself. find: what the index's copy has of a SOP Instance UID. begun:
-        when that copy was made, nanoseconds since the epoch; what was filed since is for the next backup. Tombstones
-        come first: whatever lost its row before and has its file still, has one. Raises OSError.
+        without: paths in the data directory. find: what the index's copy has of a SOP Instance UID. begun:
+        when that copy was made, nanoseconds since the epoch; what was received since is for the next backup. Tombstones
+        come first: whatever lost its row before and has its file still, has one. Then the trash: what comes back from
+        it meanwhile is among the instances, and is as old as before. Raises OSError.
         """
-        tops = sorted(os.listdir(self.root.fd), key=lambda name: (name != "tombstones", name))
+        tops = sorted(os.listdir(self.root.fd), key=lambda name: (name != "tombstones", name != "trash", name))
         for top in tops:
-            if top in _NOT_COPIED or top in without:
+            if top in _NOT_COPIED:
                 continue
             is_study = is_valid_uid(top)
             for path, status in _regular(self.root, top, top):
+                if path in without:
+                    continue
                 if is_study and path.count("/") == 2 and path.endswith(SUFFIX):
                     uid = path.rpartition("/")[2].removesuffix(SUFFIX)
                     row = find(uid)
-                    if (row is not None and row.path == path) or status.st_ctime_ns >= begun - _CLOCK_STEP:
+                    if (row is not None and row.path == path) or status.st_mtime_ns >= begun - _CLOCK_STEP:
                         continue
                 yield path, status
 

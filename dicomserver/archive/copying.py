@@ -65,6 +65,12 @@ class Copies:
             os.rename(part, name, src_dir_fd=self.incoming.fd, dst_dir_fd=folder.fd)
         self._changed.add(path)
 
+    def rely_on(self, place: str) -> None:
+        """A file is at its place already: who made it may have been killed before its name was durable. As `name`."""
+        while place:
+            place = place.rpartition("/")[0]
+            self._changed.add(place)
+
     def settle(self) -> None:
         """Makes all names durable. Raises OSError."""
         for path in sorted(self._changed):

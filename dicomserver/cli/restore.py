@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dicomserver.cli import arguments
 from dicomserver.cli.arguments import Usage
@@ -37,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
         def show(so_far: RestoreReport) -> None:
             progress.reached(so_far.instances, so_far.total)
         if options.verify:
-            with disk_told(f"{options.source} or {tempfile.gettempdir()}", "The backup has not been checked"):
+            with (_cleaned_up_when_stopped(),
+                  disk_told(f"{options.source} or {tempfile.gettempdir()}", "The backup has not been checked")):
                 report = drill(options.source, show, options.backup)
         else:
             with disk_told(options.data_dir, "Empty that folder before you try again"):
@@ -46,6 +51,18 @@ def run(options: argparse.Namespace) -> int:
         print(f"{path}: {why}")
     print(_in_words(report, options))
     return arguments.EXIT_FAILED if report.damaged else arguments.EXIT_SUCCESS
+
+
+@contextmanager
+def _cleaned_up_when_stopped() -> Iterator[None]:
+    """The copy of the index has patients' names: it must not stay behind when a timer or a shell ends the drill."""
+    former = {number: signal.signal(number, lambda got, frame: sys.exit(128 + got))
+              for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _in_words(report: RestoreReport, options: argparse.Namespace) -> str:

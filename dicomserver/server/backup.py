@@ -222,22 +222,25 @@ class _Backup:
 
     def _is_there(self, entry: ListedInstance | ListedFile) -> bool:
         with translated(CopyFailed, "reading the backup"):
-            if not self._folder.holds(entry.place, entry.length):
+            if not self._folder.holds(entry.place, entry.length) or (self._reread and self._is_damaged(entry)):
                 return False
-            if not self._reread:
-                return True
-            fd = os.open(entry.place, OPEN_FILE, dir_fd=self._folder.root.fd)
-            try:
-                return not fault_of(fd, entry.check)
-            finally:
-                os.close(fd)
+        self._copies.rely_on(entry.place)
+        return True
+
+    def _is_damaged(self, entry: ListedInstance | ListedFile) -> bool:
+        fd = os.open(entry.place, OPEN_FILE, dir_fd=self._folder.root.fd)
+        try:
+            return bool(fault_of(fd, entry.check))
+        finally:
+            os.close(fd)
 
     def _copy_other_files(self, begun: int, former: dict[str, ListedFile],
                           find: Callable[[str], ListedInstance | None]) -> None:
         # A restored index lies in the data directory: no other may, nor a former one's log.
         of_index = {path.name for path in files_of(f"sqlite:///{INDEX_NAME}")}
-        of_index |= {path.name for path in files_of(self._origin.database_url)
-                     if os.path.realpath(path.parent) == os.path.realpath(self._origin.data_directory)}
+        of_index |= {os.path.relpath(os.path.join(os.path.realpath(path.parent), path.name),
+                                     os.path.realpath(self._origin.data_directory))
+                     for path in files_of(self._origin.database_url)}
         for path, status in self._source.other_files(of_index, find, begun):
             before = former.get(path)
             is_same = before is not None and (before.length, before.modified) == (status.st_size, status.st_mtime_ns)

@@ -92,7 +92,8 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 def test_backups_by_their_numbers(target: Path, folder: BackupFolder) -> None:
     listed(target, 2, instance(1))
     listed(target, 10)
-    (target / "backups" / "note.txt").touch()
+    for name in ("note.txt", "._00000012.jsonl", "\u00b2.jsonl"):
+        (target / "backups" / name).touch()
     assert folder.numbers() == [2, 10] and folder.manifest(2).instances == 1
     assert folder.place_of(10) == "backups/00000010.jsonl"
     (target / "backups" / "00000010.jsonl").write_text("?")
@@ -128,6 +129,14 @@ def test_what_an_interrupted_backup_copied_and_nobody_lists_goes_too(target: Pat
         (target / name).write_bytes(b"bytes")
     assert folder.keep_only([1]) == 2
     assert names(target / "instances" / "0000000000000") == [os.path.basename(instance(1).place)]
+
+
+def test_what_a_file_manager_leaves_among_the_folders_does_not_matter(target: Path, folder: BackupFolder) -> None:
+    listed(target, 1, instance(1))
+    listed(target, 2)
+    (target / "instances" / ".DS_Store").touch()
+    assert folder.keep_only([2]) == 1
+    assert names(target / "instances") == [".DS_Store"]
 
 
 def test_nothing_goes_when_a_list_is_damaged(target: Path, folder: BackupFolder) -> None:

@@ -55,8 +55,8 @@ def test_everything_by_a_rule(archive: Archive, data: Path) -> None:
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(data / "x.sock"))
         assert found(archive, ("index.db", "index.db-wal")) == [
-            "tombstones/0000000000000001.json", f"{STUDY}/{SERIES}/thumbs.db", f"{STUDY}/notes.txt", "format", "keep",
-            "quarantine/a.dcm", "starts", "trash/1/2/1.1.dcm"]
+            "tombstones/0000000000000001.json", "trash/1/2/1.1.dcm", f"{STUDY}/{SERIES}/thumbs.db",
+            f"{STUDY}/notes.txt", "format", "keep", "quarantine/a.dcm", "starts"]
 
 
 def test_a_file_without_a_row_is_one_of_the_others_unless_it_is_new(archive: Archive) -> None:

@@ -1,4 +1,6 @@
 import errno
+import signal
+import tempfile
 
 import pytest
 
@@ -66,3 +68,20 @@ def test_what_cannot_be(faked, capsys, error, words):
 def test_one_or_the_other(faked, capsys, arguments):
     assert main(["restore", *arguments]) == 2
     assert faked["asked"] == [] and "either --data-dir NEW" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_drill_that_is_ended_leaves_no_copy_of_the_index(number, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def drill(*asked):
+        with tempfile.TemporaryDirectory():
+            assert signal.getsignal(number) is not signal.SIG_DFL, "it would end this process at once"
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(restore, "drill", drill)
+    former = signal.getsignal(number)
+    with pytest.raises(SystemExit) as ended:
+        main(["restore", "/x", "--verify"])
+    assert ended.value.code == 128 + number and list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) is former
