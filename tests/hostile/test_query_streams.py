@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import apsw
 import pytest
@@ -49,14 +50,18 @@ def filled(tmp_path_factory: pytest.TempPathFactory):
         peer.release()
     # As many connections and pages at once as a case will need: what their caches keep is no leak.
     for _ in range(2):
-        with contextlib.ExitStack() as peers:
-            for peer in [peers.enter_context(asking(server)) for _ in range(8)]:
-                assert answers(peer) == (studies(server), SUCCESS)
-                peer.release()
+        with ThreadPoolExecutor(8) as pool:     # side by side: none may leave its matches for a second
+            list(pool.map(lambda _: ask_for_all(server), range(8)))
     server.wait_until_filed()
     server.take_baseline()
     yield server
     server.stop()
+
+
+def ask_for_all(server) -> None:
+    with asking(server) as peer:
+        assert answers(peer) == (studies(server), SUCCESS)
+        peer.release()
 
 
 @pytest.fixture
