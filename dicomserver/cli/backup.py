@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     for path, why in report.damaged:
         print(f"{path}: {why}")
     print(_in_words(report))
-    return arguments.EXIT_FAILED if report.damaged or report.former_damaged else arguments.EXIT_SUCCESS
+    return arguments.EXIT_FAILED if report.damaged or report.left_behind else arguments.EXIT_SUCCESS
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def _in_words(report: BackupReport) -> str:
     if report.damaged:
         parts.append(f"NOT in the backup: {counted(len(report.damaged), 'file')} damaged or missing in the archive "
                      "itself (see above)")
-    if report.former_damaged:
-        parts.append("An earlier backup in that folder is DAMAGED; this one is complete. Nothing was removed: see if "
-                     "the disk is still good, and begin a new folder on another one")
+    if report.left_behind:
+        parts.append(f"This backup is complete, but earlier ones could not be removed: {report.left_behind}. See if "
+                     "the disk is still good; if in doubt, begin a new folder on another one")
     return "\n".join(parts)

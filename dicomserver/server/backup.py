@@ -36,7 +36,7 @@ _TRIES = 3      # of a file that changes while it is read
 class BackupReport:
     """instances, octets: of the whole backup; copied ones are new in it and verified. damaged: what could not be copied
     because the archive itself has no good file, by path, and why. removed: instances that no kept backup has.
-    former_damaged: the list of an earlier one is damaged, so that nobody knows what belongs to it; nothing was removed.
+    left_behind: why what no kept backup has could not be removed, "" if it was; this backup is complete all the same.
     """
 
     number: int = 0
@@ -47,7 +47,7 @@ class BackupReport:
     copied_octets: int = 0
     other_files: int = 0
     removed: int = 0
-    former_damaged: bool = False
+    left_behind: str = ""
     damaged: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -101,8 +101,8 @@ class _Backup:
         self._publish()
         try:
             report.removed = folder.keep_only((*former, report.number)[-kept:])
-        except BackupDamaged:
-            report.former_damaged = True
+        except (BackupDamaged, CopyFailed) as error:
+            report.left_behind = str(error)
         return report
 
     def _publish(self) -> None:

@@ -74,13 +74,14 @@ def test_what_was_done(faked, capsys):
 
 def test_what_is_not_good(faked, capsys):
     report = faked["end"]
-    report.damaged, report.removed, report.former_damaged = [("1.2/1.3/1.4.dcm", "its file is missing")], 2, True
+    report.damaged, report.removed = [("1.2/1.3/1.4.dcm", "its file is missing")], 2
+    report.left_behind = "it is damaged"
     assert main(["backup", "/x"]) == 1
     assert faked["asked"] == [("/x", {"kept": 7, "reread": False})]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "1.2/1.3/1.4.dcm: its file is missing"
     assert lines[3] == "removed from the folder: 2 images of no kept backup"
-    assert lines[4].startswith("NOT in the backup: 1 file") and "DAMAGED" in lines[5]
+    assert lines[4].startswith("NOT in the backup: 1 file") and "it is damaged" in lines[5]
 
 
 @pytest.mark.parametrize("number, words", [

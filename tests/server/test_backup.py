@@ -7,9 +7,9 @@ import pytest
 
 from dicomserver.archive.errors import ArchiveUnusable, CopyFailed, NotABackup
 from dicomserver.server import backup, restore
-from dicomserver.server.deletion import Asked, Deleter
-from dicomserver.server.trash import TrashKeeper
+from dicomserver.server.deletion import Asked
 from tests.server.backing_up import backed_up, flip, snapshot, started
+from tests.server.deleting import at_once
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -70,8 +70,7 @@ def contents(store):
 
 
 def delete(store, uid):
-    trash = TrashKeeper(store.archive, store.index, store.mover, store.describe, 0, store.log)
-    assert Deleter(store.archive, store.index, store.mover, trash, store.log).delete(Asked(instance=uid)) == 1
+    assert at_once(store, store.mover).delete(Asked(instance=uid)) == 1
 
 
 @pytest.mark.parametrize("url", ["", "memory:"])
@@ -336,18 +335,6 @@ def test_one_at_a_time(store, target):
         with pytest.raises(ArchiveUnusable, match="under way"):
             backed_up(store, target)
     assert backed_up(store, target, again).instances == 3
-
-
-def test_an_earlier_list_that_is_damaged(store, target):
-    backed_up(store, target)
-    flip(target / "backups" / "00000001.jsonl", 40)
-    delete(store, "1.2.3.4.1")
-    report = backed_up(store, target)
-    assert report.former_damaged and (report.instances, report.removed) == (2, 0)
-    assert len(list(target.glob("instances/*/*"))) == 3
-    report = backed_up(store, target, kept=2)
-    assert not report.former_damaged and report.removed == 1
-    assert restore.drill(str(target), lambda report: None).damaged == []
 
 
 def test_a_file_that_changes_while_it_is_read(store, target, monkeypatch):
