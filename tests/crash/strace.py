@@ -18,7 +18,7 @@ _LINE = re.compile(r"(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()(.*)", re.DOTALL)
 _UNFINISHED = "<unfinished ...>"
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _FILE = re.compile(r"(AT_FDCWD|\d+)<((?:[^,]|,\"\")*?)>(?:\(deleted\))?(?=[,)]|$)")
-_RETURN = re.compile(r"\)\s+= (-?\d+|\?)(?:<.*>)?(?: .*)?$")
+_RETURN = re.compile(r"\)\s+= (-?\d+|\?)(?:<.*>)?(?:\(deleted\))?(?: .*)?$")
 
 
 @dataclass(slots=True)

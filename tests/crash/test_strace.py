@@ -39,6 +39,11 @@ def test_calls() -> None:
     assert calls["openat", 9].result == -1
 
 
+def test_a_file_that_is_gone_before_strace_looks_at_it() -> None:
+    call, = parse([f'1  openat(3<{DATA}>, "{SLOT}", O_RDWR|O_CREAT, 0600) = 5<{PATH}>(deleted)'])
+    assert call.result == 5
+
+
 def test_steps() -> None:
     steps = Interpreter("/data").process(parse(LINES))
     assert [(step.kind, step.path, step.begin, step.end) for step in steps] == [
