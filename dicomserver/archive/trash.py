@@ -156,6 +156,12 @@ class Trash:
             except FileExistsError:
                 return      # done before a crash
 
+    def unlink_back(self, slot: int) -> None:
+        """Undoes `link_back`, where that was done; here the file stays. Should a power cut undo this, the next start
+        finds that another instance is stored."""
+        with translated(TrashFailed, "leaving a file in the trash"):
+            unlink_if_there(slot_name(slot), self._intake)
+
     def sync_back(self) -> None:
         """Makes durable what `link_back` did."""
         with translated(TrashFailed, "bringing files back"):

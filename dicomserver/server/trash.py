@@ -1,8 +1,8 @@
 """The trash: what was deleted comes back on request, or goes for good when its time is over.
 
-An undeletion marks its files in the trash's record first. Then each gets its row, and a name in the intake: from there
-on it goes the way of an instance that was just received, also after a crash. The row comes first, so that nobody is
-promised another instance of that UID meanwhile.
+An undeletion marks its files in the trash's record first. Then each gets a name in the intake, and its row: from there
+on it goes the way of an instance that was just received, also after a crash. The name comes first, so that whoever
+finds the row can open the file: without it an instance would be missing for all others.
 """
 from __future__ import annotations
 
@@ -176,13 +176,12 @@ class TrashKeeper:
         by_slot = {file.slot: file for file in files}
         for file in files:
             try:
-                found = self._make_row(file)
+                found = self._take_back(file)
             except _Stays as reason:
                 stays.add(file.slot)
                 on_stays(file.sop_instance_uid, str(reason))
                 continue
             if found is not None:
-                self._archive.trash.link_back(file.slot)
                 waiting.append(found)
         self._archive.trash.sync_back()
         for found in waiting:
@@ -196,8 +195,8 @@ class TrashKeeper:
         self._mover.flush()
         return record, len(files) - len(stays)
 
-    def _make_row(self, file: Trashed) -> Found | None:
-        """The file, if it needs a place now that its row is there; None if it is back already. Raises _Stays."""
+    def _take_back(self, file: Trashed) -> Found | None:
+        """The file, in the intake and with its row; None if it is back already. Raises _Stays."""
         try:
             found = self._archive.trash.examine(file)
             instance = describe_found(self._archive, found, self._describe)
@@ -207,9 +206,14 @@ class TrashKeeper:
                 return None     # all but its entry went before a crash
             self._log.error("a file in the trash is damaged or missing: %s", fault)
             raise _Stays(str(fault)) from fault
-        there = self._index.add(instance)
+        there = self._index.find(file.sop_instance_uid)
         if there is None or there.slot == file.slot:
-            return found
+            self._archive.trash.link_back(file.slot)
+            there = self._index.add(instance)
+            if there is None or there.slot == file.slot:
+                return found
+        # Of an attempt that failed, or another one was stored in this moment.
+        self._archive.trash.unlink_back(file.slot)
         if self._archive.is_being_deleted(there.slot):
             raise _Stays("the instance that was stored anew is being deleted")
         try:

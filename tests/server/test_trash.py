@@ -295,3 +295,37 @@ def test_progress_may_end_it_between_two_batches(hospital, monkeypatch):
     with pytest.raises(InterruptedError):
         hospital.trash.undelete(choice(study="1.2.1"), on_progress=stop)
     assert len(hospital.lies) == 1 and len(hospital.stored) == 3 and hospital.is_tidy()
+
+
+def test_whoever_finds_the_row_can_open_the_file(hospital, monkeypatch):
+    hospital.deleter.delete(Asked(study="1.2.1"))
+    index, add, opened = hospital.store.index, hospital.store.index.add, []
+
+    def looked_at(instance):
+        there = add(instance)
+        opened.extend(hospital.stored)
+        return there
+    monkeypatch.setattr(index, "add", looked_at)
+    assert hospital.undelete(study="1.2.1")[0] == Undeleted(3, 3, 0)
+    assert len(opened) == 2 + 3 + 4 and hospital.is_tidy()
+
+
+@pytest.mark.parametrize("fails_first", [False, True])
+def test_another_one_that_is_stored_in_this_moment_stays_alone(hospital, monkeypatch, fails_first):
+    hospital.deleter.delete(Asked(instance="1.2.1.1.1"))
+    index, add = hospital.store.index, hospital.store.index.add
+
+    def add_late(instance):
+        monkeypatch.setattr(index, "add", add)
+        hospital.receive("1.2.1.1.1", b"other pixels")
+        if fails_first:
+            raise IndexFull("no room")
+        return add(instance)
+    monkeypatch.setattr(index, "add", add_late)
+    if fails_first:
+        with pytest.raises(UndeletionStopped):
+            hospital.undelete(instance="1.2.1.1.1")
+    assert hospital.undelete(instance="1.2.1.1.1")[0] == Undeleted(1, 0, 1)
+    assert hospital.lies == ["1.2.1.1.1"] and hospital.is_tidy()
+    hospital.restart()
+    assert hospital.stored["1.2.1.1.1"].endswith(b"other pixels") and hospital.store.quarantined() == []
