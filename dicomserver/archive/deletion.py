@@ -93,21 +93,23 @@ class Deletions:
             for series, several in by_series.items():
                 self._remove_from(series, several)
             for file in files:
-                unlink_if_there(slot_name(file.slot), self._intake)
+                if self._waits(file):
+                    unlink_if_there(slot_name(file.slot), self._intake)
             self._intake.sync()
             self._tombstones.drop(record, files)
         self._slots_gone(file.slot for file in files)
 
     def _link_to_trash(self, series: Series, files: list[Tombstone]) -> None:
         for file in files:
-            self._trash.link(self._intake, slot_name(file.slot), file.slot)
+            if self._waits(file):
+                self._trash.link(self._intake, slot_name(file.slot), file)
         with ExitStack() as opened:
             _, folder = self._open(series, opened)
             for file in files if folder is not None else ():
                 name = instance_name(file.sop_instance_uid)
                 try:
                     if self._is(file, folder, name):
-                        self._trash.link(folder, name, file.slot)
+                        self._trash.link(folder, name, file)
                 except InstanceDamaged:
                     continue    # it will be set aside
 
@@ -143,6 +145,14 @@ class Deletions:
                 "study_instance_uid": file.study_instance_uid,
                 "series_instance_uid": file.series_instance_uid,
                 "sop_instance_uid": file.sop_instance_uid})
+
+    def _waits(self, file: Tombstone) -> bool:
+        """Whether it is still in its slot. A file from another archive may have the number of somebody else's; one
+        whose header does not say is left to the next start."""
+        try:
+            return self._is(file, self._intake, slot_name(file.slot))
+        except InstanceDamaged:
+            return False
 
     @staticmethod
     def _is(file: Tombstone, folder: Folder, name: str) -> bool:

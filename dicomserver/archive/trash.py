@@ -1,8 +1,9 @@
 """Deleted instances that can still be brought back: files in trash/, and records of which deletion put them there.
 
-    trash/<16 hex digits>.dcm            the file of a slot: a second name that outlives the first
+    trash/<slot>-<checksum>.dcm          a file, by 16 hex digits each: a second name that outlives the first
     trash/<start>-<number>.<part>.json   a record: when, what was asked for, and its files, some thousand at most
 
+The slot alone does not tell files apart: those that somebody has copied in from another archive have its numbers.
 A record is durable before a file loses the name that it had, and is the intention, too: what is to come back or to go
 for good is marked in it first, so that the next start ends what was interrupted. Files go before their entries.
 """
@@ -13,14 +14,15 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from typing import Protocol
 
 from dicomserver.archive.durable import OPEN_FILE, Folder, read_file, replace_file, unlink_if_there
 from dicomserver.archive.errors import (ArchiveDamaged, InstanceDamaged, InstanceMissing, TrashFailed, translated,
                                         unreadable_is_damaged)
-from dicomserver.archive.layout import SUFFIX, DataDirectory, slot_name
+from dicomserver.archive.layout import SUFFIX, DataDirectory, slot_name, start_of
 from dicomserver.archive.preamble import check_whole, read_header
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.archive.tombstones import Label, Tombstone
@@ -35,6 +37,16 @@ class State(StrEnum):
     STAYS = "stays"
     RETURNS = "returns"     # is being brought back
     GOES = "goes"           # is being removed for good
+
+
+class Identified(Protocol):
+    """What tells files apart."""
+
+    @property
+    def slot(self) -> int: ...
+
+    @property
+    def checksum(self) -> int: ...
 
 
 @dataclass(slots=True, frozen=True)
@@ -62,6 +74,7 @@ class Trash:
     """The folder trash/. Thread-safe; where the disk fails, a method raises TrashFailed and may be called again."""
 
     def __init__(self, directory: DataDirectory) -> None:
+        self._directory = directory
         self._folder = directory.trash
         self._intake = directory.intake
         self._start = directory.opened_start
@@ -81,18 +94,18 @@ class Trash:
         now, parts = int(time.time()), iter(range(1, 1 << 62))
         return lambda: Label(f"{deletion}.{next(parts)}", now, asked)
 
-    def link(self, folder: Folder, name: str, slot: int) -> None:
-        """Gives a file of that slot its name in here, if it has none yet; durable only after `close_record`."""
+    def link(self, folder: Folder, name: str, file: Identified) -> None:
+        """Gives a file its name in here, if it has none yet; durable only after `close_record`."""
         try:
-            os.link(name, _file_name(slot), src_dir_fd=folder.fd, dst_dir_fd=self._folder.fd, follow_symlinks=False)
+            os.link(name, file_name(file), src_dir_fd=folder.fd, dst_dir_fd=self._folder.fd, follow_symlinks=False)
         except (FileExistsError, FileNotFoundError):
-            return      # done before a crash (of a slot there is only one file), or it has another name
+            return      # done before a crash, or it has another name
 
     def close_record(self, label: Label, files: Sequence[Tombstone]) -> None:
         """Makes the record durable, of those files that are here, and their names with it."""
         there: list[Trashed] = []
         for file in files:
-            length = self._length(file.slot)
+            length = self._length(file)
             if length is not None:
                 there.append(Trashed(file.slot, file.checksum, file.study_instance_uid, file.series_instance_uid,
                                      file.sop_instance_uid, length))
@@ -123,7 +136,7 @@ class Trash:
 
     def examine(self, file: Trashed) -> Found:
         """The file, read to its end and whole. Raises InstanceMissing, InstanceDamaged, TrashFailed."""
-        name = _file_name(file.slot)
+        name = file_name(file)
         with translated(TrashFailed, "reading a file in the trash"), unreadable_is_damaged():
             try:
                 fd = os.open(name, OPEN_FILE, dir_fd=self._folder.fd)
@@ -140,40 +153,56 @@ class Trash:
 
     # -- emptying it
 
-    def mark(self, record: Record, slots: Collection[int], state: State) -> Record:
+    def mark(self, record: Record, files: Iterable[Trashed], state: State) -> Record:
         """Makes an intention durable; -> the record as it is now."""
-        marked = replace(record, files=tuple(replace(file, state=state) if file.slot in slots else file
+        names = set(map(file_name, files))
+        marked = replace(record, files=tuple(replace(file, state=state) if file_name(file) in names else file
                                              for file in record.files))
         self._write(marked)
         return marked
 
-    def link_back(self, slot: int) -> None:
-        """Puts a file into the intake as if it had just been received, durably after `sync_back`; here it stays."""
+    def link_back(self, file: Trashed) -> None:
+        """Puts a file into the intake as if it had just been received, durably after `sync_back`; here it stays.
+
+        Raises InstanceDamaged where its slot's number is, or will be, another file's; TrashFailed.
+        """
+        if start_of(file.slot) > self._directory.start:
+            raise InstanceDamaged("another server has received it")
         with translated(TrashFailed, "bringing a file back"):
             try:
-                os.link(_file_name(slot), slot_name(slot), src_dir_fd=self._folder.fd, dst_dir_fd=self._intake.fd,
+                os.link(file_name(file), slot_name(file.slot), src_dir_fd=self._folder.fd, dst_dir_fd=self._intake.fd,
                         follow_symlinks=False)
             except FileExistsError:
-                return      # done before a crash
+                if not self._is_back(file):     # else done before a crash
+                    raise InstanceDamaged("another file is in the slot that it was received in") from None
 
-    def unlink_back(self, slot: int) -> None:
+    def unlink_back(self, file: Trashed) -> None:
         """Undoes `link_back`, where that was done; here the file stays. Should a power cut undo this, the next start
         finds that another instance is stored."""
         with translated(TrashFailed, "leaving a file in the trash"):
-            unlink_if_there(slot_name(slot), self._intake)
+            if self._is_back(file):
+                unlink_if_there(slot_name(file.slot), self._intake)
+
+    def _is_back(self, file: Trashed) -> bool:
+        try:
+            return os.path.samestat(*(os.stat(name, dir_fd=folder.fd, follow_symlinks=False) for name, folder in (
+                (file_name(file), self._folder), (slot_name(file.slot), self._intake))))
+        except FileNotFoundError:
+            return False
 
     def sync_back(self) -> None:
         """Makes durable what `link_back` did."""
         with translated(TrashFailed, "bringing files back"):
             self._intake.sync()
 
-    def remove(self, record: Record, slots: Collection[int]) -> Record:
+    def remove(self, record: Record, files: Iterable[Trashed]) -> Record:
         """Removes files, then their entries, durably; -> what is left of the record, which goes with its last one."""
+        names = set(map(file_name, files))
         with translated(TrashFailed, "removing files from the trash"):
-            for slot in slots:
-                unlink_if_there(_file_name(slot), self._folder)
+            for name in names:
+                unlink_if_there(name, self._folder)
             self._folder.sync()
-        left = replace(record, files=tuple(file for file in record.files if file.slot not in slots))
+        left = replace(record, files=tuple(file for file in record.files if file_name(file) not in names))
         if left.files:
             self._write(left)
         else:
@@ -209,15 +238,16 @@ class Trash:
             found = [match for name in os.listdir(self._folder.fd) if (match := _RECORD.match(name))]
         return [match[0] for match in sorted(found, key=lambda match: tuple(map(int, match.groups())), reverse=True)]
 
-    def _length(self, slot: int) -> int | None:
+    def _length(self, file: Identified) -> int | None:
         try:
-            return os.stat(_file_name(slot), dir_fd=self._folder.fd, follow_symlinks=False).st_size
+            return os.stat(file_name(file), dir_fd=self._folder.fd, follow_symlinks=False).st_size
         except FileNotFoundError:
             return None
 
 
-def _file_name(slot: int) -> str:
-    return slot_name(slot) + SUFFIX
+def file_name(file: Identified) -> str:
+    """Of a file, in trash/."""
+    return f"{slot_name(file.slot)}-{file.checksum:016x}{SUFFIX}"
 
 
 def _record_name(label: Label) -> str:

@@ -93,7 +93,7 @@ class TrashKeeper:
             for files in _batches(_in_state(record, State.RETURNS)):
                 record = self._bring_back(record, files, self._tell)[0]
             if goes := _in_state(record, State.GOES):
-                self._archive.trash.remove(record, {file.slot for file in goes})
+                self._archive.trash.remove(record, goes)
         self._unsettled = False
 
     def undelete(self, chosen: Choice, on_progress: Callable[[Undeleted], None] = lambda so_far: None,
@@ -146,10 +146,9 @@ class TrashKeeper:
 
     def _forget(self, record: Record, files: Sequence[Trashed]) -> int:
         if files:
-            slots = {file.slot for file in files}
             self._unsettled = True
-            record = self._archive.trash.mark(record, slots, State.GOES)
-            self._archive.trash.remove(record, slots)
+            record = self._archive.trash.mark(record, files, State.GOES)
+            self._archive.trash.remove(record, files)
             self._unsettled = False
         return len(files)
 
@@ -161,7 +160,7 @@ class TrashKeeper:
             on_stays(file.sop_instance_uid, "its deletion is not finished yet")
         files = [file for file in files if file not in held]
         self._unsettled = True
-        record = self._archive.trash.mark(record, {file.slot for file in files}, State.RETURNS)
+        record = self._archive.trash.mark(record, files, State.RETURNS)
         record, restored = self._bring_back(record, files, on_stays)
         self._unsettled = False
         so_far.restored += restored
@@ -171,25 +170,23 @@ class TrashKeeper:
     def _bring_back(self, record: Record, files: Sequence[Trashed],
                     on_stays: Callable[[str, str], None]) -> tuple[Record, int]:
         """-> what is left of the record, and how many files came back. They are marked."""
-        stays: set[int] = set()
-        waiting: list[Found] = []
-        by_slot = {file.slot: file for file in files}
+        stays: list[Trashed] = []
+        waiting: list[tuple[Trashed, Found]] = []
         for file in files:
             try:
                 found = self._take_back(file)
             except _Stays as reason:
-                stays.add(file.slot)
+                stays.append(file)
                 on_stays(file.sop_instance_uid, str(reason))
                 continue
             if found is not None:
-                waiting.append(found)
+                waiting.append((file, found))
         self._archive.trash.sync_back()
-        for found in waiting:
-            file = by_slot[found.slot]
+        for file, found in waiting:
             self._archive.adopt(found)
             self._mover.add(Waiting(file.slot, file.study_instance_uid, file.series_instance_uid,
                                     file.sop_instance_uid, file.file_length))
-        record = self._archive.trash.remove(record, by_slot.keys() - stays)
+        record = self._archive.trash.remove(record, [file for file in files if file not in stays])
         if stays:
             record = self._archive.trash.mark(record, stays, State.STAYS)
         self._mover.flush()
@@ -208,12 +205,12 @@ class TrashKeeper:
             raise _Stays(str(fault)) from fault
         there = self._index.find(file.sop_instance_uid)
         if there is None or there.slot == file.slot:
-            self._archive.trash.link_back(file.slot)
+            self._link_back(file)
             there = self._index.add(instance)
             if there is None or there.slot == file.slot:
                 return found
         # Of an attempt that failed, or another one was stored in this moment.
-        self._archive.trash.unlink_back(file.slot)
+        self._archive.trash.unlink_back(file)
         if self._archive.is_being_deleted(there.slot):
             raise _Stays("the instance that was stored anew is being deleted")
         try:
@@ -222,6 +219,12 @@ class TrashKeeper:
         except (ArchiveError, OSError) as error:
             raise _Stays("the instance was stored anew, and that one cannot be read") from error
         raise _Stays("the instance was stored anew meanwhile, with other content")
+
+    def _link_back(self, file: Trashed) -> None:
+        try:
+            self._archive.trash.link_back(file)
+        except InstanceDamaged as reason:
+            raise _Stays(str(reason)) from reason
 
     def _tell(self, uid: str, why: str) -> None:
         self._log.warning("an instance stays in the trash: %s", why)

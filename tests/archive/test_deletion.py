@@ -56,6 +56,7 @@ def test_an_instance_that_waits_for_the_mover(archive: Archive) -> None:
 def test_tombstone_then_files_then_syncs(archive: Archive, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = store(archive, "1.1")
     archive.file_batch([waiting])
+    os.link(data / STUDY / SERIES / "1.1.dcm", data / "intake" / f"{waiting.slot:016x}")   # as a crash may leave it
     disk = watch(monkeypatch, data)
     deletion = archive.begin_delete([stored(waiting)])
     assert disk.calls[0] == ("fsync", "intake")

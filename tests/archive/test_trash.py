@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import DeletionFailed, InstanceDamaged, InstanceMissing, TrashFailed
 from dicomserver.archive.filing import Waiting
-from dicomserver.archive.trash import Record, State
+from dicomserver.archive.trash import Record, State, Trashed, file_name
 from tests.archive.files import SERIES, STUDY, intake_of, names, store, stored
 from tests.archive.power import watch
 
@@ -21,6 +22,12 @@ def trashed(archive: Archive, *uids: str, filed: bool = True) -> list[Waiting]:
         archive.file_batch(batch)
     archive.begin_delete(map(stored, batch), archive.trash.labels("study 1.2.3")()).finish()
     return batch
+
+
+def trashed_as(waiting: Waiting) -> Trashed:
+    """What its entry in a record says."""
+    stone = stored(waiting)
+    return Trashed(stone.slot, stone.checksum, STUDY, SERIES, stone.sop_instance_uid, waiting.file_length)
 
 
 def only_record(archive: Archive) -> Record:
@@ -53,7 +60,7 @@ def test_durable_there_before_the_name_goes(archive: Archive, data: Path, monkey
     deletion.finish()
     calls = [call for call in disk.calls if call[0] != "open"]
     name = only_record(archive).label.record + ".json"
-    linked = calls.index(("link", f"trash/{waiting.slot:016x}.dcm"))
+    linked = calls.index(("link", f"trash/{file_name(stored(waiting))}"))
     recorded = calls.index(("rename", f"trash/{name}"))
     synced = calls.index(("fsync", "trash"))
     assert linked < recorded < synced < calls.index(("unlink", f"{STUDY}/{SERIES}/1.1.dcm"))
@@ -82,30 +89,50 @@ def test_no_deletion_is_called_like_one_of_an_earlier_start(archive: Archive, da
 
 def test_bringing_back(archive: Archive, data: Path) -> None:
     one, other = trashed(archive, "1.1", "1.2")
-    record = archive.trash.mark(only_record(archive), {one.slot}, State.RETURNS)
+    record = archive.trash.mark(only_record(archive), only_record(archive).files[:1], State.RETURNS)
     assert only_record(archive) == record and [file.state for file in record.files] == [State.RETURNS, State.STAYS]
-    archive.trash.link_back(one.slot)
-    archive.trash.link_back(one.slot)
+    file = record.files[0]
+    archive.trash.link_back(file)
+    archive.trash.unlink_back(file)
+    archive.trash.unlink_back(file)
+    assert intake_of(archive) == []
+    archive.trash.link_back(file)
+    archive.trash.link_back(file)
     archive.trash.sync_back()
-    assert [entry.slot for entry in archive.trash.remove(record, {one.slot}).files] == [other.slot]
+    assert [entry.slot for entry in archive.trash.remove(record, [file]).files] == [other.slot]
     archive.file_batch([one])
     os.close(archive.open_instance(one.slot, STUDY, SERIES, "1.1"))
     assert (data / STUDY / SERIES / "1.1.dcm").stat().st_nlink == 1
     assert only_record(archive).files[0].slot == other.slot
 
 
+def test_its_slot_is_no_longer_its_own(archive: Archive, data: Path) -> None:
+    """As after files were copied in from another archive: it stays here, and so does what is in the slot."""
+    waiting, = trashed(archive, "1.1")
+    file, = only_record(archive).files
+    slot = data / "intake" / f"{waiting.slot:016x}"
+    slot.write_text("received in this moment")
+    with pytest.raises(InstanceDamaged, match="another file is in the slot"):
+        archive.trash.link_back(file)
+    archive.trash.unlink_back(file)
+    assert slot.read_text() == "received in this moment"
+    with pytest.raises(InstanceDamaged, match="another server"):
+        archive.trash.link_back(replace(file, slot=99 << 32 | 1))
+    assert archive.trash.examine(file).slot == waiting.slot
+
+
 def test_the_record_goes_with_its_last_file(archive: Archive, data: Path) -> None:
-    one, other = trashed(archive, "1.1", "1.2")
-    archive.trash.remove(only_record(archive), {one.slot, other.slot})
+    trashed(archive, "1.1", "1.2")
+    archive.trash.remove(only_record(archive), only_record(archive).files)
     assert names(data / "trash") == []
 
 
 def test_files_go_before_their_entries(archive: Archive, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, = trashed(archive, "1.1")
+    trashed(archive, "1.1")
     record = only_record(archive)
     disk = watch(monkeypatch, data)
-    archive.trash.remove(record, {one.slot})
-    assert disk.calls == [("unlink", f"trash/{one.slot:016x}.dcm"), ("fsync", "trash"),
+    archive.trash.remove(record, record.files)
+    assert disk.calls == [("unlink", f"trash/{file_name(record.files[0])}"), ("fsync", "trash"),
                           ("unlink", f"trash/{record.label.record}.json"), ("fsync", "trash")]
 
 
@@ -135,12 +162,13 @@ def test_without_a_label_nothing_lies_there(archive: Archive, data: Path) -> Non
 
 
 def test_damaged_and_missing_files_are_found_out(archive: Archive, data: Path) -> None:
-    one, other = trashed(archive, "1.1", "1.2")
+    trashed(archive, "1.1", "1.2")
     record = only_record(archive)
-    with open(data / "trash" / f"{one.slot:016x}.dcm", "r+b") as file:
+    one, other = record.files
+    with open(data / "trash" / file_name(one), "r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\xff")
-    (data / "trash" / f"{other.slot:016x}.dcm").unlink()
+    (data / "trash" / file_name(other)).unlink()
     with pytest.raises(InstanceDamaged):
         archive.trash.examine(record.files[0])
     with pytest.raises(InstanceMissing):
@@ -178,7 +206,7 @@ def test_a_failing_disk(archive: Archive, data: Path, monkeypatch: pytest.Monkey
         with pytest.raises(DeletionFailed):
             deletion.finish()
         with pytest.raises(TrashFailed):
-            archive.trash.link_back(waiting.slot)
+            archive.trash.link_back(trashed_as(waiting))
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
         with pytest.raises(TrashFailed):

@@ -11,7 +11,7 @@ from dicomserver.archive import intake
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.recovery import Verdict
-from dicomserver.archive.trash import State
+from dicomserver.archive.trash import Record, State, Trashed, file_name
 from tests.archive.files import SERIES, STUDY, names, store, stored
 from tests.archive.power import PowerCut, Survives, watch
 
@@ -55,16 +55,15 @@ class Promises:
         """What dicomserver.server.trash does, the index apart."""
         self._begin(uids, STORED)
         record, = self.archive.trash.records()
-        slots = {self.instances[uid].slot for uid in uids}
-        record = self.archive.trash.mark(record, slots, State.RETURNS)
-        bring_back(self.archive, record, slots)
+        files = [file for file in record.files if file.sop_instance_uid in uids]
+        bring_back(self.archive, self.archive.trash.mark(record, files, State.RETURNS), files)
         self._end(uids, STORED)
 
     def empty(self, *uids: str) -> None:
         self._begin(uids, GONE)
         record, = self.archive.trash.records()
-        slots = {self.instances[uid].slot for uid in uids}
-        self.archive.trash.remove(self.archive.trash.mark(record, slots, State.GOES), slots)
+        files = [file for file in record.files if file.sop_instance_uid in uids]
+        self.archive.trash.remove(self.archive.trash.mark(record, files, State.GOES), files)
         self._end(uids, GONE)
 
     def _begin(self, uids: tuple[str, ...], place: str) -> None:
@@ -76,12 +75,13 @@ class Promises:
             self.places[uid] = {place}
 
 
-def bring_back(archive: Archive, record, slots: set[int]) -> None:
-    for slot in slots:
-        archive.trash.link_back(slot)
+def bring_back(archive: Archive, record: Record, files: list[Trashed]) -> Record:
+    for file in files:
+        archive.trash.link_back(file)
     archive.trash.sync_back()
-    archive.trash.remove(record, slots)
-    archive.file_batch([waiting_of(file) for file in record.files if file.slot in slots])
+    left = archive.trash.remove(record, files)
+    archive.file_batch([waiting_of(file) for file in files])
+    return left
 
 
 def waiting_of(file) -> Waiting:
@@ -119,15 +119,15 @@ def recover(archive: Archive) -> dict[str, int]:
     archive.file_batch(waiting)
     there = {found.slot for found in archive.walk_instances()}
     for record in archive.trash.records():
-        returning = {file.slot for file in record.files if file.state is State.RETURNS}
-        back = {file.slot for file in record.files if file.slot in there}
-        assert back <= returning
-        if returning - there:
-            bring_back(archive, record, returning - there)
-            record = next(one for one in [*archive.trash.records(), record] if one.label == record.label)
-        if returning & there:
-            archive.trash.remove(record, returning & there)
-        if goes := {file.slot for file in record.files if file.state is State.GOES}:
+        returning = [file for file in record.files if file.state is State.RETURNS]
+        goes = [file for file in record.files if file.state is State.GOES]
+        back = [file for file in record.files if file.slot in there]
+        assert set(back) <= set(returning)
+        if missing := [file for file in returning if file not in back]:
+            record = bring_back(archive, record, missing)
+        if back:
+            record = archive.trash.remove(record, back)
+        if goes:
             archive.trash.remove(record, goes)
     found = list(archive.walk_instances(whole=True))
     assert all(one.verdict is Verdict.WHOLE for one in found)
@@ -146,7 +146,7 @@ def check(path: Path, promises: Promises) -> None:
         for file in lies.values():
             assert (path / archive.trash.examine(file).name).read_bytes().endswith(file.sop_instance_uid.encode())
         files = [name for name in names(path / "trash") if name.endswith(".dcm")]
-        assert files == sorted(f"{file.slot:016x}.dcm" for file in lies.values())
+        assert files == sorted(map(file_name, lies.values()))
         assert archive.waiting == (0, 0)
     assert names(path / "intake") == names(path / "tombstones") == names(path / "quarantine") == []
 

@@ -147,7 +147,7 @@ def test_asking_again_goes_on_where_the_files_failed(store, deleter, filed, uids
     if filed:
         store.mover.flush()
     with monkeypatch.context() as patch:
-        patch.setattr(archive_deletion, "unlink_if_there", broken)
+        patch.setattr(archive_deletion.Deletions, "_waits", broken)
         with pytest.raises(DeletionStopped):
             deleter.delete(Asked(study="1.2.1"))
         if number:

@@ -245,7 +245,7 @@ def test_files_that_cannot_be_removed_are_removed_later(store, quarantined, monk
         raise OSError(5, "")
 
     with monkeypatch.context() as patch:
-        patch.setattr(archive_deletion, "unlink_if_there", broken)
+        patch.setattr(archive_deletion.Deletions, "_waits", broken)
         with pytest.raises(Undecided, match="it is decided, but not all is done"):
             quarantined.accept(only(quarantined))
     assert served(store).endswith(b"new")

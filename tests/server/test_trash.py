@@ -1,16 +1,18 @@
 """Into the trash and back: what is found, what is told, and what an interruption leaves to the next start."""
 import errno
 import os
+import shutil
 import time
 
 import pytest
 
 from dicomserver.archive.errors import TrashFailed
-from dicomserver.archive.trash import State
+from dicomserver.archive.trash import State, file_name
 from dicomserver.index import IndexFull
 from dicomserver.server import trash
 from dicomserver.server.deletion import Asked, Deleter, DeletionStopped
 from dicomserver.server.recovery import recover
+from dicomserver.server.strays import Strays
 from dicomserver.server.trash import TrashKeeper, Undeleted, UndeletionStopped, choice
 
 DAY = 86400
@@ -150,10 +152,10 @@ def test_what_was_stored_anew_with_the_same_content_leaves_the_trash(hospital):
 def test_damaged_and_missing_ones_stay(hospital, caplog):
     hospital.deleter.delete(Asked(study="1.2.1"))
     one, other, _ = next(hospital.store.archive.trash.records()).files
-    with open(hospital.store.path / "trash" / f"{one.slot:016x}.dcm", "r+b") as file:
+    with open(hospital.store.path / "trash" / file_name(one), "r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\xff")
-    (hospital.store.path / "trash" / f"{other.slot:016x}.dcm").unlink()
+    (hospital.store.path / "trash" / file_name(other)).unlink()
     done, stays = hospital.undelete(study="1.2.1")
     assert done == Undeleted(3, 1, 2)
     assert stays == {one.sop_instance_uid: "the dataset's checksum does not hold",
@@ -329,3 +331,48 @@ def test_another_one_that_is_stored_in_this_moment_stays_alone(hospital, monkeyp
     assert hospital.lies == ["1.2.1.1.1"] and hospital.is_tidy()
     hospital.restart()
     assert hospital.stored["1.2.1.1.1"].endswith(b"other pixels") and hospital.store.quarantined() == []
+
+
+@pytest.fixture
+def merged(hospital, tmp_path):
+    """A study was copied in from another archive: its files have the slot numbers of ours."""
+    hospital.store.mover.flush()
+    other = type(hospital.store)(tmp_path / "other")
+    other.mover.start()
+    for number in range(3):
+        other.receive(f"1.2.3.1.{number}", b"other pixels", "1.2.3", "1.2.3.1")
+    other.close()
+    shutil.copytree(other.path / "1.2.3", hospital.store.path / "1.2.3")
+    store = hospital.store
+    assert Strays(store.archive, store.index, store.describe, store.log).settle(lambda octets: None).indexed == 3
+    rows = list(store.index.select())
+    assert len(rows) == 7 and len({row.slot for row in rows}) == 4
+    return hospital
+
+
+@pytest.mark.parametrize("asked", [[Asked(study="1.2.1"), Asked(study="1.2.3")], [Asked(patient="P")]])
+def test_files_with_one_slot_number_do_not_take_each_others_place(merged, asked, monkeypatch):
+    before = merged.stored
+    monkeypatch.setattr(merged.store.index, "studies_of", lambda patient: [("1.2.1", ""), ("1.2.3", "")])
+    for one in asked:
+        merged.deleter.delete(one)
+    assert len(merged.lies) == 6 and merged.is_tidy()
+    assert merged.undelete(instance="1.2.3.1.1") == (Undeleted(1, 1, 0), {})
+    assert len(merged.lies) == 5 and merged.is_tidy()
+    assert merged.deleter.delete(Asked(instance="1.2.3.1.2"), now=True) == 1
+    for study in ("1.2.1", "1.2.3"):
+        merged.undelete(study=study)
+    assert merged.stored == {uid: content for uid, content in before.items() if uid != "1.2.3.1.2"}
+    assert merged.lies == [] and merged.is_tidy()
+    merged.restart()
+    assert len(merged.stored) == 6
+
+
+def test_what_waits_in_a_slot_of_that_number_stays(merged):
+    """Both had it in the same start, as after a restore."""
+    slot = merged.store.index.find("1.2.3.1.0").slot
+    waits = merged.store.slot_path(slot)
+    os.link(merged.store.final_path("1.2.1.1.0", "1.2.1", "1.2.1.1"), waits)
+    for now in (False, True):
+        merged.deleter.delete(Asked(instance="1.2.3.1.0"), now=now)
+        assert waits.exists()
