@@ -118,14 +118,19 @@ class Deleter:
         self._log.info("%d instances were deleted", done)
         return done
 
-    def replace(self, stored: Stored, newcomer: Instance) -> bool:
+    def replace(self, stored: Stored, newcomer: Instance, keep_aside: Callable[[], None]) -> bool:
         """Deletes what is stored, for good, in favour of another instance of its SOP Instance UID; a query finds one of
-        the two at any time. newcomer: durable in its slot, for which the caller cares from then on.
+        the two at any time. newcomer: durable in its slot, for which the caller cares from then on. keep_aside: called
+        when it is sure that nobody else deletes what is stored.
 
-        False: a third one is stored by now and stays. Raises ArchiveError if nothing has begun; else DeletionStopped,
-        and the next start comes to its end.
+        False: it is not stored any more, or a third one is and stays. Raises IndexFault, and ArchiveError, if nothing
+        has begun; else DeletionStopped, and the next start comes to its end.
         """
         with self._trash.lock:
+            there = self._index.find(stored.sop_instance_uid)
+            if there is None or there.slot != stored.slot:
+                return False
+            keep_aside()
             with self._kept_from_the_mover([stored]):
                 deletion = self._archive.begin_delete([stored])
                 self._unfinished.append(deletion)

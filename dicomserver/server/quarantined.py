@@ -121,9 +121,13 @@ class Quarantined:
             else:
                 if self._is_same(found, stored):
                     raise Undecided("the same image is stored already; reject it")
-                kept = self._keep_aside(stored, undo)
-                is_in = self._deleter.replace(stored, instance)
-                text = f"what was stored is quarantine/{kept} now" if kept else "of what was stored no file was left"
+                text = "of what was stored no file was left"
+
+                def keep_aside() -> None:
+                    nonlocal text
+                    if kept := self._keep_aside(stored, undo):
+                        text = f"what was stored is quarantine/{kept} now"
+                is_in = self._deleter.replace(stored, instance, keep_aside)
         except DeletionStopped as error:
             # The tombstone is durable. Whatever is missing, the next start does it.
             undo.pop_all()
@@ -133,7 +137,7 @@ class Quarantined:
             self._log.error("a conflict was decided, but not all is done: %s", error)
             raise Undecided(f"it is decided, but not all is done: {error}; the next start does the rest") from error
         if not is_in:
-            raise Undecided("another image was stored meanwhile; look again")
+            raise Undecided("another image was stored meanwhile, or it was deleted; look again")
         undo.pop_all()
         self._file(found, instance, name)
         return text

@@ -294,7 +294,7 @@ def test_replaced_in_one_step(store, deleter):
     newcomer = store.receive("1.2.2.1.1", b"newcomer", "1.2.2", "1.2.2.1", row=False)
     stored = store.index.find("1.2.2.1.1")
     instance = described(store, newcomer)
-    assert deleter.replace(stored, instance)
+    assert deleter.replace(stored, instance, lambda: None)
     assert store.index.find("1.2.2.1.1").slot == newcomer.slot
     assert store.mover.flush()
     assert store.final_path("1.2.2.1.1", "1.2.2", "1.2.2.1").read_bytes().endswith(b"newcomer")
@@ -307,7 +307,7 @@ def test_what_was_not_stored_any_more_is_not_replaced(store, deleter):
     deleter.delete(Asked(instance="1.2.2.1.1"))
     third = store.receive("1.2.2.1.1", b"third", "1.2.2", "1.2.2.1")
     newcomer = store.receive("1.2.2.1.1", b"newcomer", "1.2.2", "1.2.2.1", row=False, mover=False)
-    assert not deleter.replace(stored, described(store, newcomer))
+    assert not deleter.replace(stored, described(store, newcomer), lambda: pytest.fail("it is not there"))
     assert store.index.find("1.2.2.1.1").slot == third.slot
     store.archive.discard(newcomer.slot)
     assert store.mover.flush()

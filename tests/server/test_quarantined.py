@@ -257,6 +257,22 @@ def test_files_that_cannot_be_removed_are_removed_later(store, quarantined, monk
     assert settled(store, b"new", b"old")
 
 
+@pytest.mark.parametrize("now", [False, True])
+def test_what_is_deleted_in_this_moment_does_not_stay_in_quarantine(store, quarantined, monkeypatch, now):
+    def deletes(*arguments):
+        at_once(store, store.mover, 60).delete(Asked(instance=UID), now=now)
+        return False
+
+    monkeypatch.setattr(store.archive, "is_same", deletes)
+    with pytest.raises(Undecided, match="or it was deleted; look again"):
+        quarantined.accept(only(quarantined))
+    assert store.index.find(UID) is None and store.archive.waiting == (0, 0)
+    assert len(list((store.path / "trash").glob("*.dcm"))) == (0 if now else 1)
+    assert [file.rpartition(b" ")[2] for file in store.quarantined()] == [b"new"]
+    quarantined.accept(only(quarantined))
+    assert settled(store, b"new")
+
+
 def test_a_second_name_that_cannot_be_removed_is_told(store, quarantined, monkeypatch, caplog):
     def fails(name):
         raise QuarantineFailed("removing a file from quarantine", 5)
