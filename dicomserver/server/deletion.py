@@ -84,7 +84,8 @@ class Deleter:
             octets += row.file_length
         return Counted(len(studies), instances, octets)
 
-    def delete(self, asked: Asked, *, now: bool = False, progress: Callable[[int], None] = lambda done: None) -> int:
+    def delete(self, asked: Asked, *, now: bool = False, progress: Callable[[int], None] = lambda done: None,
+               still: Callable[[], bool] = lambda: True) -> int:
         """-> how many instances were deleted. They go to the trash.
 
         Those of them count whose deletion stopped earlier and came to its end only now.
@@ -92,6 +93,7 @@ class Deleter:
         now: not to the trash; and what of them lies there already goes for good as well, and counts; of a patient it
         does only where some of the study is still stored: the trash does not know patients.
         progress: told how many are gone so far; what it raises ends the deletion between two batches.
+        still: asked when a batch was looked up and nobody else deletes any more, before it goes; False ends it.
         Raises DeletionStopped, PatientUnclear.
         """
         done = 0
@@ -106,7 +108,7 @@ class Deleter:
                     progress(done)
                 rows = (row for row in self._rows(asked, studies) if not self._archive.is_being_deleted(row.slot))
                 label = self._labels(asked, now)
-                while batch := list(islice(rows, AT_ONCE)):
+                while (batch := list(islice(rows, AT_ONCE))) and still():
                     self._delete(batch, label())
                     done += len(batch)
                     progress(done)

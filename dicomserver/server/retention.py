@@ -71,12 +71,12 @@ class Retention:
         for candidate in self.candidates():
             if not keep_going():
                 break
-            uid = candidate.study.study_instance_uid
-            if self._has_changed(candidate.study):
-                continue
-            instances += self._deleter.delete(Asked(study=uid))
-            studies += 1
-            self._log.debug("the retention rule (%s) deleted the study %s", candidate.why, uid)
+            study = candidate.study
+            if deleted := self._deleter.delete(Asked(study=study.study_instance_uid),
+                                               still=lambda study=study: not self._has_changed(study)):
+                instances += deleted
+                studies += 1
+                self._log.debug("the retention rule (%s) deleted the study %s", candidate.why, study.study_instance_uid)
         if studies:
             self._log.info("the retention rule deleted %d studies, %d instances", studies, instances)
 

@@ -124,16 +124,38 @@ def test_what_got_an_image_or_a_mark_meanwhile_stays(rule, monkeypatch):
     rule.settings = RetentionSettings(days=150)
     real = rule._deleter.delete
 
-    def delete(asked):
+    def delete(asked, **more):
         rule.store.archive.kept.set("1.300", True)
         rule.store.index.add(Instance(
             "1.200", "1.200.1", "1.200.1.2", "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.1.2.1", 1 << 40, 1000, 300, 1,
             int(time.time() * 1_000_000), "SENDER", "US", b"", b"", b"", b"", b""))
-        return real(asked)
+        return real(asked, **more)
 
     monkeypatch.setattr(rule._deleter, "delete", delete)
     rule.keep_house()
     assert left(rule) == set(AGES) - {"1.400"}
+
+
+@pytest.mark.parametrize("what", ["image", "mark"])
+def test_or_while_it_waited_for_another_deletion(rule, monkeypatch, what):
+    """That may take long; what came meanwhile is young, and would go with the rest."""
+    rule.settings = RetentionSettings(days=365)
+    settle = rule.trash.settle
+
+    def meanwhile():
+        monkeypatch.setattr(rule.trash, "settle", settle)
+        if what == "mark":
+            rule.store.archive.kept.set("1.400", True)
+        else:
+            monkeypatch.setitem(AGES, "1.400", 0)
+            rule.store.receive("1.400.1.2", b"", "1.400", "1.400.1", row=False)
+            rule.store.mover.flush()
+            fill(rule.store.index, rule.store.archive, rule.describe, lambda *step: None, rule.store.log)
+        settle()
+    monkeypatch.setattr(rule.trash, "settle", meanwhile)
+    rule.keep_house()
+    assert left(rule) == set(AGES)
+    assert sum(1 for _ in rule.store.index.select(study="1.400")) == (2 if what == "image" else 1)
 
 
 def test_a_stop_ends_it_between_two_studies(rule):
