@@ -62,7 +62,7 @@ def _help() -> str:
     listed = "\n".join(f"  {name:<14}{summary}" for name, (_, summary) in COMMANDS.items())
     return f"""usage: dicom-server [COMMAND] [OPTION ...]
 
-A PACS: receives, keeps, finds, hands out and shows medical images.
+A PACS: receives, keeps, finds and hands out medical images.
 
 commands:
 {listed}
