@@ -25,8 +25,8 @@ def told() -> Iterator[None]:
     except (ArchiveTooNew, IndexTooNew) as error:
         raise ConfigurationError([Problem("", str(error))]) from None
     except IndexDamaged as error:
-        raise Failed(f"the index is damaged ({error}); the images are not in it: `dicom-server index rebuild` makes a new "
-                     "one from their files") from None
+        raise Failed(f"the index is damaged ({error}); the images are not in it: `dicom-server index rebuild` makes a "
+                     "new one from their files") from None
     except (BindError, ArchiveError, IndexFault, ControlUnavailable) as error:
         raise Failed(str(error)) from None
     except OSError as error:

@@ -59,8 +59,8 @@ class Quarantined:
 
     def show(self, conflict: Conflict) -> dict:
         """{"damage": what is wrong with the file, "first": where it begins to differ from what is stored, "received": a
-        DT, "patient": whom the file names, "differences": [{"what", "stored", "newcomer"}]}; what cannot be said is left
-        out. It names patients."""
+        DT, "patient": whom the file names, "differences": [{"what", "stored", "newcomer"}]}; what cannot be said is
+        left out. It names patients."""
         with self._read(conflict) as fd:
             try:
                 header = read_header(fd)
