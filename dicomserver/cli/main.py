@@ -23,7 +23,7 @@ COMMANDS = {
     "stats": ("stats", "show what the running server has done"),
     "check-config": ("check_config", "say what is wrong with a configuration file"),
     "verify": ("verify", "read the stored files anew: are they all whole?"),
-    "delete": ("delete", "delete a study, a series or an instance"),
+    "delete": ("delete", "delete a patient, a study, a series or an instance; at first into the trash"),
     "undelete": ("undelete", "bring back what was deleted a short time ago"),
     "trash": ("trash", "list what was deleted and can be brought back"),
     "retention": ("retention", "show what the retention rule would delete now"),
