@@ -48,7 +48,7 @@ def test_a_drill(faked, capsys):
 def test_what_the_backup_never_had(faked, capsys, how):
     faked["end"].absent = 1
     assert main(["restore", "/x", *how]) == 0
-    assert "Never in this backup: 1 image that was damaged, missing" in capsys.readouterr().out
+    assert "Never in this backup: 1 image (damaged, missing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("how", [["--verify"], ["--data-dir", "/y"]])
