@@ -21,7 +21,7 @@ _NETWORK = (
     ("blocked_calling_ae_titles", ("--blocked-ae",), "AET,AET", "who may not call"),
 )
 _SWITCHES = (
-    ("enable_tls", ("--tls",), "TLS on the DICOM port"),
+    ("enable_tls", ("--tls",), "TLS on the DICOM port; not in this version"),
     ("verbose", ("--verbose", "-v"), "log more; still no patient data"),
 )
 _SPELLED = {attribute: spellings[0] for attribute, spellings, *_ in (*_STORAGE, *_NETWORK, *_SWITCHES)}
@@ -31,7 +31,8 @@ def add_storage(made: argparse.ArgumentParser) -> None:
     """--config and the options that say where the files and the index are."""
     made.add_argument("--config", metavar="FILE", help="a JSON or YAML file; what is typed here overrides it")
     made.add_argument("--database", choices=("sqlite", "postgres", "none"),
-                      help="none: an index in memory only, rebuilt from the files at start (default: sqlite)")
+                      help="none: an index in memory only, rebuilt from the files at start; postgres: not in this "
+                           "version (default: sqlite)")
     _add(made, _STORAGE)
 
 

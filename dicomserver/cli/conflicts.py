@@ -122,7 +122,7 @@ def _in_words(conflict: dict, shown: dict) -> Iterator[str]:
     yield f"{conflict['id']}  {conflict['kind']}: {conflict['reason'] or '-'}"
     for label, value in (
             ("Study Instance UID", conflict["studyInstanceUID"]), ("SOP Instance UID", conflict["sopInstanceUID"]),
-            ("From", conflict["sourceAE"]), ("Received", shown.get("received", "")),
+            ("From", conflict["sourceAE"]), ("Received (UTC)", _moment(shown.get("received", ""))),
             ("File", f"{conflict['file']}, {size(conflict['bytes'])}" if conflict["file"] else "")):
         if value:
             yield f"{label:<20}{value}"
@@ -130,6 +130,8 @@ def _in_words(conflict: dict, shown: dict) -> Iterator[str]:
 
 
 def _of_file(conflict: dict, shown: dict) -> Iterator[str]:
+    if "patient" in shown:
+        yield f"{'Patient':<20}{_person(shown['patient'])}"
     if "damage" in shown:
         yield f"The file is damaged: {shown['damage']}"
     elif not conflict["hasStored"]:
@@ -150,6 +152,14 @@ def _of_study(shown: dict) -> Iterator[str]:
         number = len(other["instances"])
         yield f"{counted(number, 'instance') + (' names' if number == 1 else ' name'):<20}{_person(other)}"
         yield from (f"    {uid}" for uid in other["instances"])
+
+
+def _moment(received: str) -> str:
+    """A DT of ours (UTC) as the list has times."""
+    digits = received[:14]
+    if len(digits) < 14 or not digits.isdigit():
+        return received
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:8]} {digits[8:10]}:{digits[10:12]}"
 
 
 def _person(person: dict) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dicomserver.archive.errors import ArchiveError, ArchiveTooNew, CopyFailed
 from dicomserver.cli.arguments import Failed
 from dicomserver.config.problems import ConfigurationError, Problem
-from dicomserver.index import IndexFault, IndexTooNew
+from dicomserver.index import IndexDamaged, IndexFault, IndexTooNew
 from dicomserver.server.control import ControlUnavailable
 from dicomserver.server.doors import BindError
 
@@ -24,6 +24,9 @@ def told() -> Iterator[None]:
         yield
     except (ArchiveTooNew, IndexTooNew) as error:
         raise ConfigurationError([Problem("", str(error))]) from None
+    except IndexDamaged as error:
+        raise Failed(f"the index is damaged ({error}); the images are not in it: `dicom-server index rebuild` makes a "
+                     "new one from their files") from None
     except (BindError, ArchiveError, IndexFault, ControlUnavailable) as error:
         raise Failed(str(error)) from None
     except OSError as error:

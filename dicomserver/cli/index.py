@@ -37,6 +37,9 @@ def run(options: argparse.Namespace) -> int:
         raise Failed("an index in memory is rebuilt at each start: there is nothing to do")
     if not os.path.isdir(settings.data_directory):
         raise Failed(f"there is no data directory {settings.data_directory}")
+    if os.geteuid() == 0 != os.stat(settings.data_directory).st_uid:
+        # An index that root has made the server could not open.
+        raise Failed(f"{settings.data_directory} belongs to another user: run this as that user")
     rooms = RealRooms()
     with told():
         log = logs.set_up(settings.log)

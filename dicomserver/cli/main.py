@@ -23,7 +23,7 @@ COMMANDS = {
     "stats": ("stats", "show what the running server has done"),
     "check-config": ("check_config", "say what is wrong with a configuration file"),
     "verify": ("verify", "read the stored files anew: are they all whole?"),
-    "delete": ("delete", "delete a study, a series or an instance"),
+    "delete": ("delete", "delete a patient, a study, a series or an instance; at first into the trash"),
     "undelete": ("undelete", "bring back what was deleted a short time ago"),
     "trash": ("trash", "list what was deleted and can be brought back"),
     "retention": ("retention", "show what the retention rule would delete now"),
@@ -62,7 +62,7 @@ def _help() -> str:
     listed = "\n".join(f"  {name:<14}{summary}" for name, (_, summary) in COMMANDS.items())
     return f"""usage: dicom-server [COMMAND] [OPTION ...]
 
-A PACS: receives, keeps, finds, hands out and shows medical images.
+A PACS: receives, keeps, finds and hands out medical images.
 
 commands:
 {listed}

@@ -74,6 +74,9 @@ def _in_words(report: RestoreReport, options: argparse.Namespace) -> str:
                      f"{counted(len(report.damaged), 'file')} (see above)")
     elif options.verify:
         parts.append("All of it is whole")
+    if report.absent:
+        parts.append(f"Never in this backup: {counted(report.absent, 'image')} (damaged, missing or just being deleted "
+                     "in the archive when it was made); another backup may have more (--backup)")
     if not options.verify:
         if not report.has_index:
             parts.append("There is no index: the first start makes it from the files, which takes a while")

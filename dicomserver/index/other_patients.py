@@ -15,6 +15,11 @@ class Person(NamedTuple):
     name: str
     birth_date: str
 
+    def as_json(self) -> dict[str, str]:
+        """As the control socket has it."""
+        return {"patientID": self.patient_id, "issuerOfPatientID": self.issuer, "patientName": self.name,
+                "patientBirthDate": self.birth_date}
+
 
 class Disputed(NamedTuple):
     """A study that waits for a decision, and the first of its instances that name somebody else.

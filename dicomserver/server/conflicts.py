@@ -61,6 +61,8 @@ class Conflicts:
         found = [(source, conflict) for source in self._sources for conflict in source.conflicts()
                  if wanted in (conflict.id, conflict.name, conflict.sop_instance_uid)
                  or len(wanted) >= _SHORTEST_ID and conflict.id.startswith(wanted)]
+        if not found and len(wanted) < _SHORTEST_ID:
+            raise Undecided(f"there is no such conflict; the beginning of an id has at least {_SHORTEST_ID} characters")
         if not found:
             raise Undecided("there is no such conflict; `dicom-server conflicts list` shows all")
         if len(found) > 1:

@@ -76,7 +76,7 @@ def _connect(port: int, chosen: Path | None) -> socket.socket:
             return connection
     if refused:
         raise NotAllowed(f"the server on port {port} belongs to another user")
-    raise NotRunning(f"no server is running on port {port} of this machine")
+    raise NotRunning(f"no server is running on port {port} of this machine; if it has another one: --port")
 
 
 def _converse(connection: socket.socket, request: dict, on_progress: Callable[[dict], None] | None,

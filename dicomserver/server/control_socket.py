@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 RUN_FOLDER = Path("/run/dicom-server")
+RUNTIME_FOLDERS = Path("/run/user")     # of all users, as systemd makes them
 
 
 class LineError(Exception):
@@ -30,6 +31,9 @@ def folders(chosen: Path | None = None) -> list[Path]:
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
         found.append(Path(runtime) / "dicom-server")
     found.append(Path(tempfile.gettempdir()) / f"dicom-server-{os.geteuid()}")
+    if not runtime:
+        # cron and sudo know no runtime folder, but the server may have been started in a session that did
+        found.append(RUNTIME_FOLDERS / str(os.geteuid()) / "dicom-server")
     return found
 
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from dicomserver.index import Index, Person
+from dicomserver.index import Index
 from dicomserver.server.conflict import PATIENT, Conflict, Undecided
 
 
@@ -35,10 +35,10 @@ class DisputedStudies:
         found = self._index.other_patients.of(conflict.name)
         if found is None:
             raise Undecided("the study was deleted meanwhile")
-        shown: dict = {"study": _as_json(found.study)}
+        shown: dict = {"study": found.study.as_json()}
         if found.patient != found.study:
-            shown["patient"] = _as_json(found.patient)
-        shown["others"] = [_as_json(other) | {"instances": uids} for other, uids in found.others.items()]
+            shown["patient"] = found.patient.as_json()
+        shown["others"] = [other.as_json() | {"instances": uids} for other, uids in found.others.items()]
         return shown
 
     def accept(self, conflict: Conflict) -> str:
@@ -52,8 +52,3 @@ class DisputedStudies:
         """Not possible."""
         raise Undecided("a stored study cannot be rejected: `dicom-server delete --instance UID` (--series, --study) "
                         "deletes what does not belong into it, `dicom-server conflicts show` says what that is")
-
-
-def _as_json(person: Person) -> dict:
-    return {"patientID": person.patient_id, "issuerOfPatientID": person.issuer, "patientName": person.name,
-            "patientBirthDate": person.birth_date}

@@ -14,6 +14,8 @@ from dicomserver.archive.preamble import Header, check_whole, read_header
 from dicomserver.archive.quarantine import Kind, SetAside
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.index import Index, Instance, Stored
+from dicomserver.index.other_patients import person_of
+from dicomserver.index.searchable import patient_of
 from dicomserver.server.conflict import Conflict, Undecided
 from dicomserver.server.deletion import Deleter, DeletionStopped
 from dicomserver.server.differences import differences, first_difference
@@ -57,7 +59,8 @@ class Quarantined:
 
     def show(self, conflict: Conflict) -> dict:
         """{"damage": what is wrong with the file, "first": where it begins to differ from what is stored, "received": a
-        DT, "differences": [{"what", "stored", "newcomer"}]}; what cannot be said is left out. It names patients."""
+        DT, "patient": whom the file names, "differences": [{"what", "stored", "newcomer"}]}; what cannot be said is
+        left out. It names patients."""
         with self._read(conflict) as fd:
             try:
                 header = read_header(fd)
@@ -66,6 +69,9 @@ class Quarantined:
             except ArchiveError as damage:
                 return {"damage": str(damage)}
             shown: dict = {"received": header.meta.received_at}
+            person = person_of(patient_of(newcomer.patient, newcomer.character_set))
+            if any(person):
+                shown["patient"] = person.as_json()
             stored = self._index.find(conflict.sop_instance_uid)
             if stored is not None and stored.slot != header.preamble.slot:
                 shown |= self._compared(stored, fd, newcomer)

@@ -25,7 +25,8 @@ _FORMAT = "format"      # last of all: with it a data directory is one
 
 @dataclass(slots=True)
 class RestoreReport:
-    """instances, octets: those that are whole. damaged: by path, and why; they are left out. has_index: else the server
+    """instances, octets: those that are whole. damaged: by path, and why; they are left out. absent: those that the
+    backup never had, as they were damaged, missing or just being deleted when it was made. has_index: else the server
     makes one from the files when it starts."""
 
     begun: str = ""
@@ -33,6 +34,7 @@ class RestoreReport:
     instances: int = 0
     octets: int = 0
     other_files: int = 0
+    absent: int = 0
     has_index: bool = False
     damaged: list[tuple[str, str]] = field(default_factory=list)
 
@@ -133,6 +135,7 @@ class _Restore:
         self._last_start = max(self._last_start, start_of(entry.slot))
         if isinstance(entry, AbsentInstance) or entry.path in faults:
             self._left_out[entry.sop_instance_uid] = entry.slot
+            self._report.absent += isinstance(entry, AbsentInstance)
         else:
             self._report.instances += 1
             self._report.octets += entry.length

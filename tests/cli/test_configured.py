@@ -6,6 +6,7 @@ import pytest
 
 from dicomserver.cli import start
 from dicomserver.cli.configured import configuration
+from dicomserver.cli.main import main
 from dicomserver.config.problems import ConfigurationError
 
 
@@ -107,3 +108,9 @@ def test_what_comes_with_later_versions_is_one_line(typed, line, chosen):
     with pytest.raises(ConfigurationError) as refused:
         chosen(typed)
     assert (str(refused.value), refused.value.exit_code) == (line, 78)
+
+
+def test_the_help_says_what_this_version_does_not_have(capsys):
+    with pytest.raises(SystemExit):
+        main(["start", "--help"])
+    assert " ".join(capsys.readouterr().out.split()).count("not in this version") == 2

@@ -15,7 +15,8 @@ STUDY = FILE | {"id": "bb", "kind": "patient", "file": "", "bytes": 0, "reason":
 JOHN = {"patientID": "P1", "issuerOfPatientID": "HERE", "patientName": "DOE^JOHN", "patientBirthDate": "19700131"}
 NOBODY = dict.fromkeys(JOHN, "")
 SHOWN = {
-    "3f9a1c07": (FILE, {"received": "20261126120000.500000+0000", "first": "Rows (0028,0010), byte 900 of the dataset",
+    "3f9a1c07": (FILE, {"received": "20261126120000.500000+0000", "patient": JOHN,
+                        "first": "Rows (0028,0010), byte 900 of the dataset",
                         "differences": [{"what": "Rows (0028,0010)", "stored": "512", "newcomer": "\x1b[31m"},
                                         {"what": "Study Date (0008,0020)", "stored": "", "newcomer": "20260101"}]}),
     "aa": (FOREIGN, {"damage": "no header of this server"}),
@@ -72,8 +73,9 @@ def test_for_a_program(asked, capsys):
 @pytest.mark.parametrize("wanted, lines", [
     ("3f9a1c07", [
         "3f9a1c07  conflict: the same UID", "Study Instance UID  1.2.3", "SOP Instance UID    1.2.3.1",
-        "From                CT1", "Received            20261126120000.500000+0000",
+        "From                CT1", "Received (UTC)      2026-11-26 12:00",
         "File                quarantine/0000000100000002.dcm, 1.5 kB",
+        "Patient             P1 of HERE, DOE^JOHN, born 19700131",
         "First difference    Rows (0028,0010), byte 900 of the dataset",
         "Rows (0028,0010)", "    stored    512", "    newcomer  \\x1b[31m",
         "Study Date (0008,0020)", "    stored    -", "    newcomer  20260101"]),

@@ -6,15 +6,20 @@ from dicomserver.archive.errors import ArchiveLocked, ArchiveTooNew, CopyFailed
 from dicomserver.cli.arguments import Failed
 from dicomserver.cli.failures import disk_told, told
 from dicomserver.config.problems import ConfigurationError
-from dicomserver.index import IndexDamaged, IndexTooNew
+from dicomserver.index import IndexDamaged, IndexTooNew, IndexUnavailable
 from dicomserver.server.control import ControlUnavailable
 from dicomserver.server.doors import PortInUse
 
 
-@pytest.mark.parametrize("kind", [PortInUse, IndexDamaged, ControlUnavailable])
+@pytest.mark.parametrize("kind", [PortInUse, IndexUnavailable, ControlUnavailable])
 def test_what_the_server_refuses_with_is_what_the_user_reads(kind):
     with pytest.raises(Failed, match="^why$"), told():
         raise kind("why")
+
+
+def test_a_damaged_index_is_told_in_words_with_what_helps():
+    with pytest.raises(Failed, match=r"^the index is damaged \(why\); .*`dicom-server index rebuild`"), told():
+        raise IndexDamaged("why")
 
 
 def test_a_second_server_on_the_same_directory():

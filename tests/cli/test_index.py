@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from dicomserver.cli import index
@@ -42,6 +44,15 @@ def test_progress_on_a_terminal(report, capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     assert main(["index", "rebuild", "--data-dir", "d"]) == 0
     assert "2/2" in capsys.readouterr().err
+
+
+def test_root_makes_no_index_that_the_server_could_not_open(report, capsys, tmp_path, monkeypatch):
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "d", 65534, 65534)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert main(["index", "rebuild", "--data-dir", "d"]) == 1
+    assert capsys.readouterr().err == f"dicom-server: {tmp_path}/d belongs to another user: run this as that user\n"
+    assert list((tmp_path / "d").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def test_help_lists_every_command():
     assert (done.returncode, done.stderr) == (0, "")
     assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
     assert "example: dicom-server start" in done.stdout
+    assert "hands out medical images" in done.stdout, "this version shows none"
     assert typed("-h").stdout == typed("help").stdout == done.stdout
 
 

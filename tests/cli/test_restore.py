@@ -13,7 +13,7 @@ from dicomserver.server.restore import RestoreReport
 @pytest.fixture
 def faked(monkeypatch):
     """What a restore or a drill ends with, and what it was asked."""
-    report = RestoreReport("2026-01-01T00:00:00+00:00", 3, 3, 1500, 4, True)
+    report = RestoreReport("2026-01-01T00:00:00+00:00", 3, 3, 1500, 4, has_index=True)
     faked = {"end": report, "asked": []}
 
     def end(*asked):
@@ -42,6 +42,13 @@ def test_a_drill(faked, capsys):
     assert main(["restore", "/x", "--verify", "--backup", "2"]) == 0
     assert faked["asked"] == [("/x", 2)]
     assert capsys.readouterr().out.endswith("other files\nAll of it is whole\n")
+
+
+@pytest.mark.parametrize("how", [["--verify"], ["--data-dir", "/y"]])
+def test_what_the_backup_never_had(faked, capsys, how):
+    faked["end"].absent = 1
+    assert main(["restore", "/x", *how]) == 0
+    assert "Never in this backup: 1 image (damaged, missing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("how", [["--verify"], ["--data-dir", "/y"]])

@@ -29,7 +29,7 @@ def test_start_status_stats_stop(machine):
     again = machine.typed("stop", "--port", port)
     assert (again.returncode, again.stderr) == (
         1,
-        f"dicom-server: no server is running on port {port} of this machine\n",
+        f"dicom-server: no server is running on port {port} of this machine; if it has another one: --port\n",
     )
 
 

@@ -192,6 +192,8 @@ def test_a_file_that_is_damaged_in_the_archive_is_told_and_left_out(store, targe
     assert report.damaged == [("1.2.3/1.2.3.4/1.2.3.4.1.dcm", "the dataset's checksum does not hold"),
                               ("1.2.3/1.2.3.4/1.2.3.4.2.dcm", "its file is missing")]
     assert (report.instances, report.copied) == (1, 1)
+    drilled = restore.drill(str(target), lambda report: None)
+    assert (drilled.instances, drilled.absent, drilled.damaged) == (1, 2, [])     # it is not silent about them
     assert list(started(reopened(target))) == ["1.2.3.4.3"]
 
 

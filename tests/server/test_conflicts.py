@@ -69,7 +69,7 @@ def test_found_in_the_source_that_has_it(run, sources):
 
 
 @pytest.mark.parametrize("wanted, says", [
-    ("1.2", "several conflicts are meant"), ("9.9", "there is no such conflict"), (ONE.id[:3], "no such conflict"),
+    ("1.2", "several conflicts are meant"), ("9.9", "there is no such conflict"), (ONE.id[:3], "at least 4 characters"),
     ("", "which conflict"), (None, "which conflict"), (5, "which conflict")])
 def test_not_found(run, sources, wanted, says):
     for what in ("show", "accept", "reject"):

@@ -18,7 +18,7 @@ def run_folder(tmp_path, monkeypatch):
 
 
 def test_nobody_there(run_folder):
-    with pytest.raises(control_client.NotRunning, match="no server is running on port 104"):
+    with pytest.raises(control_client.NotRunning, match="no server is running on port 104.*: --port$"):
         control_client.call(104, "stats")
 
 

@@ -9,6 +9,7 @@ from dicomserver.server import control_socket
 @pytest.fixture
 def places(tmp_path, monkeypatch):
     monkeypatch.setattr(control_socket, "RUN_FOLDER", tmp_path / "run")
+    monkeypatch.setattr(control_socket, "RUNTIME_FOLDERS", tmp_path / "user", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "xdg"))
     monkeypatch.setattr(control_socket.tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
@@ -31,6 +32,16 @@ def test_then_a_private_folder_among_the_temporary_ones(places):
     assert folder == places / "tmp" / f"dicom-server-{os.geteuid()}"
     assert control_socket.is_private(folder)
     assert control_socket.make_folder() == folder
+
+
+def test_cron_finds_the_server_of_a_session(places, monkeypatch):
+    session = places / "user" / str(os.geteuid())
+    session.mkdir(parents=True)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(session))
+    made = control_socket.make_folder()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert made in control_socket.folders()
+    assert control_socket.make_folder() == places / "tmp" / f"dicom-server-{os.geteuid()}", "a session's may vanish"
 
 
 @pytest.mark.parametrize("trap", ["link", "file", "open to others", "another's"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from dicomserver.server.conflict import Conflict, Undecided
 from dicomserver.server.deletion import Asked
 from dicomserver.server.quarantined import Quarantined
 from dicomserver.server.recovery import recover
+from tests.index.samples import BIRTH_DATE, PATIENT_ID, PATIENT_NAME, packed
 from tests.server.deleting import at_once
 
 UID = "1.2.3.4.5"
@@ -298,6 +300,14 @@ def test_what_differs_from_the_stored_one(store, quarantined, monkeypatch):
         {"what": "Length of the dataset", "stored": "17 bytes", "newcomer": "20 bytes"}]
     at_once(store, store.mover).delete(Asked(instance=UID))
     assert quarantined.show(only(quarantined)) == {"received": ""}
+
+
+def test_whom_the_file_names_also_where_the_stored_one_names_the_same(store, quarantined, monkeypatch):
+    of_john = packed({PATIENT_ID: b"P1", PATIENT_NAME: b"DOE^JOHN", BIRTH_DATE: b"19700131"})
+    monkeypatch.setattr(quarantined, "_describe",
+                        lambda *asked, **known: replace(store.describe(*asked, **known), patient=of_john))
+    assert quarantined.show(only(quarantined))["patient"] == {
+        "patientID": "P1", "issuerOfPatientID": "", "patientName": "DOE^JOHN", "patientBirthDate": "19700131"}
 
 
 def test_a_stored_one_that_cannot_be_read(store, quarantined):
