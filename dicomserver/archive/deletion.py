@@ -88,7 +88,7 @@ class Deletions:
         with self._lock, translated(DeletionFailed, "deleting instances"):
             if label is not None:
                 for series, several in by_series.items():
-                    self._link_to_trash(series, several)
+                    self._link_to_trash(series, several, label)
                 self._trash.close_record(label, files)
             for series, several in by_series.items():
                 self._remove_from(series, several)
@@ -99,17 +99,17 @@ class Deletions:
             self._tombstones.drop(record, files)
         self._slots_gone(file.slot for file in files)
 
-    def _link_to_trash(self, series: Series, files: list[Tombstone]) -> None:
+    def _link_to_trash(self, series: Series, files: list[Tombstone], label: Label) -> None:
         for file in files:
             if self._waits(file):
-                self._trash.link(self._intake, slot_name(file.slot), file)
+                self._trash.link(self._intake, slot_name(file.slot), label, file)
         with ExitStack() as opened:
             _, folder = self._open(series, opened)
             for file in files if folder is not None else ():
                 name = instance_name(file.sop_instance_uid)
                 try:
                     if self._is(file, folder, name):
-                        self._trash.link(folder, name, file)
+                        self._trash.link(folder, name, label, file)
                 except InstanceDamaged:
                     continue    # it will be set aside
 

@@ -1,9 +1,10 @@
 """Deleted instances that can still be brought back: files in trash/, and records of which deletion put them there.
 
-    trash/<slot>-<checksum>.dcm          a file, by 16 hex digits each: a second name that outlives the first
-    trash/<start>-<number>.<part>.json   a record: when, what was asked for, and its files, some thousand at most
+    trash/<start>-<number>.<part>.json                    a record: when, what was asked for, and its files
+    trash/<start>-<number>.<part>-<slot>-<checksum>.dcm   a file of it: a second name that outlives the first
 
-The slot alone does not tell files apart: those that somebody has copied in from another archive have its numbers.
+The slot's number alone does not tell files apart: what somebody has copied in from another archive has the same ones.
+And what he has copied in from here may be deleted again: each deletion has a file of its own.
 A record is durable before a file loses the name that it had, and is the intention, too: what is to come back or to go
 for good is marked in it first, so that the next start ends what was interrupted. Files go before their entries.
 """
@@ -17,7 +18,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Protocol
 
 from dicomserver.archive.durable import OPEN_FILE, Folder, read_file, replace_file, unlink_if_there
 from dicomserver.archive.errors import (ArchiveDamaged, InstanceDamaged, InstanceMissing, TrashFailed, translated,
@@ -39,16 +39,6 @@ class State(StrEnum):
     GOES = "goes"           # is being removed for good
 
 
-class Identified(Protocol):
-    """What tells files apart."""
-
-    @property
-    def slot(self) -> int: ...
-
-    @property
-    def checksum(self) -> int: ...
-
-
 @dataclass(slots=True, frozen=True)
 class Trashed:
     """One file in the trash."""
@@ -59,6 +49,7 @@ class Trashed:
     series_instance_uid: str
     sop_instance_uid: str
     file_length: int
+    name: str       # in trash/
     state: State = State.STAYS
 
 
@@ -94,10 +85,11 @@ class Trash:
         now, parts = int(time.time()), iter(range(1, 1 << 62))
         return lambda: Label(f"{deletion}.{next(parts)}", now, asked)
 
-    def link(self, folder: Folder, name: str, file: Identified) -> None:
+    def link(self, folder: Folder, name: str, label: Label, file: Tombstone) -> None:
         """Gives a file its name in here, if it has none yet; durable only after `close_record`."""
         try:
-            os.link(name, file_name(file), src_dir_fd=folder.fd, dst_dir_fd=self._folder.fd, follow_symlinks=False)
+            os.link(name, _file_name(label, file), src_dir_fd=folder.fd, dst_dir_fd=self._folder.fd,
+                    follow_symlinks=False)
         except (FileExistsError, FileNotFoundError):
             return      # done before a crash, or it has another name
 
@@ -105,10 +97,11 @@ class Trash:
         """Makes the record durable, of those files that are here, and their names with it."""
         there: list[Trashed] = []
         for file in files:
-            length = self._length(file)
+            name = _file_name(label, file)
+            length = self._length(name)
             if length is not None:
                 there.append(Trashed(file.slot, file.checksum, file.study_instance_uid, file.series_instance_uid,
-                                     file.sop_instance_uid, length))
+                                     file.sop_instance_uid, length, name))
         if there:
             self._write(Record(label, tuple(there)))
 
@@ -136,10 +129,9 @@ class Trash:
 
     def examine(self, file: Trashed) -> Found:
         """The file, read to its end and whole. Raises InstanceMissing, InstanceDamaged, TrashFailed."""
-        name = file_name(file)
         with translated(TrashFailed, "reading a file in the trash"), unreadable_is_damaged():
             try:
-                fd = os.open(name, OPEN_FILE, dir_fd=self._folder.fd)
+                fd = os.open(file.name, OPEN_FILE, dir_fd=self._folder.fd)
             except FileNotFoundError:
                 raise InstanceMissing("it is not in the trash") from None
             try:
@@ -149,14 +141,14 @@ class Trash:
                 check_whole(fd, header.preamble)
             finally:
                 os.close(fd)
-        return Found(f"trash/{name}", Verdict.WHOLE, file.slot, header, file_length=header.preamble.file_length)
+        return Found(f"trash/{file.name}", Verdict.WHOLE, file.slot, header, file_length=header.preamble.file_length)
 
     # -- emptying it
 
     def mark(self, record: Record, files: Iterable[Trashed], state: State) -> Record:
         """Makes an intention durable; -> the record as it is now."""
-        names = set(map(file_name, files))
-        marked = replace(record, files=tuple(replace(file, state=state) if file_name(file) in names else file
+        names = {file.name for file in files}
+        marked = replace(record, files=tuple(replace(file, state=state) if file.name in names else file
                                              for file in record.files))
         self._write(marked)
         return marked
@@ -170,7 +162,7 @@ class Trash:
             raise InstanceDamaged("another server has received it")
         with translated(TrashFailed, "bringing a file back"):
             try:
-                os.link(file_name(file), slot_name(file.slot), src_dir_fd=self._folder.fd, dst_dir_fd=self._intake.fd,
+                os.link(file.name, slot_name(file.slot), src_dir_fd=self._folder.fd, dst_dir_fd=self._intake.fd,
                         follow_symlinks=False)
             except FileExistsError:
                 if not self._is_back(file):     # else done before a crash
@@ -186,7 +178,7 @@ class Trash:
     def _is_back(self, file: Trashed) -> bool:
         try:
             return os.path.samestat(*(os.stat(name, dir_fd=folder.fd, follow_symlinks=False) for name, folder in (
-                (file_name(file), self._folder), (slot_name(file.slot), self._intake))))
+                (file.name, self._folder), (slot_name(file.slot), self._intake))))
         except FileNotFoundError:
             return False
 
@@ -197,12 +189,12 @@ class Trash:
 
     def remove(self, record: Record, files: Iterable[Trashed]) -> Record:
         """Removes files, then their entries, durably; -> what is left of the record, which goes with its last one."""
-        names = set(map(file_name, files))
+        names = {file.name for file in files}
         with translated(TrashFailed, "removing files from the trash"):
             for name in names:
                 unlink_if_there(name, self._folder)
             self._folder.sync()
-        left = replace(record, files=tuple(file for file in record.files if file_name(file) not in names))
+        left = replace(record, files=tuple(file for file in record.files if file.name not in names))
         if left.files:
             self._write(left)
         else:
@@ -238,16 +230,15 @@ class Trash:
             found = [match for name in os.listdir(self._folder.fd) if (match := _RECORD.match(name))]
         return [match[0] for match in sorted(found, key=lambda match: tuple(map(int, match.groups())), reverse=True)]
 
-    def _length(self, file: Identified) -> int | None:
+    def _length(self, name: str) -> int | None:
         try:
-            return os.stat(file_name(file), dir_fd=self._folder.fd, follow_symlinks=False).st_size
+            return os.stat(name, dir_fd=self._folder.fd, follow_symlinks=False).st_size
         except FileNotFoundError:
             return None
 
 
-def file_name(file: Identified) -> str:
-    """Of a file, in trash/."""
-    return f"{slot_name(file.slot)}-{file.checksum:016x}{SUFFIX}"
+def _file_name(label: Label, file: Tombstone) -> str:
+    return f"{label.record}-{slot_name(file.slot)}-{file.checksum:016x}{SUFFIX}"
 
 
 def _record_name(label: Label) -> str:

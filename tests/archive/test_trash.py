@@ -10,7 +10,7 @@ import pytest
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import DeletionFailed, InstanceDamaged, InstanceMissing, TrashFailed
 from dicomserver.archive.filing import Waiting
-from dicomserver.archive.trash import Record, State, Trashed, file_name
+from dicomserver.archive.trash import Record, State, Trashed
 from tests.archive.files import SERIES, STUDY, intake_of, names, store, stored
 from tests.archive.power import watch
 
@@ -27,7 +27,7 @@ def trashed(archive: Archive, *uids: str, filed: bool = True) -> list[Waiting]:
 def trashed_as(waiting: Waiting) -> Trashed:
     """What its entry in a record says."""
     stone = stored(waiting)
-    return Trashed(stone.slot, stone.checksum, STUDY, SERIES, stone.sop_instance_uid, waiting.file_length)
+    return Trashed(stone.slot, stone.checksum, STUDY, SERIES, stone.sop_instance_uid, waiting.file_length, "1-1.1.dcm")
 
 
 def only_record(archive: Archive) -> Record:
@@ -60,7 +60,7 @@ def test_durable_there_before_the_name_goes(archive: Archive, data: Path, monkey
     deletion.finish()
     calls = [call for call in disk.calls if call[0] != "open"]
     name = only_record(archive).label.record + ".json"
-    linked = calls.index(("link", f"trash/{file_name(stored(waiting))}"))
+    linked = calls.index(("link", f"trash/{only_record(archive).files[0].name}"))
     recorded = calls.index(("rename", f"trash/{name}"))
     synced = calls.index(("fsync", "trash"))
     assert linked < recorded < synced < calls.index(("unlink", f"{STUDY}/{SERIES}/1.1.dcm"))
@@ -132,7 +132,7 @@ def test_files_go_before_their_entries(archive: Archive, data: Path, monkeypatch
     record = only_record(archive)
     disk = watch(monkeypatch, data)
     archive.trash.remove(record, record.files)
-    assert disk.calls == [("unlink", f"trash/{file_name(record.files[0])}"), ("fsync", "trash"),
+    assert disk.calls == [("unlink", f"trash/{record.files[0].name}"), ("fsync", "trash"),
                           ("unlink", f"trash/{record.label.record}.json"), ("fsync", "trash")]
 
 
@@ -165,10 +165,10 @@ def test_damaged_and_missing_files_are_found_out(archive: Archive, data: Path) -
     trashed(archive, "1.1", "1.2")
     record = only_record(archive)
     one, other = record.files
-    with open(data / "trash" / file_name(one), "r+b") as file:
+    with open(data / "trash" / one.name, "r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\xff")
-    (data / "trash" / file_name(other)).unlink()
+    (data / "trash" / other.name).unlink()
     with pytest.raises(InstanceDamaged):
         archive.trash.examine(record.files[0])
     with pytest.raises(InstanceMissing):

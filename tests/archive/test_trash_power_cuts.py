@@ -11,7 +11,7 @@ from dicomserver.archive import intake
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.recovery import Verdict
-from dicomserver.archive.trash import Record, State, Trashed, file_name
+from dicomserver.archive.trash import Record, State, Trashed
 from tests.archive.files import SERIES, STUDY, names, store, stored
 from tests.archive.power import PowerCut, Survives, watch
 
@@ -146,7 +146,7 @@ def check(path: Path, promises: Promises) -> None:
         for file in lies.values():
             assert (path / archive.trash.examine(file).name).read_bytes().endswith(file.sop_instance_uid.encode())
         files = [name for name in names(path / "trash") if name.endswith(".dcm")]
-        assert files == sorted(map(file_name, lies.values()))
+        assert files == sorted(file.name for file in lies.values())
         assert archive.waiting == (0, 0)
     assert names(path / "intake") == names(path / "tombstones") == names(path / "quarantine") == []
 

@@ -131,8 +131,7 @@ def _check_trash(trash: Path, look: Look) -> None:
     except ValueError:
         look.problems.append("a record of the trash is not whole")
         return
-    named = {f"{entry['slot']:016x}-{entry['checksum']:016x}.dcm" for entry in entries}
-    if named != {path.name for path in trash.glob("*.dcm")}:
+    if {entry["name"] for entry in entries} != {path.name for path in trash.glob("*.dcm")}:
         look.problems.append("the trash has other files than its records say")
     if any(entry["state"] != "stays" for entry in entries):
         look.problems.append("the trash was left in the middle of something")

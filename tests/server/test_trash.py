@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dicomserver.archive.errors import TrashFailed
-from dicomserver.archive.trash import State, file_name
+from dicomserver.archive.trash import State
 from dicomserver.index import IndexFull
 from dicomserver.server import trash
 from dicomserver.server.deletion import Asked, Deleter, DeletionStopped
@@ -152,10 +152,10 @@ def test_what_was_stored_anew_with_the_same_content_leaves_the_trash(hospital):
 def test_damaged_and_missing_ones_stay(hospital, caplog):
     hospital.deleter.delete(Asked(study="1.2.1"))
     one, other, _ = next(hospital.store.archive.trash.records()).files
-    with open(hospital.store.path / "trash" / file_name(one), "r+b") as file:
+    with open(hospital.store.path / "trash" / one.name, "r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\xff")
-    (hospital.store.path / "trash" / file_name(other)).unlink()
+    (hospital.store.path / "trash" / other.name).unlink()
     done, stays = hospital.undelete(study="1.2.1")
     assert done == Undeleted(3, 1, 2)
     assert stays == {one.sop_instance_uid: "the dataset's checksum does not hold",
@@ -376,3 +376,18 @@ def test_what_waits_in_a_slot_of_that_number_stays(merged):
     for now in (False, True):
         merged.deleter.delete(Asked(instance="1.2.3.1.0"), now=now)
         assert waits.exists()
+
+
+def test_a_copy_that_is_deleted_again_has_its_own_time(hospital, monkeypatch):
+    """Somebody has copied it from the trash to where it was, instead of bringing it back."""
+    store, path = hospital.store, hospital.store.final_path("1.2.2.1.1", "1.2.2", "1.2.2.1")
+    hospital.deleter.delete(Asked(study="1.2.2"))
+    path.parent.mkdir(parents=True)
+    shutil.copy(store.path / "trash" / next(store.archive.trash.records()).files[0].name, path)
+    assert Strays(store.archive, store.index, store.describe, store.log).settle(lambda octets: None).indexed == 1
+    hospital.deleter.delete(Asked(study="1.2.2"))
+    first = list(hospital.trash.deletions())[-1].deletion
+    with hospital.trash.lock:
+        assert hospital.trash.forget(choice(first)) == 1
+    assert hospital.undelete(study="1.2.2") == (Undeleted(1, 1, 0), {})
+    assert "1.2.2.1.1" in hospital.stored and hospital.is_tidy()
