@@ -220,6 +220,8 @@ class Trash:
         try:
             content = json.loads(text)
             files = tuple(Trashed(**{**entry, "state": State(entry["state"])}) for entry in content.pop("files"))
+            if any("/" in file.name for file in files):
+                raise ValueError("not the name of a file in here")
             return Record(Label(**content), files)
         except (ValueError, TypeError, KeyError, AttributeError):
             raise ArchiveDamaged(f"the record {name} of the trash cannot be understood") from None

@@ -177,7 +177,9 @@ def test_damaged_and_missing_files_are_found_out(archive: Archive, data: Path) -
 
 @pytest.mark.parametrize("text", [
     "", "{", "[]", "{}", '{"record": "1-1.1", "deleted_at": 1, "asked": "", "files": [1]}',
-    '{"record": "1-1.1", "deleted_at": 1, "asked": "", "files": [{"state": "stays"}]}'])
+    '{"record": "1-1.1", "deleted_at": 1, "asked": "", "files": [{"state": "stays"}]}',
+    '{"record": "1-7.1", "deleted_at": 1, "asked": "", "files": [{"slot": 1, "checksum": 1, "study_instance_uid": "1",'
+    '"series_instance_uid": "1", "sop_instance_uid": "1", "file_length": 1, "name": "../x", "state": "goes"}]}'])
 def test_a_record_that_cannot_be_understood_is_left_alone(archive: Archive, data: Path, text: str) -> None:
     trashed(archive, "1.1")
     (data / "trash" / "1-7.1.json").write_text(text)
