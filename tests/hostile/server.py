@@ -43,7 +43,9 @@ class Server:
         self.data = folder / "data"
         self.port = free_port()
         self.configuration = {"aeTitle": "HOSTILE_SCP", "port": self.port, "dataDirectory": str(self.data),
-                              "reserveMegabytes": 1, "controlSocketDirectory": str(folder / "control")} | configuration
+                              "reserveMegabytes": 1, "controlSocketDirectory": str(folder / "control"),
+                              # It would begin in the midst of some case, log its line and fill its buffers.
+                              "scrubDays": 0} | configuration
         (folder / "config.json").write_text(json.dumps(self.configuration))
         self._log = open(folder / "log", "w+b")
         self.process = subprocess.Popen([PROGRAM, "start", "--config", folder / "config.json"], cwd=folder,
