@@ -22,8 +22,9 @@ CANCEL = "C-CANCEL with a wrong id, or late"
 TALK = "messages while a query is open"
 INTERRUPTED = "interrupted in the responses"
 
-STUDIES = 250
-# Attributes of the study that are long, so that one response is some 12 KB and all of them are some 3 MB.
+STUDIES = 450
+# Attributes of the study that are long, so that one response is some 12 KB and all of them are some 5 MB: Linux lets
+# the buffer of a socket grow to 4 MB.
 WORDS = {0x00081080: b"LO", 0x00102000: b"LO", 0x00102110: b"LO", 0x001021B0: b"LT", 0x00102180: b"SH",
          0x00080080: b"LO", 0x00321033: b"LO", 0x00321060: b"LO", 0x00324000: b"LT", 0x00380010: b"LO",
          0x00321032: b"PN", 0x00080050: b"SH"}

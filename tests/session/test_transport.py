@@ -1,10 +1,12 @@
 """The connection of an association: deadlines, stalled sends, stops from another thread. Over real sockets."""
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +48,18 @@ def test_bytes_received_before_come_first(pair):
 def test_more_bytes_than_the_buffer_holds_are_refused(pair):
     with pytest.raises(ValueError):
         SocketInlet(64, pair[0]).take(b"x" * 65)
+
+
+def test_closing_gives_the_buffer_back(pair):
+    def anonymous() -> int:
+        status = Path("/proc/self/status").read_text()
+        return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) << 10
+
+    inlet = SocketInlet(64 << 20, pair[0])
+    inlet.take(bytes(48 << 20))
+    full = anonymous()
+    inlet.close()
+    assert anonymous() < full - (40 << 20)
 
 
 def test_a_silent_peer_is_idle_between_messages_and_stuck_inside_one(pair):

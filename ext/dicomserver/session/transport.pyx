@@ -322,8 +322,11 @@ cdef class SocketInlet(Inlet):
         return self.connection.fileno()
 
     def close(self) -> None:
-        """Closes the connection; once."""
+        """Closes the connection; once. By the thread that receives: the buffer's memory goes back to the system, as
+        what refers to it may live until Python next looks for cycles."""
         self.connection.close()
+        self.lo = self.hi = 0
+        self.give_back()
 
     def wait_for_close(self, double seconds) -> None:
         """Waits, no longer than `seconds`, until the peer closes; forgets what it still sends (PS3.8: Sta13)."""

@@ -19,6 +19,7 @@ cdef class Inlet:
     cdef void begin_message(self) noexcept nogil
     cdef void end_message(self) noexcept nogil
     cdef void compact(self) noexcept nogil
+    cdef void give_back(self) noexcept nogil
 
 
 cdef class BytesInlet(Inlet):

@@ -8,6 +8,10 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
 
+cdef extern from "<sys/mman.h>" nogil:
+    int MADV_DONTNEED
+    int madvise(void *begin, size_t length, int advice)
+
 cdef enum:
     MAPPED_FROM = 131072        # bytes: such a buffer goes back to the system when it is freed, not to the heap
 
@@ -59,6 +63,12 @@ cdef class Inlet:
             memmove(self.data, self.data + self.lo, self.hi - self.lo)
             self.hi -= self.lo
             self.lo = 0
+
+    cdef void give_back(self) noexcept nogil:
+        """Nothing is received any more: the system gets the memory back, whoever still holds the inlet. What was in
+        the buffer is zeros then."""
+        if self.capacity >= MAPPED_FROM:
+            madvise(self.data, self.capacity, MADV_DONTNEED)
 
 
 cdef class BytesInlet(Inlet):
