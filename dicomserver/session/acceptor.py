@@ -36,6 +36,14 @@ Handler = Callable[["AssociationAcceptor", AcceptedContext, CommandSet], int | N
 OnResponse = Callable[[int | None], None]
 
 
+def _told_nothing(_command_field: int, _status: int) -> None:
+    """After the end nothing is answered."""
+
+
+def _nothing() -> None:
+    """After the end nothing is sent."""
+
+
 class AssociationAcceptor:
     """One association from its A-ASSOCIATE-RQ to its end: `begin`, `serve`, `close`, on one thread; `run` is all three.
 
@@ -110,6 +118,10 @@ class AssociationAcceptor:
     def close(self) -> None:
         """Closes the connection, when the peer has read what ended the association."""
         self.association.close()
+        # Who refers to us, and we to him, would live until Python looks for cycles: with all that the peer has sent.
+        self._request = b""
+        self._on_answered = _told_nothing
+        self.association.before_end = _nothing
 
     def stop(self, grace_over: bool) -> None:
         """From another thread: ends when the request under way is answered, or now where the grace period is over."""
