@@ -105,6 +105,14 @@ def read_file(folder: Folder, name: str, limit: int) -> bytes:
         os.close(fd)
 
 
+def status_of(name: str, folder: Folder) -> os.stat_result | None:
+    """Of a name itself, not of what a link leads to; None where it is not there."""
+    try:
+        return os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
 def unlink_if_there(name: str, folder: Folder) -> bool:
     """Removes a name; False when it is gone already."""
     try:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from dicomserver.archive.durable import OPEN_FILE, Folder, unlink_if_there
+from dicomserver.archive.durable import OPEN_FILE, Folder, status_of, unlink_if_there
 from dicomserver.archive.errors import ArchiveError, FilingFailed, translated
 from dicomserver.archive.folders import MOST_OPEN, Folders, Series
 from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
@@ -91,7 +91,7 @@ class Filing:
     def _link(self, waiting: Waiting, series: Series) -> Outcome:
         name = instance_name(waiting.sop_instance_uid)
         slot = slot_name(waiting.slot)
-        if _status(slot, self._intake) is None:
+        if status_of(slot, self._intake) is None:
             return self._miss(waiting, series, name)    # opening its folder would make it anew
         folder = self._folders.open(series)
         try:
@@ -104,7 +104,7 @@ class Filing:
 
     def _miss(self, waiting: Waiting, series: Series, name: str) -> Outcome:
         slot = slot_name(waiting.slot)
-        if _status(slot, self._intake) is not None:
+        if status_of(slot, self._intake) is not None:
             # Somebody removed the folder under our descriptor.
             self._folders.forget(series)
             _link(self._intake, slot, self._folders.open(series), name)
@@ -114,7 +114,7 @@ class Filing:
 
     def _meet(self, waiting: Waiting, series: Series, folder: Folder, name: str) -> Outcome:
         slot = slot_name(waiting.slot)
-        ours, there = _status(slot, self._intake), _status(name, folder)
+        ours, there = status_of(slot, self._intake), status_of(name, folder)
         if ours is None or there is None:
             return self._miss(waiting, series, name)
         if os.path.samestat(ours, there):
@@ -180,13 +180,6 @@ def _by_series(batch: Sequence[Waiting]) -> Iterator[dict[Series, list[Waiting]]
 
 def _link(source: Folder, source_name: str, target: Folder, target_name: str) -> None:
     os.link(source_name, target_name, src_dir_fd=source.fd, dst_dir_fd=target.fd, follow_symlinks=False)
-
-
-def _status(name: str, folder: Folder) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
 
 
 def _same_and_durable(source: Folder, source_name: str, target: Folder, target_name: str) -> bool:

@@ -20,7 +20,8 @@ import os
 import re
 import uuid
 
-from dicomserver.archive.durable import FILE_MODE, FOLDER_MODE, Folder, open_or_make, read_file, replace_file
+from dicomserver.archive.durable import (FILE_MODE, FOLDER_MODE, Folder, open_or_make, read_file, replace_file,
+                                         status_of)
 from dicomserver.archive.errors import (ArchiveDamaged, ArchiveLocked, ArchiveTooNew, ArchiveUnusable,
                                         InvalidUid)
 from dicomserver.standard.uids import is_valid_uid
@@ -120,7 +121,7 @@ class DataDirectory:
         for name in OWN_FOLDERS:
             open_or_make(name, self.root.fd)[0].close()
         # A crash between the two files must not begin again with numbers that slots have had.
-        self.start = self._read_starts() if _exists("starts", self.root) else 0
+        self.start = self._read_starts() if status_of("starts", self.root) else 0
         self._write_starts()
         # Also those that exist: an earlier process may have made them and died before it synced.
         sync_ancestors(self.path)
@@ -170,14 +171,6 @@ class DataDirectory:
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
-
-
-def _exists(name: str, folder: Folder) -> bool:
-    try:
-        os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def make_with_parents(path: str) -> None:

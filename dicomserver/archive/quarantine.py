@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from dicomserver.archive.durable import OPEN_FILE, Folder, read_file, replace_file, unlink_if_there
+from dicomserver.archive.durable import OPEN_FILE, Folder, read_file, replace_file, status_of, unlink_if_there
 from dicomserver.archive.errors import ArchiveError, InstanceMissing, QuarantineFailed, translated
 from dicomserver.archive.layout import SUFFIX, slot_name, slot_number
 from dicomserver.archive.preamble import read_header
@@ -140,18 +140,12 @@ class Quarantine:
 
     def lies_here(self, name: str) -> bool:
         """Whether a file of that name does."""
-        try:
-            os.stat(name + SUFFIX, dir_fd=self._folder.fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return True
+        return status_of(name + SUFFIX, self._folder) is not None
 
     def has(self, name: str, status: os.stat_result) -> bool:
         """Whether the file of that name here is the one with this status."""
-        try:
-            return os.path.samestat(os.stat(name + SUFFIX, dir_fd=self._folder.fd, follow_symlinks=False), status)
-        except FileNotFoundError:
-            return False
+        ours = status_of(name + SUFFIX, self._folder)
+        return ours is not None and os.path.samestat(ours, status)
 
 
 def _own_name(folder: Folder, name: str) -> str:

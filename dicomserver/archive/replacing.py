@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 from dicomserver.archive.deletion import StoredFile
-from dicomserver.archive.durable import OPEN_FILE, Folder, unlink_if_there
+from dicomserver.archive.durable import OPEN_FILE, Folder, status_of, unlink_if_there
 from dicomserver.archive.errors import (ArchiveError, InstanceDamaged, QuarantineFailed, translated,
                                         unreadable_is_damaged)
 from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name, start_of
@@ -76,7 +76,7 @@ class Replacing:
         """
         with self._lock, translated(QuarantineFailed, "setting the stored file aside"), ExitStack() as opened:
             slot = slot_name(stored.slot)
-            if _is_there(slot, self._directory.intake):
+            if status_of(slot, self._directory.intake):
                 return self._quarantine.keep(self._directory.intake, slot, reason, details)
             try:
                 folder = self._directory.root
@@ -109,14 +109,6 @@ class Replacing:
                 os.close(fd)
         if is_second:
             self._quarantine.remove(name)
-
-
-def _is_there(name: str, folder: Folder) -> bool:
-    try:
-        os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _is_of_another(folder: Folder, name: str, slot: int) -> bool:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
-from dicomserver.archive.durable import OPEN_FILE, Folder, read_file, replace_file, unlink_if_there
+from dicomserver.archive.durable import OPEN_FILE, Folder, read_file, replace_file, status_of, unlink_if_there
 from dicomserver.archive.errors import (ArchiveDamaged, InstanceDamaged, InstanceMissing, TrashFailed, translated,
                                         unreadable_is_damaged)
 from dicomserver.archive.layout import SUFFIX, DataDirectory, slot_name, start_of
@@ -98,10 +98,10 @@ class Trash:
         there: list[Trashed] = []
         for file in files:
             name = _file_name(label, file)
-            length = self._length(name)
-            if length is not None:
+            status = status_of(name, self._folder)
+            if status is not None:
                 there.append(Trashed(file.slot, file.checksum, file.study_instance_uid, file.series_instance_uid,
-                                     file.sop_instance_uid, length, name))
+                                     file.sop_instance_uid, status.st_size, name))
         if there:
             self._write(Record(label, tuple(there)))
 
@@ -176,11 +176,8 @@ class Trash:
                 unlink_if_there(slot_name(file.slot), self._intake)
 
     def _is_back(self, file: Trashed) -> bool:
-        try:
-            return os.path.samestat(*(os.stat(name, dir_fd=folder.fd, follow_symlinks=False) for name, folder in (
-                (file.name, self._folder), (slot_name(file.slot), self._intake))))
-        except FileNotFoundError:
-            return False
+        here, there = status_of(file.name, self._folder), status_of(slot_name(file.slot), self._intake)
+        return here is not None and there is not None and os.path.samestat(here, there)
 
     def sync_back(self) -> None:
         """Makes durable what `link_back` did."""
@@ -231,12 +228,6 @@ class Trash:
         with translated(TrashFailed, "reading the trash"):
             found = [match for name in os.listdir(self._folder.fd) if (match := _RECORD.match(name))]
         return [match[0] for match in sorted(found, key=lambda match: tuple(map(int, match.groups())), reverse=True)]
-
-    def _length(self, name: str) -> int | None:
-        try:
-            return os.stat(name, dir_fd=self._folder.fd, follow_symlinks=False).st_size
-        except FileNotFoundError:
-            return None
 
 
 def _file_name(label: Label, file: Tombstone) -> str:

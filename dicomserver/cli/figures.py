@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 
 def size(count: int) -> str:
     """Bytes for a person: 1.5 MB (units of 1000)."""
@@ -20,6 +22,11 @@ def duration(seconds: float) -> str:
     days, hour = divmod(hours, 24)
     clock = f"{hour:02}:{minute:02}:{second:02}"
     return f"{days} d {clock}" if days else clock
+
+
+def moment(seconds: float) -> str:
+    """Seconds since the epoch, as a clock on the wall has them."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def rate(octets: int, seconds: float) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 
 from dicomserver.cli import arguments
 from dicomserver.cli.control import translated
-from dicomserver.cli.figures import size
+from dicomserver.cli.figures import moment, size
 from dicomserver.server import control_client
 
 _COLUMNS = "{:<16} {:>9} {:>10} {:<5} {}"
@@ -40,8 +39,7 @@ def run(options: argparse.Namespace) -> int:
     if found:
         print(_COLUMNS.format("Last image", "Instances", "Size", "Why", "Study"))
     for one in found:
-        moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(one["lastImage"]))
-        print(_COLUMNS.format(moment, one["instances"], size(one["bytes"]), one["why"], one["study"]))
+        print(_COLUMNS.format(moment(one["lastImage"]), one["instances"], size(one["bytes"]), one["why"], one["study"]))
     print(f"Total: {totals['studies']} study(ies), {totals['instances']} instance(s), {size(totals['bytes'])}")
     return arguments.EXIT_SUCCESS
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 
 from dicomserver.cli import arguments
 from dicomserver.cli.control import translated
-from dicomserver.cli.figures import size
+from dicomserver.cli.figures import moment, size
 from dicomserver.server import control_client
 
 _COLUMNS = "{:<10} {:<16} {:<16} {:>7} {:>9} {:>10}  {}"
@@ -36,11 +35,7 @@ def run(options: argparse.Namespace) -> int:
         return arguments.EXIT_SUCCESS
     print(_COLUMNS.format("Deletion", "Deleted", "Until", "Studies", "Instances", "Size", "Asked for"))
     for one in found:
-        print(_COLUMNS.format(one["deletion"], _moment(one["deletedAt"]), _moment(one["until"]), one["studies"],
+        print(_COLUMNS.format(one["deletion"], moment(one["deletedAt"]), moment(one["until"]), one["studies"],
                               one["instances"], size(one["bytes"]), one["asked"]))
     print(f"Total: {len(found)} deletion(s), {size(sum(one['bytes'] for one in found))}")
     return arguments.EXIT_SUCCESS
-
-
-def _moment(seconds: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import islice
 
 from dicomserver.archive.archive import Archive
-from dicomserver.index import Index, IndexFault
-from dicomserver.server.control import Command, CommandFailed, Progress
+from dicomserver.index import Index
+from dicomserver.server.commands import telling
+from dicomserver.server.control import Command, Progress
 from dicomserver.server.settings import ServerSettings
 
 ROWS_AT_ONCE = 1000
@@ -22,21 +23,17 @@ def table(archive: Archive, index: Index, settings: ServerSettings) -> dict[str,
     def backup(args: dict, progress: Progress) -> dict:
         return {"dataDirectory": archive.path, "databaseUrl": settings.index_url(), "identity": archive.identity()}
 
+    @telling()
     def rows(args: dict, progress: Progress) -> dict:
         everything = index.select()
-        try:
-            while page := list(islice(everything, ROWS_AT_ONCE)):
-                progress({"rows": [(row.slot, row.checksum, row.file_length, row.study_instance_uid,
-                                    row.series_instance_uid, row.sop_instance_uid) for row in page]})
-        except IndexFault as error:
-            raise CommandFailed(f"the index does not answer: {error}") from error
+        while page := list(islice(everything, ROWS_AT_ONCE)):
+            progress({"rows": [(row.slot, row.checksum, row.file_length, row.study_instance_uid,
+                                row.series_instance_uid, row.sop_instance_uid) for row in page]})
         return {}
 
+    @telling()
     def stored(args: dict, progress: Progress) -> dict:
-        try:
-            return {"stored": is_stored(archive, index, args["instance"], args["slot"])}
-        except IndexFault as error:
-            raise CommandFailed(f"the index does not answer: {error}") from error
+        return {"stored": is_stored(archive, index, args["instance"], args["slot"])}
 
     return {"backup": backup, "rows": rows, "stored": stored}
 

@@ -42,7 +42,7 @@ def table(statistics: Statistics, verifier: Verifier, reload: Callable[[], bool]
         return _verify(verifier, args, progress)
 
     def damaged(args: dict, progress: Progress) -> dict:
-        with _index_answering():
+        with telling():
             return {"damaged": verifier.known()}
 
     def reload_settings(args: dict, progress: Progress) -> dict:
@@ -60,18 +60,21 @@ def table(statistics: Statistics, verifier: Verifier, reload: Callable[[], bool]
 def _verify(verifier: Verifier, args: dict, progress: Progress) -> dict:
     def figures(so_far: Verified) -> dict:
         return {"verified": so_far.instances, "bytes": so_far.octets, "damaged": so_far.damaged, "total": so_far.total}
-    with _index_answering():
+    with telling():
         return figures(verifier.verify(
             lambda so_far: progress(figures(so_far)),
             lambda uid, why: progress({"damagedInstance": uid, "why": why}), **uids_of(args)))
 
 
 @contextmanager
-def _index_answering() -> Iterator[None]:
+def telling(*errors: type[Exception]) -> Iterator[None]:
+    """IndexFault and these errors in the words of a command: raises CommandFailed. Decorates a command, too."""
     try:
         yield
     except IndexFault as error:
         raise CommandFailed(f"the index does not answer: {error}") from error
+    except errors as error:
+        raise CommandFailed(str(error)) from error
 
 
 def uids_of(args: dict) -> dict[str, str]:

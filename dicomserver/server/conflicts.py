@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 from dicomserver.index import IndexFault
+from dicomserver.server.commands import telling
 from dicomserver.server.conflict import Conflict, Undecided
 from dicomserver.server.control import Command, CommandFailed, Progress
 
@@ -79,7 +79,7 @@ def commands(conflicts: Conflicts) -> dict[str, Command]:
 
     def listed(args: dict, progress: Progress) -> dict:
         number = 0
-        with _translated():
+        with telling(Undecided):
             for number, conflict in enumerate(conflicts.conflicts(), start=1):
                 progress(conflict.as_json())
         return {"conflicts": number}
@@ -89,21 +89,10 @@ def commands(conflicts: Conflicts) -> dict[str, Command]:
             wanted = args.get("id")
             if not isinstance(wanted, str) or not wanted:
                 raise CommandFailed("which conflict?")
-            with _translated():
+            with telling(Undecided):
                 conflict, answer = conflicts.decide(what, wanted)
             return {"conflict": conflict.as_json(), key: answer}
         return command
 
     return {"conflicts.list": listed, "conflicts.show": deciding("show", "shown"),
             "conflicts.accept": deciding("accept", "done"), "conflicts.reject": deciding("reject", "done")}
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """The errors of sources as those of a command."""
-    try:
-        yield
-    except Undecided as error:
-        raise CommandFailed(str(error)) from error
-    except IndexFault as error:
-        raise CommandFailed(f"the index does not answer: {error}") from error

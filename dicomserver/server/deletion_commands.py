@@ -1,13 +1,10 @@
 """What can be asked of a running server about deleting and the trash."""
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TypeVar
 
 from dicomserver.archive.errors import ArchiveError
-from dicomserver.index import IndexFault
-from dicomserver.server.commands import uids_of
+from dicomserver.server.commands import telling, uids_of
 from dicomserver.server.control import Command, CommandFailed, Progress
 from dicomserver.server.deletion import Asked, Deleter, DeletionStopped, PatientUnclear
 from dicomserver.server.trash import TrashKeeper, Undeleted, UndeletionStopped, choice
@@ -58,19 +55,9 @@ def _telling(command: Command) -> Command:
     """The same, with the errors in the words of a command."""
 
     def told(args: dict, progress: Progress) -> dict:
-        with _translated():
+        with telling(DeletionStopped, PatientUnclear, UndeletionStopped, ArchiveError):
             return command(dict(args), progress)
     return told
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (DeletionStopped, PatientUnclear, UndeletionStopped, ArchiveError) as error:
-        raise CommandFailed(str(error)) from error
-    except IndexFault as error:
-        raise CommandFailed(f"the index does not answer: {error}") from error
 
 
 def _taken(args: dict, name: str, kind: type[_Kind]) -> _Kind | None:

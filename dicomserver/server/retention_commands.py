@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveError
-from dicomserver.index import Index, IndexFault
-from dicomserver.server.commands import uids_of
+from dicomserver.index import Index
+from dicomserver.server.commands import telling, uids_of
 from dicomserver.server.control import Command, CommandFailed, Progress
 from dicomserver.server.retention import Retention
 
@@ -41,20 +41,7 @@ def table(archive: Archive, index: Index, retention: Retention) -> dict[str, Com
         return {}
 
     commands = {"retention": preview, "keep": keep, "unkeep": unkeep, "kept": kept}
-    return {name: _telling(command) for name, command in commands.items()}
-
-
-def _telling(command: Command) -> Command:
-    """The same, with the errors in the words of a command."""
-
-    def told(args: dict, progress: Progress) -> dict:
-        try:
-            return command(args, progress)
-        except ArchiveError as error:
-            raise CommandFailed(str(error)) from error
-        except IndexFault as error:
-            raise CommandFailed(f"the index does not answer: {error}") from error
-    return told
+    return {name: telling(ArchiveError)(command) for name, command in commands.items()}
 
 
 def _study(args: dict) -> str:

@@ -37,7 +37,7 @@ OnResponse = Callable[[int | None], None]
 
 
 def _told_nothing(_command_field: int, _status: int) -> None:
-    """After the end nothing is answered."""
+    """Nobody wants to know what was answered; after the end nothing is."""
 
 
 def _nothing() -> None:
@@ -55,7 +55,7 @@ class AssociationAcceptor:
 
     def __init__(self, connection, request: bytes, behind: bytes, negotiator: Negotiator,
                  handlers: Mapping[int, Handler], *, deadlines: Deadlines = Deadlines(),
-                 limits: MessageLimits = MessageLimits(), on_answered: Callable[[int, int], None] = lambda c, s: None,
+                 limits: MessageLimits = MessageLimits(), on_answered: Callable[[int, int], None] = _told_nothing,
                  peer: str = "", executor: Executor | None = None, log: logging.Logger) -> None:
         self.inlet = SocketInlet(RECEIVE_BUFFER, connection, deadlines.idle, deadlines.progress, deadlines.write,
                                  deadlines.minimum_rate)

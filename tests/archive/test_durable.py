@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from dicomserver.archive.durable import Folder, open_or_make, read_file, replace_file, unlink_if_there, unnamed_file
+from dicomserver.archive.durable import (
+    Folder, open_or_make, read_file, replace_file, status_of, unlink_if_there, unnamed_file,
+)
 from tests.archive.files import names
 from tests.archive.power import watch
 
@@ -107,3 +110,12 @@ def test_a_file_without_a_name_where_nothing_can_be_made(tmp_path: Path, monkeyp
         with pytest.raises(OSError) as raised:
             unnamed_file(folder)
         assert raised.value.errno == errno.ENOSPC
+
+
+def test_the_status_is_that_of_the_name_itself(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("nowhere")
+    with Folder(str(tmp_path)) as folder:
+        assert status_of("x", folder).st_size == 3
+        assert stat.S_ISLNK(status_of("link", folder).st_mode)
+        assert status_of("y", folder) is None
