@@ -1,13 +1,13 @@
 """What an engine must offer: everything that differs from one database to another is behind these names.
 
-`statements` holds the engine's dialect: one SQL text for each name in dicomserver.index.sqlite.statements.
+`statements` are those of dicomserver.index.statements, in the engine's dialect.
 """
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Protocol
 
 
@@ -20,6 +20,9 @@ class Session(Protocol):
     def run(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Runs one statement; how many rows it inserted, changed or deleted, triggers not counted."""
 
+    def run_each(self, sql: str, rows: Sequence[Sequence[Value]]) -> list[int]:
+        """Runs one statement with each of the rows' values, in a transaction; the same number of each."""
+
     def one(self, sql: str, values: Sequence[Value] = ()) -> tuple | None:
         """The first row, or None."""
 
@@ -27,7 +30,7 @@ class Session(Protocol):
         """All rows."""
 
     def stream(self, sql: str, values: Sequence[Value] = ()) -> Iterator[tuple]:
-        """The rows as they are found; other statements may run meanwhile. To be read to its end, or closed."""
+        """The rows as they are found; no other statement runs meanwhile. To be read to its end, or closed."""
 
     def watched(self, keep_going: Callable[[], bool]) -> AbstractContextManager[None]:
         """Within, a statement raises SearchInterrupted soon after `keep_going` says False. That is asked often, on
@@ -37,8 +40,8 @@ class Session(Protocol):
 class Engine(Protocol):
     """One database, its connections and its locks."""
 
-    statements: ModuleType
-    dialect: ModuleType  # the same of the parts of queries, see dicomserver.index.sqlite.dialect
+    statements: SimpleNamespace
+    dialect: ModuleType  # how it says what differs, see dicomserver.index.sqlite.dialect
     lock: threading.Lock  # whoever writes holds it; not reentrant
 
     def writer(self) -> Session:
@@ -54,7 +57,8 @@ class Engine(Protocol):
         """The same for queries, which may take their time: they are in nobody's way who only reads a row."""
 
     def sync(self) -> None:
-        """All that is committed survives a power cut. Under `lock`."""
+        """All that is committed survives a power cut. Under `lock`; raises where the connection has broken on which the
+        caller may have committed while he had it. Who has committed nothing calls `writer` first."""
 
     def checkpoint(self) -> None:
         """Keeps the write-ahead log bounded; takes `lock` itself, and only for moments."""

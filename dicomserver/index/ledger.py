@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from types import ModuleType
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import NamedTuple
 
 from dicomserver.index.engine import Session, Value
@@ -28,7 +29,7 @@ class _Known(NamedTuple):
 class Ledger:
     """Used under the writer's lock. Remembers ids between calls: `forget` after a rollback or a removal."""
 
-    def __init__(self, statements: ModuleType):
+    def __init__(self, statements: SimpleNamespace):
         self._sql = statements
         self._series: OrderedDict[tuple[str, str], _Known] = OrderedDict()
         self._labels: dict[str, int] = {}
@@ -80,6 +81,24 @@ class Ledger:
         else:
             self._remember(instance, series)
         return None
+
+    def add_all(self, session: Session, tickets: Sequence[Ticket]) -> list[Stored | None]:
+        """`add` for each of them, in order; those of remembered series share a round trip."""
+        outcomes: list[Stored | None] = []
+        rows: list[tuple[Value, ...]] = []
+        for ticket in tickets:
+            row = self.known_row(ticket)
+            if row is not None:
+                rows.append(row)
+                continue
+            outcomes += self._add_rows(session, rows)
+            outcomes.append(self.add(session, ticket))
+            rows = []
+        return outcomes + self._add_rows(session, rows)
+
+    def _add_rows(self, session: Session, rows: list[tuple[Value, ...]]) -> list[Stored | None]:
+        added = session.run_each(self._sql.ADD_INSTANCE, rows) if rows else []
+        return [None if new else self.find(session, row[1]) for row, new in zip(rows, added, strict=True)]
 
     def find(self, session: Session, sop_instance_uid: str) -> Stored | None:
         """What is stored under a SOP Instance UID; with any session, from any thread."""

@@ -27,7 +27,7 @@ def fragment_of(condition: Condition | Moment | ItemCondition, level: Level, dia
     if isinstance(condition, ItemCondition):
         return None
     if isinstance(condition, Moment):
-        return _of_moment(condition) if condition.date.tag == STUDY_DATE and level >= Level.STUDY else None
+        return _of_moment(condition, dialect) if condition.date.tag == STUDY_DATE and level >= Level.STUDY else None
     tag, criterion = condition.attribute.tag, condition.criterion
     if tag in EXISTING:
         return _of_existing(tag, criterion, dialect)
@@ -74,11 +74,11 @@ def _label(column: Column, criterion: Criterion, dialect: ModuleType) -> tuple[s
     return None if part is None else (f"{column.sql} IN (SELECT l.id FROM labels l WHERE {part[0]})", part[1])
 
 
-def _date_or_time(column: Column, criterion: Criterion, _dialect: ModuleType) -> tuple[str, tuple] | None:
+def _date_or_time(column: Column, criterion: Criterion, dialect: ModuleType) -> tuple[str, tuple] | None:
     if not isinstance(criterion, Within):
         return None
-    ends = [(f"{column.sql} >= ?", criterion.low and criterion.low.low),
-            (f"{column.sql} <= ?", criterion.high and criterion.high.high)]
+    ends = [(f"{column.sql} >= {dialect.VALUE}", criterion.low and criterion.low.low),
+            (f"{column.sql} <= {dialect.VALUE}", criterion.high and criterion.high.high)]
     there = [(sql, value) for sql, value in ends if value is not None]
     return "(" + " AND ".join(sql for sql, _ in there) + ")", tuple(value for _, value in there)
 
@@ -130,14 +130,14 @@ def _of_existing(tag: int, criterion: Criterion, dialect: ModuleType) -> Fragmen
     return None if part is None else Fragment(f"EXISTS (SELECT 1 {rows} AND {part[0]})", part[1], "t")
 
 
-def _of_moment(moment: Moment) -> Fragment:
+def _of_moment(moment: Moment, dialect: ModuleType) -> Fragment:
     low, high = moment.criterion.low, moment.criterion.high
     both = "t.study_date || t.study_time"
     parts, values = [], []
     # The date alone too: that one has an index.
     for sign, end in ((">=", low and low.low), ("<=", high and high.high)):
         if end is not None:
-            parts += [f"t.study_date {sign} ?", f"{both} {sign} ?"]
+            parts += [f"t.study_date {sign} {dialect.VALUE}", f"{both} {sign} {dialect.VALUE}"]
             values += [end[:8], end]
     return Fragment("(" + " AND ".join(parts) + ")", tuple(values), "t")
 

@@ -85,6 +85,10 @@ class SqliteSession:
         except apsw.Error as error:
             raise translated(error) from error
 
+    def run_each(self, sql: str, rows: Sequence[Sequence[Value]]) -> list[int]:
+        """See engine.Session."""
+        return [self.run(sql, row) for row in rows]
+
     def one(self, sql: str, values: Sequence[Value] = ()) -> tuple | None:
         """See engine.Session."""
         try:

@@ -10,11 +10,13 @@ from urllib.parse import quote
 import apsw
 
 from dicomserver.index.errors import IndexDamaged, IndexUnavailable
-from dicomserver.index.sqlite import dialect, statements
+from dicomserver.index.sqlite import dialect
 from dicomserver.index.sqlite.connection import SqliteSession, connect
 from dicomserver.index.sqlite.errors import translated
 from dicomserver.index.sqlite.files import create
+from dicomserver.index.statements import in_dialect
 
+STATEMENTS = in_dialect(dialect)
 PAGES_AT_ONCE = 256
 _NO_LOCKS = "unix-none"     # a share may have none, and nobody else knows of the copy
 
@@ -30,7 +32,7 @@ def copy(path: Path, target: Path, progress: Callable[[], None]) -> None:
     try:
         # An open transaction keeps the moment: without it each commit would have the copy begin anew.
         source.execute("BEGIN")
-        source.execute(statements.IS_COMPLETE).fetchall()
+        source.execute(STATEMENTS.IS_COMPLETE).fetchall()
         create(target)
         made = apsw.Connection(str(target), vfs=_NO_LOCKS)
         try:
@@ -50,7 +52,7 @@ def copy(path: Path, target: Path, progress: Callable[[], None]) -> None:
 class SqliteCopy:
     """A copy that nobody changes, wherever it lies: read without locks, log and shared memory. See engine.Engine."""
 
-    statements = statements
+    statements = STATEMENTS
     dialect = dialect
 
     def __init__(self, path: Path) -> None:

@@ -51,5 +51,6 @@ def rows_of(ids: Collection[int | str]) -> str:
     return json.dumps(list(ids))
 
 
+VALUE = "?"      # the place of a parameter
 WITH_IDS = "IN (SELECT value FROM json_each(?))"
 JOINED = "group_concat(v.text, '\\')"  # the values in the rows of v, joined as DICOM joins them

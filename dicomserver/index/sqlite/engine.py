@@ -14,13 +14,15 @@ from pathlib import Path
 import apsw
 
 from dicomserver.index.errors import IndexUnavailable
-from dicomserver.index.sqlite import dialect, statements
+from dicomserver.index.sqlite import dialect
 from dicomserver.index.sqlite.connection import FULL, LOG_LIMIT, MEMORY, PAGE_SIZE, SqliteSession, connect
 from dicomserver.index.sqlite.errors import SyncFailed, translated
 from dicomserver.index.sqlite.files import create
 from dicomserver.index.sqlite.readers import Readers
 from dicomserver.index.sqlite.schema import migrate
+from dicomserver.index.statements import in_dialect
 
+STATEMENTS = in_dialect(dialect)
 WRITER_CACHE_KIB = 16 * 1024  # holds the inner pages of the UIDs' index at five million instances
 READER_CACHE_KIB = 2 * 1024
 READERS = 4
@@ -34,7 +36,7 @@ CHECKPOINT_PAGES = 1000  # below this a checkpoint is not worth its syncs
 class SqliteFile:
     """`path` is absolute and its folder exists; the file is made if it is not there. Raises IndexFault."""
 
-    statements = statements
+    statements = STATEMENTS
     dialect = dialect
 
     def __init__(self, path: Path):
@@ -92,7 +94,7 @@ class SqliteFile:
         """See engine.Engine."""
         self.writer()
         with self._noticing_failed_syncs():
-            self._syncer.run(statements.MARK)
+            self._syncer.run(STATEMENTS.MARK)
 
     def checkpoint(self) -> None:
         """Copies the log into the file while the writer goes on. Then, if that caught up with the writer or
@@ -142,7 +144,7 @@ class SqliteFile:
         """When all of the log is copied the next commit begins it anew and syncs its header, in spite of
         synchronous=NORMAL; that commit shall be this one and not an instance's."""
         with self._noticing_failed_syncs():
-            self._writer.run(statements.MARK)
+            self._writer.run(STATEMENTS.MARK)
 
     def _copy_log(self, mode: int, *, beside_writer: bool = False) -> tuple[int, int]:
         """Pages in the log, and how many of them are in the file by now."""
@@ -166,7 +168,7 @@ class SqliteFile:
 class SqliteMemory:
     """A private database in memory: one connection behind one lock; nothing to make durable."""
 
-    statements = statements
+    statements = STATEMENTS
     dialect = dialect
 
     def __init__(self) -> None:
@@ -219,11 +221,11 @@ def _migrate(connection: apsw.Connection) -> None:
 
 @contextmanager
 def _transaction(session: SqliteSession, connection: apsw.Connection) -> Iterator[SqliteSession]:
-    session.run(statements.BEGIN)
+    session.run("BEGIN IMMEDIATE")
     try:
         yield session
-        session.run(statements.COMMIT)
+        session.run("COMMIT")
     finally:
         # SQLite may have rolled back by itself, as it does when the disk is full.
         if connection.in_transaction:
-            session.run(statements.ROLLBACK)
+            session.run("ROLLBACK")
