@@ -14,6 +14,9 @@ need() {    # need PACKAGE COMMAND...: the package is missing if the command fai
 header() {
     echo "#include <$1>" | "${CC:-cc}" -E -
 }
+postgres_server() {
+    command -v postgres || ls /usr/lib/postgresql/*/bin/postgres
+}
 python_headers() {
     "$PYTHON" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
 }
@@ -28,7 +31,8 @@ case ${1:-build} in
 test)
     need dcmtk command -v storescu
     need strace command -v strace
-    need npm command -v npm ;;
+    need npm command -v npm
+    need postgresql postgres_server ;;
 fresh)
     need debootstrap command -v debootstrap
     need git command -v git ;;

@@ -1,10 +1,12 @@
 """What all tests share."""
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import dicomserver
+from tests.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,6 +22,14 @@ def pytest_report_header() -> str:
 def root() -> Path:
     """The top folder of the repository."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that runs; whoever stops it starts it again."""
+    server = PostgresServer()
+    yield server
+    server.remove()
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

@@ -43,6 +43,12 @@ class Engine(Protocol):
     statements: SimpleNamespace
     dialect: ModuleType  # how it says what differs, see dicomserver.index.sqlite.dialect
     lock: threading.Lock  # whoever writes holds it; not reentrant
+    warnings: Sequence[str]  # what is not as it should be, for the log
+    # Whether what is committed but not synced may be gone while this process lives on, as with a database server that
+    # crashed. Then `replay`, which is the Index's, adds it again: in a transaction, under `lock`, before anybody reads
+    # or writes on a new connection.
+    may_forget: bool
+    replay: Callable[[Session], None] | None
 
     def writer(self) -> Session:
         """The writing session; each statement commits by itself. Under `lock`. Raises after a failed sync."""

@@ -9,6 +9,15 @@ class IndexUnavailable(IndexFault):
     """It can't be opened, read or written now. After a failed sync this lasts until it is opened again."""
 
 
+class IndexAway(IndexUnavailable):
+    """The database's server cannot be reached now."""
+
+
+class OutcomeUnknown(IndexAway):
+    """The connection to the database broke while something was committed. An instance that was being added is in, or
+    comes in as soon as the database is back: its file must be kept."""
+
+
 class IndexFull(IndexFault):
     """No room on the disk. Reading still works, and writing does again once there is room."""
 

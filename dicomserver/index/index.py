@@ -9,7 +9,7 @@ from itertools import islice
 from dicomserver.index.arrivals import Arrivals
 from dicomserver.index.engine import Engine, Session
 from dicomserver.index.entry import Counts, Instance, Stored, StudyAge
-from dicomserver.index.errors import SearchInterrupted
+from dicomserver.index.errors import IndexAway, OutcomeUnknown, SearchInterrupted
 from dicomserver.index.integrity import Integrity
 from dicomserver.index.ledger import Ledger, stored_of
 from dicomserver.index.other_patients import OtherPatients
@@ -17,6 +17,7 @@ from dicomserver.index.search.query import Query
 from dicomserver.index.search.selection import Selection, select
 from dicomserver.index.searchable import instance_number_of
 from dicomserver.index.tickets import Ticket, TicketQueue
+from dicomserver.index.unsynced import Unsynced
 
 PAGE_ROWS = 500
 FIRST_ROWS = 50  # of a search: few, so that they are soon there and no slow peer keeps them from being sent
@@ -37,6 +38,10 @@ class Index:
         self._sql = engine.statements
         self._ledger = Ledger(self._sql)
         self._queue = TicketQueue(engine.lock, self._commit)
+        self._unsynced = Unsynced(self._sql) if engine.may_forget else None
+        if engine.may_forget:
+            engine.replay = self._replay
+        self.warnings = engine.warnings
         with engine.reading() as session:
             self.is_fresh = keeps_nothing or not session.one(self._sql.IS_COMPLETE)[0]
         self._keeps_nothing = keeps_nothing
@@ -46,7 +51,9 @@ class Index:
 
     def add(self, instance: Instance) -> Stored | None:
         """None: it is in, and committed, but may be lost in a power cut until make_durable().
-        Else what is stored under that SOP Instance UID already, and nothing was changed."""
+        Else what is stored under that SOP Instance UID already, and nothing was changed.
+
+        Raises OutcomeUnknown too, see there."""
         return self._queue.pass_through(Ticket(instance, instance_number_of(instance.instance)))
 
     def add_many(self, instances: Iterable[Instance],
@@ -58,6 +65,8 @@ class Index:
         while batch := [Ticket(one, instance_number_of(one.instance)) for one in islice(source, BULK_ROWS)]:
             with self._engine.lock:
                 self._commit_together(batch)
+                if self._engine.may_forget:
+                    self._sync()
             for ticket in batch:
                 if ticket.stored is None:
                     added += 1
@@ -77,22 +86,27 @@ class Index:
                     session.run(self._sql.REMOVE_INSTANCE, (instance.sop_instance_uid, slot))
                     # Its series, study and patient may have gone with it.
                     self._ledger.forget()
-                    return self._ledger.add(session, ticket)
+                    stored = self._ledger.add(session, ticket)
             except BaseException:
                 self._ledger.forget()
                 raise
+            if self._unsynced is not None and stored is None:
+                self._unsynced.note(ticket, replaced=slot)
+            return stored
 
     def make_durable(self) -> None:
         """What was added and removed before this call survives a power cut. One sync; writers wait for it."""
         with self._engine.lock:
-            self._engine.sync()
+            self._engine.writer()   # on a new connection what is not synced comes back first
+            self._sync()
 
     def mark_complete(self) -> None:
         """All files of the archive are in: the index is fresh no more, nor after the next start. Durable."""
         with self._engine.lock:
-            self._engine.writer().run(self._sql.SET_COMPLETE)
-            self._engine.writer().run(self._sql.COUNT_ARRIVALS)
-            self._engine.sync()
+            session = self._engine.writer()
+            session.run(self._sql.SET_COMPLETE)
+            session.run(self._sql.COUNT_ARRIVALS)
+            self._sync()
         self.is_fresh = self._keeps_nothing
 
     def find(self, sop_instance_uid: str) -> Stored | None:
@@ -182,10 +196,13 @@ class Index:
             with self._engine.lock:
                 try:
                     with self._engine.transaction() as session:
-                        removed += sum(session.run(self._sql.REMOVE_INSTANCE, pair) for pair in batch)
+                        removed += sum(session.run_each(self._sql.REMOVE_INSTANCE, batch))
                 finally:
                     self._ledger.forget()
-        self.make_durable()
+                if self._unsynced is not None:
+                    self._unsynced.forget([slot for _, slot in batch])
+                # Before anybody else has the lock: on a new connection the removal may be forgotten.
+                self._sync()
         return removed
 
     def counts(self) -> Counts:
@@ -243,6 +260,10 @@ class Index:
     def _committed_together(self, tickets: list[Ticket]) -> bool:
         try:
             self._commit_together(tickets)
+        except OutcomeUnknown:
+            for ticket in tickets:
+                ticket.doubtful = True
+            return False
         except Exception:
             return False
         return True
@@ -250,19 +271,53 @@ class Index:
     def _commit_together(self, tickets: list[Ticket]) -> None:
         try:
             with self._engine.transaction() as session:
-                outcomes = [self._ledger.add(session, ticket) for ticket in tickets]
+                outcomes = self._ledger.add_all(session, tickets)
         except BaseException:
             self._ledger.forget()
             raise
         for ticket, stored in zip(tickets, outcomes, strict=True):
-            ticket.settle(stored)
+            self._settle(ticket, stored)
 
     def _commit_alone(self, ticket: Ticket) -> None:
         try:
-            row = self._ledger.known_row(ticket)
-            if row is None:
-                self._commit_together([ticket])
-            else:
-                ticket.settle(self._ledger.add_known(self._engine.writer(), row))
+            try:
+                self._attempt(ticket)
+            except OutcomeUnknown:
+                # On a new connection it shows what became of it.
+                ticket.doubtful = True
+                self._attempt(ticket)
+        except IndexAway as error:
+            if ticket.doubtful and self._unsynced is not None:
+                self._unsynced.note(ticket)
+                error = OutcomeUnknown("the database went away in the middle of a commit")
+            ticket.settle(error=error)
         except Exception as error:
             ticket.settle(error=error)
+
+    def _attempt(self, ticket: Ticket) -> None:
+        session = self._engine.writer()     # first: on a new connection nothing is remembered
+        row = self._ledger.known_row(ticket)
+        if row is None:
+            self._commit_together([ticket])
+        else:
+            self._settle(ticket, self._ledger.add_known(session, row))
+
+    def _settle(self, ticket: Ticket, stored: Stored | None) -> None:
+        if stored is not None and ticket.doubtful and stored.slot == ticket.instance.slot:
+            stored = None       # its own commit had taken place
+        if stored is None and self._unsynced is not None:
+            self._unsynced.note(ticket)
+        ticket.settle(stored)
+
+    def _sync(self) -> None:
+        self._engine.sync()
+        if self._unsynced is not None:
+            self._unsynced.clear()
+
+    def _replay(self, session: Session) -> None:
+        self._ledger.forget()
+        try:
+            self._unsynced.replay(session, self._ledger)
+        except BaseException:
+            self._ledger.forget()
+            raise

@@ -4,23 +4,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from dicomserver.index.errors import UnknownEngine
 from dicomserver.index.index import Index
 from dicomserver.index.sqlite import copying, files
 from dicomserver.index.sqlite.engine import SqliteFile, SqliteMemory
 
+_POSTGRES = ("postgres", "postgresql")
 _SQLITE = "sqlite://"
 _MEMORY = "memory:"
 
 
 def open_index(url: str) -> Index:
-    """`sqlite:///absolute/path` (taken literally: no percent escapes, no query) or `memory:`.
+    """`sqlite:///absolute/path` (taken literally: no percent escapes, no query), `memory:`, or a URL as libpq takes it,
+    `postgres://user:password@host/database`.
 
     Makes and migrates the schema as needed. Raises UnknownEngine, IndexTooNew and the other IndexFaults.
     """
     if url == _MEMORY:
         return Index(SqliteMemory(), keeps_nothing=True)
+    if is_postgres(url):
+        return Index(_postgres().Postgres(url))
     return Index(SqliteFile(_path_of(url)))
 
 
@@ -28,6 +33,10 @@ def open_index(url: str) -> Index:
 def rebuild_index(url: str) -> Iterator[Index]:
     """An empty index, built beside the one at `url` and put into its place, durable and complete, when the
     block ends; if the block raises, or the process dies, the old one stays. The old one must not be open."""
+    if is_postgres(url):
+        with _rebuilt_in_postgres(url) as index:
+            yield index
+        return
     path = _path_of(url)
     new = path.with_name(path.name + ".new")
     files.remove(new)  # of a rebuild that was cut short
@@ -46,9 +55,9 @@ def rebuild_index(url: str) -> Iterator[Index]:
 def copy_index(url: str, target: Path, progress: Callable[[], None]) -> bool:
     """Copies the index at `url`, which another process may have open and write to, as it is at one moment.
 
-    False: an index in memory has nothing to be copied. See sqlite.copying.copy.
+    False: one in memory, or in PostgreSQL, has no file that could be. See sqlite.copying.copy.
     """
-    if url == _MEMORY:
+    if url == _MEMORY or is_postgres(url):
         return False
     copying.copy(_path_of(url), target, progress)
     return True
@@ -61,17 +70,47 @@ def open_copy(path: Path) -> Index:
 
 def files_of(url: str) -> list[Path]:
     """The files in which the index at `url` is kept, those that come and go too."""
-    if url == _MEMORY:
+    if url == _MEMORY or is_postgres(url):
         return []
     path = _path_of(url)
     return [path, *files.companions(path)]
+
+
+def is_postgres(url: str) -> bool:
+    """Whether a URL is PostgreSQL's, well-formed or not."""
+    scheme, separator, _ = url.partition("://")
+    return bool(separator) and scheme.lower() in _POSTGRES
+
+
+def without_secrets(url: str) -> str:
+    """What others may know of a URL: which engine it is, and its file if it has one."""
+    return "postgresql://" if is_postgres(url) else url
+
+
+def _postgres() -> ModuleType:
+    from dicomserver.index.postgres import engine     # late: who has no PostgreSQL has no need of its driver
+    return engine
+
+
+@contextmanager
+def _rebuilt_in_postgres(url: str) -> Iterator[Index]:
+    engine = _postgres()
+    index = Index(engine.Postgres(url, rebuilds=True))
+    try:
+        yield index
+        index.mark_complete()
+        index.close()
+        engine.take_place(url)
+    finally:
+        index.close()
 
 
 def _path_of(url: str) -> Path:
     if not url.startswith(_SQLITE):
         # Nothing of what follows the scheme: it may hold a password.
         scheme = url.partition(":")[0]
-        raise UnknownEngine(f"no index engine is called {scheme!r}; there are sqlite:///path and memory:")
+        raise UnknownEngine(f"no index engine is called {scheme!r}; there are "
+                            "sqlite:///path, postgres://host/database and memory:")
     path = Path(url.removeprefix(_SQLITE))
     if not path.is_absolute():
         raise UnknownEngine("the path of an SQLite index must be absolute, as in sqlite:///var/lib/index.db")

@@ -24,6 +24,7 @@ class Ticket:
     settled: bool = False
     stored: Stored | None = None
     error: Exception | None = None
+    doubtful: bool = False  # a commit of it was begun, and nobody knows whether it took place
 
     def settle(self, stored: Stored | None = None, error: Exception | None = None) -> None:
         """Once; nobody reads the outcome before `settled`."""

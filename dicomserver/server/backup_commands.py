@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from dicomserver.archive.archive import Archive
-from dicomserver.index import Index
+from dicomserver.index import Index, without_secrets
 from dicomserver.server.commands import telling
 from dicomserver.server.control import Command, Progress
 from dicomserver.server.settings import ServerSettings
@@ -14,14 +14,15 @@ ROWS_AT_ONCE = 1000
 
 
 def table(archive: Archive, index: Index, settings: ServerSettings) -> dict[str, Command]:
-    """backup {} -> {"dataDirectory": path, "databaseUrl": URL, "identity": text}.
+    """backup {} -> {"dataDirectory": path, "databaseUrl": URL without secrets, "identity": text}.
 
     rows {} -> {}; progress: {"rows": [[slot, checksum, file length, study, series, SOP instance], …]}, the whole index.
     stored {"instance": SOP Instance UID, "slot": number} -> {"stored": bool}: whether it is so, and not being deleted.
     """
 
     def backup(args: dict, progress: Progress) -> dict:
-        return {"dataDirectory": archive.path, "databaseUrl": settings.index_url(), "identity": archive.identity()}
+        return {"dataDirectory": archive.path, "databaseUrl": without_secrets(settings.index_url()),
+                "identity": archive.identity()}
 
     @telling()
     def rows(args: dict, progress: Progress) -> dict:

@@ -175,6 +175,8 @@ class Server:
         self.port = entrance[0].getsockname()[1]
         archive = self._opened("the archive", self._rooms.open_archive(settings))
         index = self._opened("the index", self._rooms.open_index(settings))
+        for warning in index.warnings:
+            log.warning("%s", warning)
         mover = Mover(index, archive, settings.mover, log)
         report = recover(archive, index, mover, self._rooms.describe, self._progress, log)
         self._steps.append(("the mover", mover.stop))

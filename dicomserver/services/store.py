@@ -17,7 +17,7 @@ from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
 from dicomserver.archive.quarantine import Kind
 from dicomserver.archive.writer import DatasetWriter, IdentityMismatch
-from dicomserver.index import Index, IndexFault, Instance, Stored
+from dicomserver.index import Index, IndexFault, Instance, OutcomeUnknown, Stored
 from dicomserver.services.claims import Claims, ClaimTaken
 from dicomserver.services.describe import ScanLimits, describe, received_text, scanner_for
 from dicomserver.services.inspection import Inspector
@@ -140,11 +140,7 @@ class StoreService:
         except BaseException:
             self._discard(slot)
             raise
-        try:
-            there = self._add(instance)
-        except BaseException:
-            self._discard(slot, durably=True)
-            raise
+        there = self._add(slot, instance)
         if there is None:
             self._keep(slot, instance)
         else:
@@ -210,13 +206,21 @@ class StoreService:
         idle: list[_Tools] = acceptor.per_association.setdefault(_Tools, [])
         return idle.pop() if idle else _Tools(idle)
 
-    def _add(self, instance: Instance) -> Stored | None:
+    def _add(self, slot: Slot, instance: Instance) -> Stored | None:
+        """Into the index; where that fails the slot is given back."""
         try:
             return self._index.add(instance)
-        except IndexFault as error:
+        except OutcomeUnknown as error:
+            # Its row is there, or comes when the database does. Nobody was told so: the sender may send it again.
+            self._keep(slot, instance)
             raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, f"the index is unavailable: {error}") from None
-        except WireError as error:
-            raise Refused(statuses.CANNOT_UNDERSTAND, f"the index cannot read it: {error}") from None
+        except BaseException as error:
+            self._discard(slot, durably=True)
+            if isinstance(error, IndexFault):
+                raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, f"the index is unavailable: {error}") from None
+            if isinstance(error, WireError):
+                raise Refused(statuses.CANNOT_UNDERSTAND, f"the index cannot read it: {error}") from None
+            raise
 
     def _resolve_duplicate(self, slot: Slot, instance: Instance, there: Stored) -> None:
         """The same SOP Instance UID again: the same bytes are welcome, others are set aside and refused."""
@@ -230,7 +234,7 @@ class StoreService:
             refusal = Refused(CONFLICTING_INSTANCE, "SOP Instance UID is stored with other content")
         except InstanceMissing:
             # Deleted in this moment: then its row has gone too, and this one is new.
-            if self._add(instance) is None:
+            if self._add(slot, instance) is None:
                 self._keep(slot, instance)
                 return
             refusal = Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance is not there")

@@ -17,7 +17,7 @@ ROOMS = ("archive", "index", "server")
 # What these make durable is a backup, or what was restored from one: nobody was told that it is stored.
 OF_BACKUPS = {"archive/backup_folder.py", "archive/copying.py", "archive/manifest.py", "server/backup.py",
               "server/restore.py"}
-_CALLED = {"fsync", "fdatasync", "sync", "sync_folder", "make_durable", "sync_ancestors"}
+_CALLED = {"fsync", "fdatasync", "sync", "_sync", "sync_folder", "make_durable", "sync_ancestors"}
 _IN_CYTHON = re.compile(r"^(?!.*int fdatasync).*\b(?:fsync|fdatasync)\(", re.MULTILINE)
 
 

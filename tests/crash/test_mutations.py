@@ -84,14 +84,16 @@ CALLS = {
     "archive/intake.py Intake.discard: self._folder.sync()": "refused_slots_are_gone_for_good_before_the_answer",
     "archive/intake.py Intake._add: self._folder.sync()": "names_are_durable_before_success",
     "archive/recovery.py _examine: os.fdatasync(fd)": "found_slots_are_synced_before_final_names",
-    "index/index.py Index.make_durable: self._engine.sync()": "rows_are_durable_before_final_names",
-    "index/index.py Index.remove: self.make_durable()": "tombstones_stay_until_all_is_gone_for_good",
+    "index/index.py Index._sync: self._engine.sync()": "rows_are_durable_before_final_names",
+    "index/index.py Index.make_durable: self._sync()": "rows_are_durable_before_final_names",
+    "index/index.py Index.remove: self._sync()": "tombstones_stay_until_all_is_gone_for_good",
     "server/mover.py Mover._pass: self._index.make_durable()": "rows_are_durable_before_final_names",
 }
 # What a few instances do not need: batches of slots beyond the first.
 MANY = {"archive/intake.py Intake._add: self._folder.sync()"}
 # Calls that these traces do not miss, and the tests that do.
 _DURABILITY = "tests/index/sqlite/test_engine_durability.py::"
+_POSTGRES = "tests/index/postgres/test_engine.py::"
 _TAKING_BACK = "tests/archive/test_replacing.py::test_taking_back_is_durable_and_no_old_tombstone_can_return"
 _TRASH = "tests/archive/test_trash_power_cuts.py::test_power_cut_at_every_call"
 ELSEWHERE = {
@@ -116,10 +118,16 @@ ELSEWHERE = {
     "archive/trash.py Trash.sync_back: self._intake.sync()": f"{_TRASH}[delete_undelete_and_delete-True]",
     "archive/trash.py Trash.remove: self._folder.sync()": f"{_TRASH}[delete_and_empty-True]",
     "archive/trash.py Trash.remove: self._folder.sync() again": f"{_TRASH}[delete_undelete_and_remove-True]",
-    "index/index.py Index.mark_complete: self._engine.sync()":
+    "index/index.py Index.add_many: self._sync()": _POSTGRES + "test_no_more_is_remembered_than_is_not_synced",
+    "index/index.py Index.mark_complete: self._sync()":
         _DURABILITY + "test_what_is_durable_at_once_syncs_at_its_end",
     "index/other_patients.py OtherPatients.accept: self._engine.sync()":
         "tests/index/test_other_patients.py::test_what_was_accepted_survives_a_power_cut",
+    "index/postgres/engine.py Postgres.__init__: self._sync()":
+        _POSTGRES + "test_a_new_index_and_a_closed_one_survive_a_crash",
+    "index/postgres/engine.py Postgres.sync: self._sync()": _POSTGRES + "test_a_sync_is_waited_for_and_commits_are_not",
+    "index/postgres/engine.py Postgres.close: self._sync()":
+        _POSTGRES + "test_a_new_index_and_a_closed_one_survive_a_crash",
     "index/sqlite/engine.py SqliteFile.__init__: self.sync()":
         _DURABILITY + "test_a_new_index_is_durable_before_it_is_used",
     "index/sqlite/engine.py SqliteFile.close: self.sync()": _DURABILITY + "test_closing_leaves_the_file_synced",

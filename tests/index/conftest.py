@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from dicomserver.index import Index, open_index
+from tests.index.emptied import cleared, emptied
+from tests.postgres import PostgresServer
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "memory", "postgres"])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
     """An empty index."""
-    opened = open_index("memory:" if request.param == "memory" else f"sqlite://{tmp_path}/index.db")
+    urls = {"sqlite": f"sqlite://{tmp_path}/index.db", "memory": "memory:"}
+    opened = open_index(urls.get(request.param) or cleared(request.getfixturevalue("postgres")))
     yield opened
     opened.close()
 
@@ -21,3 +24,9 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
 def url(tmp_path: Path) -> str:
     """Of a file that is not there yet."""
     return f"sqlite://{tmp_path}/index.db"
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """Of a database in which no index is yet."""
+    return emptied(postgres)

@@ -241,7 +241,7 @@ def test_adds_many(index: Index) -> None:
 
 def test_adds_many_up_to_an_error(index: Index) -> None:
     wrong = make(1500, slot="not a number")
-    with pytest.raises(IndexUnavailable, match="SQLITE_CONSTRAINT_DATATYPE"):
+    with pytest.raises(IndexUnavailable, match="SQLITE_CONSTRAINT_DATATYPE|22P02"):
         index.add_many(wrong if number == 1500 else make(number) for number in range(1, 2001))
     assert index.counts() == Counts(1, 1, 1, 1000)
     assert index.add(make(1500)) is None
@@ -250,7 +250,7 @@ def test_adds_many_up_to_an_error(index: Index) -> None:
 def test_one_bad_instance_leaves_nothing_behind(index: Index) -> None:
     with pytest.raises(IndexUnavailable):
         index.add(make(1, slot="not a number"))
-    with pytest.raises(OverflowError):
+    with pytest.raises((OverflowError, IndexUnavailable)):
         index.add(make(1, slot=1 << 63))
     assert index.counts() == Counts(0, 0, 0, 0)
     assert index.add(make(1)) is None

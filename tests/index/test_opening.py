@@ -13,7 +13,7 @@ from tests.index.samples import make
 
 
 @pytest.mark.parametrize("url", [
-    "postgres://me:secret@db/pacs", "", "sqlite:/x", "/x/index.db", "mysql://x", "memory"])
+    "postgre://me:secret@db/pacs", "", "sqlite:/x", "/x/index.db", "mysql://x", "memory"])
 def test_other_schemes_are_one_clear_error(url: str) -> None:
     with pytest.raises(UnknownEngine, match="no index engine") as raised:
         open_index(url)

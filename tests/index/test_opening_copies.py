@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomserver.index import UnknownEngine, copy_index, files_of, open_copy, open_index
+from dicomserver.index import UnknownEngine, copy_index, files_of, open_copy, open_index, without_secrets
 from tests.index.samples import make
 
 
@@ -26,4 +26,11 @@ def test_memory_has_no_copy_and_no_files(tmp_path: Path) -> None:
 def test_the_files_of_one() -> None:
     assert list(map(str, files_of("sqlite:///d/x.db"))) == ["/d/x.db", "/d/x.db-wal", "/d/x.db-shm"]
     with pytest.raises(UnknownEngine):
-        files_of("postgres://u:secret@h/d")
+        files_of("mysql://u:secret@h/d")
+
+
+def test_postgresql_has_no_copy_and_no_files(tmp_path: Path) -> None:
+    url = "postgres://u:secret@h/d"
+    assert files_of(url) == [] and not copy_index(url, tmp_path / "copy", lambda: None)
+    assert without_secrets(url) == "postgresql://" and without_secrets("sqlite:///x.db") == "sqlite:///x.db"
+    assert files_of(without_secrets(url)) == []

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -121,12 +121,19 @@ class Rows:
             *store.path.glob("intake/*"), *store.path.glob("quarantine/*.dcm"), store.final_path(UID)))
             if instance is not None}
         self._make_durable = store.index.make_durable
-        store.index.make_durable = self.make_durable
+        self._remove = store.index.remove
+        store.index.make_durable, store.index.remove = self.make_durable, self.remove
         self.make_durable()
 
     def make_durable(self) -> None:
         self._make_durable()
         self.durable = self.now
+
+    def remove(self, uids: Sequence[str], slots: Sequence[int]) -> int:
+        """It is durable when it returns."""
+        removed = self._remove(uids, slots)
+        self.durable = self.now
+        return removed
 
     @property
     def now(self) -> Instance | None:

@@ -17,7 +17,7 @@ from dicomserver.archive.errors import (
     QuarantineFailed,
 )
 from dicomserver.archive.intake import Slot
-from dicomserver.index import IndexFull, IndexUnavailable
+from dicomserver.index import IndexFull, IndexUnavailable, Instance, OutcomeUnknown
 from dicomserver.services.claims import ClaimTaken
 from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.part10 import decode_file_meta
@@ -167,6 +167,23 @@ def test_the_index_fails(error: Exception, provider) -> None:
     provider.index = real
     assert left_behind(provider) == (0, 0, 0)
     assert store(provider, instance(1, 1)).status == 0
+
+
+def test_a_commit_of_unknown_outcome_keeps_the_file(provider) -> None:
+    """The row may be there, or comes with the database; the sender is told of a failure, and may send it again."""
+    real = provider.index
+
+    def add(one: Instance) -> None:
+        real.add(one)
+        raise OutcomeUnknown("the database went away in the middle of a commit")
+
+    provider.index = Faulty(real, add=add)
+    response = store(provider, instance(1, 1))
+    assert response.status == 0xA700 and "went away" in response.comment
+    provider.index = real
+    assert left_behind(provider) == (1, 1, 0) and len(provider.waiting) == 1
+    assert store(provider, instance(1, 1)).status == 0
+    assert left_behind(provider) == (1, 1, 0) and len(provider.waiting) == 1
 
 
 def test_a_duplicate_is_welcome_and_not_doubled(provider) -> None:

@@ -54,6 +54,9 @@ class SqliteCopy:
 
     statements = STATEMENTS
     dialect = dialect
+    warnings = ()
+    may_forget = False
+    replay = None
 
     def __init__(self, path: Path) -> None:
         """Raises IndexFault; IndexDamaged too where SQLite finds the file's structure damaged."""

@@ -38,6 +38,9 @@ class SqliteFile:
 
     statements = STATEMENTS
     dialect = dialect
+    warnings = ()
+    may_forget = False
+    replay = None
 
     def __init__(self, path: Path):
         self.lock = threading.Lock()
@@ -170,6 +173,9 @@ class SqliteMemory:
 
     statements = STATEMENTS
     dialect = dialect
+    warnings = ()
+    may_forget = False
+    replay = None
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

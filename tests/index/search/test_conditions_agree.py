@@ -16,6 +16,7 @@ from dicomserver.index.search.query import Condition, Moment
 from dicomserver.index.search.times import Span, date_time_span
 from dicomserver.standard.attributes import Attribute, Level
 from dicomserver.standard.query import query_attributes
+from tests.index.emptied import emptied
 from tests.index.search.stored import (
     ODD, STUDY_DATE, STUDY_TIME, UTF_8, by_sql, by_values, fill, instance, kind_of, searched,
 )
@@ -36,10 +37,11 @@ KEYS = {
 }
 
 
-@pytest.fixture(params=["sqlite", "memory"], scope="module")
+@pytest.fixture(params=["sqlite", "memory", "postgres"], scope="module")
 def odd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     folder: Path = tmp_path_factory.mktemp("odd")
-    index = open_index("memory:" if request.param == "memory" else f"sqlite://{folder}/index.db")
+    urls = {"sqlite": f"sqlite://{folder}/index.db", "memory": "memory:"}
+    index = open_index(urls.get(request.param) or emptied(request.getfixturevalue("postgres")))
     fill(index)
     yield index
     index.close()

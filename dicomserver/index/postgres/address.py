@@ -1,0 +1,44 @@
+"""Where a PostgreSQL index is: from its URL to what the driver takes. No error here quotes anything of the URL.
+
+What the URL leaves out is libpq's to find: in the PG* environment, in ~/.pgpass and in its own defaults.
+"""
+from __future__ import annotations
+
+import os
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from dicomserver.index.errors import UnknownEngine
+
+# A server that has vanished is noticed within half a minute. By the variables that may say otherwise.
+_DEFAULTS = {
+    "application_name": ("dicom-server", "PGAPPNAME"),
+    "connect_timeout": ("5", "PGCONNECT_TIMEOUT"),
+    "keepalives_idle": ("10", ""),
+    "keepalives_interval": ("5", ""),
+    "keepalives_count": ("3", ""),
+    "tcp_user_timeout": ("30000", ""),
+}
+
+
+_MALFORMED = ("the URL of the PostgreSQL index is not well-formed, as in "
+              "postgres://user:password@host:5432/database?sslmode=verify-full")
+
+
+def parameters_of(url: str) -> dict[str, str]:
+    """The parameters of a connection, the password among them if the URL has one. Raises UnknownEngine."""
+    rest = url.partition("://")[2]
+    where = rest.partition("?")[0]
+    if "@" in where.partition("/")[2] or where.count("@") > 1:
+        raise UnknownEngine("in the URL of a PostgreSQL index @ and / in a user's name or password are written %40 "
+                            "and %2F")
+    try:
+        said = conninfo_to_dict("postgresql://" + rest)
+    except psycopg.Error:
+        raise UnknownEngine(_MALFORMED) from None
+    # libpq would quote what stands there, and without an @ that is the password.
+    if not str(said.get("port", 0)).replace(",", "0").isdecimal():
+        raise UnknownEngine(_MALFORMED)
+    known = {name: value for name, (value, variable) in _DEFAULTS.items() if variable not in os.environ}
+    return known | {name: str(value) for name, value in said.items()} | {"client_encoding": "utf8"}

@@ -1,0 +1,45 @@
+"""How PostgreSQL says what the conditions of a query need; the same names as in sqlite/dialect.py."""
+from __future__ import annotations
+
+from collections.abc import Collection
+
+Part = tuple[str, tuple]
+
+_LITERALLY = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_", "*": "%", "?": "_"})
+
+
+def among(column: str, values: Collection[str | int]) -> Part:
+    """The column has one of any number of values."""
+    return f"{column} = ANY(%s)", (rows_of(values),)
+
+
+def like(column: str, pattern: str) -> Part:
+    """The column matches a pattern of DICOM's (* and ?), case and all; through an index as far as it begins with
+    letters, or by its trigrams."""
+    if "\0" in pattern:
+        return "1 = 0", ()      # no text of PostgreSQL's has it
+    begin = pattern[:min(at for at in (pattern.find("*"), pattern.find("?"), len(pattern)) if at >= 0)]
+    matching = f"{column} LIKE %s", (pattern.translate(_LITERALLY),)
+    if not begin:
+        # Said twice, for the sake of indexes of what is not NULL.
+        return f"{column} IS NOT NULL AND {matching[0]}", matching[1]
+    # Behind every text that begins so, as nothing begins with Unicode's last code point.
+    between = f"{column} >= %s AND {column} < %s", (begin, begin + "\U0010FFFF")
+    if pattern == begin + "*":
+        return between
+    return f"{between[0]} AND {matching[0]}", between[1] + matching[1]
+
+
+def containing(_column: str, _pattern: str) -> Part | None:
+    """None: the index of trigrams serves LIKE itself."""
+    return None
+
+
+def rows_of(ids: Collection[int | str]) -> list[int] | list[str]:
+    """The parameter for WITH_IDS: an array. No text of PostgreSQL's has a NUL, so what has one is not there."""
+    return [one for one in ids if not isinstance(one, str) or "\0" not in one]
+
+
+VALUE = "%s"    # the place of a parameter
+WITH_IDS = "= ANY(%s)"
+JOINED = "string_agg(v.text, '\\' ORDER BY v.text)"  # the values in the rows of v, joined as DICOM joins them

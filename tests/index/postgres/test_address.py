@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from dicomserver.index import UnknownEngine, open_index
+from dicomserver.index.postgres.address import parameters_of
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PGAPPNAME", "PGCONNECT_TIMEOUT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("url, said", [
+    ("postgres://user:password@localhost/pacsdb",
+     {"user": "user", "password": "password", "host": "localhost", "dbname": "pacsdb"}),
+    ("POSTGRESQL://h:5433/d?sslmode=verify-full",
+     {"host": "h", "port": "5433", "dbname": "d", "sslmode": "verify-full"}),
+    ("postgres://u:p%40%2Fw%3A@h", {"user": "u", "password": "p@/w:", "host": "h"}),
+    ("postgres:///d?host=/run/x&user=u@example.org", {"dbname": "d", "host": "/run/x", "user": "u@example.org"}),
+    ("postgresql://a,b/d?connect_timeout=9", {"host": "a,b", "port": ",", "dbname": "d", "connect_timeout": "9"}),
+    ("postgres://u:p?w:x@h", {"user": "u", "password": "p?w:x", "host": "h"}),
+    ("postgresql://", {}),
+])
+def test_what_a_url_says(url: str, said: dict[str, str]) -> None:
+    parameters = parameters_of(url)
+    assert said.items() <= parameters.items()
+    assert set(parameters) - set(said) <= {"application_name", "connect_timeout", "keepalives_idle",
+                                           "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+                                           "client_encoding"}
+
+
+def test_what_the_environment_says_is_libpq_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parameters_of("postgres://h")["connect_timeout"] == "5"
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "60")
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    assert {"connect_timeout", "password"} & set(parameters_of("postgres://h")) == set()
+
+
+@pytest.mark.parametrize("url", [
+    "postgres://u:sec@ret@h/d", "postgres://u:sec/ret@h/d", "postgres://u:secret", "postgres://u:secret@h:port/d",
+    "postgres://u:secret%zz@h/d", "postgres://h/d?passwort=secret", "postgres://u:secret@[h/d"])
+def test_no_error_quotes_a_password(url: str) -> None:
+    with pytest.raises(UnknownEngine) as refused:
+        open_index(url)
+    text = f"{refused.value!r} {refused.value.__cause__!r}"
+    assert not any(part in text for part in ("secret", "sec@ret", "sec", "ret@"))
