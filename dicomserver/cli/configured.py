@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 
+from dicomserver.cli.concealment import conceal_arguments
 from dicomserver.config.load import Flag, load
 from dicomserver.config.schema import Configuration
 
 _STORAGE = (
     ("data_directory", ("--data-dir",), "DIR", "the files and the SQLite index (default: ./dicom-data)"),
-    ("database_url", ("--database-url",), "URL", "sqlite:///absolute/path or memory:"),
+    ("database_url", ("--database-url",), "URL", "sqlite:///absolute/path, postgres://user@host/database or memory:"),
 )
 _NETWORK = (
     ("ae_title", ("--aet", "-a"), "AET", "our AE title (default: DICOMKIT_SCP)"),
@@ -31,8 +32,8 @@ def add_storage(made: argparse.ArgumentParser) -> None:
     """--config and the options that say where the files and the index are."""
     made.add_argument("--config", metavar="FILE", help="a JSON or YAML file; what is typed here overrides it")
     made.add_argument("--database", choices=("sqlite", "postgres", "none"),
-                      help="none: an index in memory only, rebuilt from the files at start; postgres: not in this "
-                           "version (default: sqlite)")
+                      help="where the index is (default: sqlite); postgres without a URL: where the PG* variables of "
+                           "the environment say; none: in memory only, rebuilt from the files at start")
     _add(made, _STORAGE)
 
 
@@ -45,6 +46,8 @@ def add_network(made: argparse.ArgumentParser) -> None:
 
 def configuration(options: argparse.Namespace) -> Configuration:
     """Command line > environment > file > defaults. Raises ConfigurationError."""
+    if options.database_url is not None:
+        conceal_arguments()
     flags = [Flag(attribute, spelled, value) for attribute, spelled in _SPELLED.items()
              if (value := getattr(options, attribute, None)) is not None]
     return load(options.config, flags, os.environ, options.database)

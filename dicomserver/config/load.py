@@ -160,21 +160,16 @@ def _value_of(attribute: str, text: str | bool) -> object:
 def _contradictions(database: str | None, flags: Sequence[Flag]) -> list[Problem]:
     """What is wrong with `--database` beside the `--database-url` of the same command line."""
     url = next((flag.text for flag in flags if flag.attribute == "database_url"), None)
-    if database is None or (database == "postgres" and isinstance(url, str) and values.is_postgres(url)):
+    if database is None or not isinstance(url, str) or database == values.database_of(url):
         return []
-    if url is not None and (database == "none") != (url == values.IN_MEMORY):
-        what = f"{database} contradicts --database-url {shown(masked(str(url)))}"
-        return [Problem("--database", what, is_usage=True)]
-    if database == "postgres":
-        return [Problem("--database", "postgres is not allowed: this version has no PostgreSQL yet")]
-    return []
+    return [Problem("--database", f"{database} contradicts --database-url {shown(masked(url))}", is_usage=True)]
 
 
 def _resolved(chosen: Configuration, database: str | None) -> Configuration:
     directory = Path(chosen.data_directory).absolute()
     url = chosen.database_url
-    if database == "none":
-        url = values.IN_MEMORY
-    elif url is None or (database == "sqlite" and url == values.IN_MEMORY):
-        url = values.sqlite_url(directory / INDEX_FILE)
+    # Here a URL of another engine is the file's or the environment's: the command line is stronger.
+    if url is None or database not in (None, values.database_of(url)):
+        url = {"none": values.IN_MEMORY, "postgres": values.POSTGRES}.get(
+            database, values.sqlite_url(directory / INDEX_FILE))
     return chosen.model_copy(update={"data_directory": str(directory), "database_url": url})

@@ -50,20 +50,13 @@ def _or_null(text: str, check: Callable[[str], str]) -> Any:
     return _allowing(f"{text}, or null", str | None, lambda value: None if value is None else check(value))
 
 
-_DATABASES = "sqlite:///absolute/path or memory:"
+_DATABASES = "sqlite:///absolute/path, postgres://user:password@host/database or memory:"
 
 
 def _tls_is_absent(enabled: bool) -> bool:
     if enabled:
         raise PydanticCustomError("unavailable", "this version has no TLS yet")
     return enabled
-
-
-def _postgres_is_absent(url: str | None) -> str | None:
-    if url is not None and values.is_postgres(url):
-        raise PydanticCustomError(
-            "unavailable", f"this version has no PostgreSQL yet; allowed is {_DATABASES}")
-    return url
 
 
 AETitle = _allowing(values.AE_TITLE, str, values.ae_title)
@@ -134,12 +127,11 @@ class Configuration(_Keys):
     data_directory: Path = Field(
         "./dicom-data", alias="dataDirectory",
         description="Where the images live; a relative path starts at the working directory.")
-    database_url: Annotated[
-        _or_null(_DATABASES, values.database_url), AfterValidator(_postgres_is_absent)
-    ] = Field(
+    database_url: _or_null(_DATABASES, values.database_url) = Field(
         None, alias="databaseURL",
         description="The index: null is the SQLite file dicom-server.db in the data directory, "
                     "sqlite:///var/lib/x.db the SQLite file /var/lib/x.db, "
+                    "postgres://user@host/database a PostgreSQL database (the password belongs into ~/.pgpass), "
                     "\"memory:\" (in quotes) an index in memory only, rebuilt from the files at each start.")
     reserve_megabytes: _whole(0, 1_000_000) = Field(
         256, alias="reserveMegabytes",

@@ -13,6 +13,7 @@ from pathlib import Path
 AE_TITLE = "an AE title: 1 to 16 printable ASCII characters, no backslash, not like a path"
 PORT = "a whole number from 1 to 65535"
 IN_MEMORY = "memory:"
+POSTGRES = "postgresql://"     # whatever the PG* variables of the environment say
 SQLITE = "sqlite:///"
 _POSTGRES = ("postgres://", "postgresql://")
 
@@ -65,9 +66,16 @@ def is_postgres(url: str) -> bool:
     return url.lower().startswith(_POSTGRES)
 
 
+def database_of(url: str) -> str:
+    """What `--database` calls the engine of a URL."""
+    if url == IN_MEMORY:
+        return "none"
+    return "postgres" if is_postgres(url) else "sqlite"
+
+
 def database_url(text: str) -> str:
     """`sqlite:///absolute/path` with the path normalized, `memory:`, or a PostgreSQL URL as it is."""
-    if text == IN_MEMORY or is_postgres(text):
+    if text == IN_MEMORY or (is_postgres(text) and text.isprintable()):
         return text
     file = text.removeprefix(SQLITE)
     if file == text or file.endswith("/") or not file.strip("/. ") or not file.isprintable():

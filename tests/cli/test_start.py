@@ -140,11 +140,6 @@ def test_a_bad_configuration(content, line, machine):
 @pytest.mark.parametrize(
     "arguments, line",
     [
-        (
-            "--aet MY_PACS --port 11112 --database postgres --database-url postgres://user:password@localhost/pacsdb",
-            '--database-url: "postgres://user:***@localhost/pacsdb" is not allowed: '
-            "this version has no PostgreSQL yet; allowed is sqlite:///absolute/path or memory:",
-        ),
         ("--aet MY_PACS --port 11112 --tls", "--tls: true is not allowed: this version has no TLS yet"),
     ],
 )

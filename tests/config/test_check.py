@@ -5,7 +5,7 @@ from dicomserver.config.schema import KEYS
 
 AE_TITLE = "an AE title: 1 to 16 printable ASCII characters, no backslash, not like a path"
 PORT = "a whole number from 1 to 65535"
-DATABASES = "sqlite:///absolute/path or memory:"
+DATABASES = "sqlite:///absolute/path, postgres://user:password@host/database or memory:"
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,10 @@ DATABASES = "sqlite:///absolute/path or memory:"
             [f'databaseURL: "mysql://u:***@h/d" is not allowed; allowed is {DATABASES}, or null'],
         ),
         (
-            {"databaseURL": "postgres://u:secret@h/d"},
-            [
-                f'databaseURL: "postgres://u:***@h/d" is not allowed: this version has no PostgreSQL yet; '
-                f"allowed is {DATABASES}"
-            ],
+            {"databaseURL": "postgres://u:secret@h/d\n"},
+            [f'databaseURL: "postgres://u:***@h/d\\n" is not allowed; allowed is {DATABASES}, or null'],
         ),
+        ({"databaseURL": "postgres://u:secret@h/d"}, []),
         ({"artimSeconds": 0}, ["artimSeconds: 0 is not allowed; allowed is a number from 0.1 to 3600"]),
         ({"queryTimeoutSeconds": 0}, ["queryTimeoutSeconds: 0 is not allowed; allowed is a number from 0.1 to 3600"]),
         (

@@ -175,11 +175,6 @@ def test_every_problem_of_every_source_is_reported(written):
             "c.conf: line 1, column 20: a colon where none is allowed: write such a text in quotes",
         ),
         ("enableTLS: true", "c.conf: enableTLS: true is not allowed: this version has no TLS yet"),
-        (
-            "databaseURL: postgres://u:secret@h/d",
-            'c.conf: databaseURL: "postgres://u:***@h/d" is not allowed: '
-            "this version has no PostgreSQL yet; allowed is sqlite:///absolute/path or memory:",
-        ),
     ],
 )
 def test_bad_files(written, content, line):
@@ -218,6 +213,12 @@ def test_a_fifo_or_a_device_without_end_is_no_configuration():
         ("sqlite:///f.db", None, "sqlite:///x.db", "sqlite:///x.db"),
         ("memory:", None, None, "memory:"),
         ("memory:", "sqlite", None, "sqlite:///data/dicom-server.db"),
+        (None, "postgres", None, "postgresql://"),
+        ("memory:", "postgres", None, "postgresql://"),
+        ("postgres://u:secret@h/d", "postgres", None, "postgres://u:secret@h/d"),
+        ("postgres://u:secret@h/d", None, None, "postgres://u:secret@h/d"),
+        ("postgres://u:secret@h/d", "sqlite", None, "sqlite:///data/dicom-server.db"),
+        (None, "postgres", "postgresql://h/d", "postgresql://h/d"),
     ],
 )
 def test_which_database(written, in_file, database, typed, url):
@@ -233,14 +234,13 @@ def test_which_database(written, in_file, database, typed, url):
         ("none", "sqlite:///x.db", '--database: none contradicts --database-url "sqlite:///x.db"', 2),
         ("sqlite", "memory:", '--database: sqlite contradicts --database-url "memory:"', 2),
         ("postgres", "memory:", '--database: postgres contradicts --database-url "memory:"', 2),
-        ("postgres", None, "--database: postgres is not allowed: this version has no PostgreSQL yet", 78),
         (
-            "postgres",
+            "sqlite",
             "postgres://u:secret@h/d",
-            '--database-url: "postgres://u:***@h/d" is not allowed: '
-            "this version has no PostgreSQL yet; allowed is sqlite:///absolute/path or memory:",
-            78,
+            '--database: sqlite contradicts --database-url "postgres://u:***@h/d"',
+            2,
         ),
+        ("postgres", "sqlite:///x.db", '--database: postgres contradicts --database-url "sqlite:///x.db"', 2),
     ],
 )
 def test_contradicting_databases(database, typed, line, code):

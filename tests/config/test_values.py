@@ -82,6 +82,12 @@ def test_an_sqlite_url_names_the_absolute_path():
     assert values.database_url(values.sqlite_url(Path("/a/b.db"))) == "sqlite:///a/b.db"
 
 
+@pytest.mark.parametrize("url, database", [
+    ("memory:", "none"), ("sqlite:///x.db", "sqlite"), ("postgres://h/d", "postgres"), ("postgresql://", "postgres")])
+def test_which_database_a_url_is_of(url, database):
+    assert values.database_of(url) == database
+
+
 @pytest.mark.parametrize("text", ["postgres://user:pw@host/db", "postgresql://host/db", "POSTGRES://x"])
 def test_postgres_is_known_by_its_scheme(text):
     assert values.is_postgres(text)
