@@ -18,6 +18,7 @@ _LINE = re.compile(r"(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()(.*)", re.DOTALL)
 _UNFINISHED = "<unfinished ...>"
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _FILE = re.compile(r"(AT_FDCWD|\d+)<((?:[^,]|,\"\")*?)>(?:\(deleted\))?(?=[,)]|$)")
+_EVENT = re.compile(r"<\{eventfd-[^{}]*\}>")      # strace 6 and later say more of it, with commas
 _RETURN = re.compile(r"\)\s+= (-?\d+|\?)(?:<.*>)?(?:\(deleted\))?(?: .*)?$")
 
 
@@ -67,7 +68,7 @@ def _call(name: str, thread: int, begin: int, end: int | None, rest: str) -> Cal
         strings.append(bytes.fromhex(match[1].replace("\\x", "")))
         return '""'
 
-    rest = _STRING.sub(put_away, rest)
+    rest = _EVENT.sub("<anon_inode:[eventfd]>", _STRING.sub(put_away, rest))
     returned = _RETURN.search(rest)
     result = int(returned[1]) if returned and returned[1] != "?" else -1
     if end is not None and returned is None:

@@ -109,6 +109,8 @@ def readable_by_dcmtk(asked: bytes) -> bool:
 @pytest.mark.parametrize("asked", list(filter(readable_by_dcmtk, ASKED)), ids=bytes.decode)
 def test_dcmtk_reads_every_answer(asked: bytes, tmp_path: Path) -> None:
     texts = [stored.text for stored in STORED if has_every_letter(stored.text, asked)] or ["é"]
+    if asked in (b"GB18030", b"GBK"):   # since 3.6.9 it splits letters whose second byte is a backslash
+        texts = [text for text in texts if b"\\" not in text.encode("gb18030")]
     character_set, values = represent([(text, vr) for text in texts for vr in ("PN", "LO")], asked)
     answer = Dataset()
     answer.file_meta = FileMetaDataset()
