@@ -23,7 +23,8 @@ from tests.ports import free_port
 PROGRAM = Path(sys.executable).parent / "dicom-server"
 BYSTANDER = b"BYSTANDER"
 BYSTANDER_HOST = "127.0.0.99"
-MEMORY_TOLERANCE = 6 << 20      # bytes of anonymous memory above the warmed-up server's
+# Bytes of anonymous memory above the warmed-up server's. With Debian 13's C library it comes to 7 MB, and stays there.
+MEMORY_TOLERANCE = 9 << 20
 SETTLE_SECONDS = 15
 
 
