@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -28,41 +29,51 @@ def program(name: str) -> str:
 
 class PostgresServer:
     """Running once made. What is committed but not synced is lost for sure when it is killed: the process that would
-    write it soon afterwards is halted."""
+    write it soon afterwards is halted.
 
-    def __init__(self, *settings: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="dicom-postgres-"))
-        self._as: dict[str, object] = {}
+    port: it listens on 127.0.0.1 as well. as_shipped: with PostgreSQL's own settings, which sync, and nothing halted.
+    parent: of its folder, a place where the system's user `postgres` gets to. environment: what is added to its own.
+    """
+
+    def __init__(self, *settings: str, port: int = 0, as_shipped: bool = False, parent: Path | None = None,
+                 environment: Mapping[str, str] = {}) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="dicom-postgres-", dir=parent))
+        self.port = port
+        self._as: dict[str, object] = {"env": os.environ | environment}
         if os.geteuid() == 0:
             account = pwd.getpwnam(USER)
             os.chown(self.folder, account.pw_uid, account.pw_gid)
-            self._as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        self._settings = ["fsync=off", *settings]
+            self._as |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        self._halts = not as_shipped
+        self._settings = [*(["fsync=off"] if self._halts else []), "listen_addresses=" + ("127.0.0.1" if port else ""),
+                          *([f"port={port}"] if port else []), *settings]
         subprocess.run([program("initdb"), "-D", self.folder / "data", "-U", USER, "-A", "trust", "-E", "UTF8",
                         "--locale=C.UTF-8", "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/", **self._as)
         # Whoever is called so has to show a password; all others are let in.
         access = self.folder / "data" / "pg_hba.conf"
-        access.write_text(f"local all {GUARDED} scram-sha-256\n" + access.read_text())
+        access.write_text(f"local all {GUARDED} scram-sha-256\nhost all {GUARDED} all scram-sha-256\n"
+                          + access.read_text())
         self._process: subprocess.Popen | None = None
         self._halted = 0        # the process id of the log's writer
         self.start()
 
     @property
     def url(self) -> str:
-        return f"postgresql://{USER}@/{DATABASE}?host={self.folder}"
+        return f"postgresql://{USER}@/{DATABASE}?host={self.folder}" + (f"&port={self.port}" if self.port else "")
 
     def start(self) -> None:
         """Returns when it answers."""
         options = [part for setting in self._settings for part in ("-c", setting)]
         with open(self.folder.with_suffix(".log"), "ab") as log:
             self._process = subprocess.Popen(
-                [program("postgres"), "-D", self.folder / "data", "-k", self.folder, "-c", "listen_addresses=",
-                 *options], stdout=log, stderr=log, cwd="/", start_new_session=True, **self._as)
+                [program("postgres"), "-D", self.folder / "data", "-k", self.folder, *options],
+                stdout=log, stderr=log, cwd="/", start_new_session=True, **self._as)
         deadline = time.monotonic() + _DEADLINE_SECONDS
         while True:
             try:
                 [[self._halted]] = self.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
-                os.kill(self._halted, signal.SIGSTOP)
+                if self._halts:
+                    os.kill(self._halted, signal.SIGSTOP)
                 return
             except (psycopg.OperationalError, ValueError):      # it is not up, or not all of it
                 if time.monotonic() > deadline or self._process.poll() is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench import find_table, finds, peers, shares, soak, table
 from tests.bench.loads import FILLED, LOADS, Load, Measurement, rounds
 from tests.bench.sender import LoadFailed
-from tests.bench.servers import ORTHANC, OURS, STORESCP
+from tests.bench.servers import ON_POSTGRES, ORTHANC, OURS, STORESCP
 
 DEFAULT_FOLDER = "/var/tmp"         # /tmp may be memory, where syncs cost nothing
 
@@ -26,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--loads", type=_names(LOADS), default=[*LOADS], metavar="A,B", help="default: all")
     made.add_argument("--peers", type=_names([ORTHANC, STORESCP]), default=[ORTHANC, STORESCP], metavar="A,B",
                       help=f"of {ORTHANC},{STORESCP}; \"\" for none (default: both)")
+    made.add_argument("--postgres", action="store_true",
+                      help="our server and Orthanc with their index in PostgreSQL, too; compared with each other")
     made.add_argument("--rounds", type=int, default=3, metavar="N", help="of which the medians are told (default: 3)")
     made.add_argument("--quick", action="store_true", help="few instances and one round: to see that it works")
     made.add_argument("--sync-ms", type=float, metavar="N", help="every server's syncs take N ms at least")
@@ -60,23 +62,25 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the bench; -> the exit code: 1 where our server failed, or a peer is not there."""
     options = parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
+        Path(folder).chmod(0o711)       # PostgreSQL, another user's, gets to what slows its syncs
         if options.profile:
             return shares.main(Path(folder), options.quick)
         if options.soak:
             return soak.main(Path(folder), options.soak)
         try:
-            peers.install([ORTHANC] if options.find and ORTHANC in options.peers else options.peers)
+            peers.install([ORTHANC] if options.find and ORTHANC in options.peers else contestants(options))
         except peers.CannotInstall as error:
             print(error, file=sys.stderr)
             return 1
         if options.find:
             return compare_finds(options, Path(folder))
-        return compare(options, Measurement(Path(folder), options.quick, options.sync_ms, options.fill))
+        return compare(options, Measurement(Path(folder), options.quick, options.sync_ms, options.fill,
+                                            databases=options.folder))
 
 
 def compare(options: argparse.Namespace, measurement: Measurement) -> int:
     """Prints the table; -> the exit code."""
-    servers = [OURS, *options.peers]
+    servers = contestants(options)
     print(peers.versions(servers))
     print(_where(measurement), end="\n\n")
     print(table.heading())
@@ -92,9 +96,17 @@ def compare(options: argparse.Namespace, measurement: Measurement) -> int:
     return code
 
 
+def contestants(options: argparse.Namespace) -> list[str]:
+    """Who is measured, where a load does not say it."""
+    servers = [OURS, *options.peers]
+    if not options.postgres:
+        return servers
+    return [one for server in servers for one in (server, ON_POSTGRES.get(server)) if one]
+
+
 def _results(measurement: Measurement, load: Load, servers: list[str], times: int) -> table.Results:
-    contestants = [one for one in load.contestants if one in (*servers, FILLED)] or servers
-    measured = dict(rounds(measurement, load, contestants, times, _say))
+    taking_part = [one for one in load.contestants if one in (*servers, FILLED)] or servers
+    measured = dict(rounds(measurement, load, taking_part, times, _say))
     _say("")
     return measured
 

@@ -15,11 +15,12 @@ from tests.bench.population import INSTANCES
 from tests.bench.questions import KINDS as QUESTIONS, questions
 from tests.bench.retrieving import GET, MOVE, retrieve
 from tests.bench.sender import MOST_SECONDS, Job, LoadFailed, Timing, run, settle
-from tests.bench.servers import ORTHANC, OURS, Server
+from tests.bench.servers import ON_POSTGRES, ORTHANC, OURS, Server
 from tests.bench.syncs import SlowSync
 
 FILLED = "filled"   # our server with --fill instances in its index beforehand
 STUDIES = 400       # sent to the server before it is asked
+ARCHIVES = (OURS, ON_POSTGRES[OURS], ORTHANC, ON_POSTGRES[ORTHANC])     # who answers queries, and gives images back
 QUIET = 2.0         # seconds from the start until idle memory is looked at
 
 
@@ -47,20 +48,21 @@ class Load:
 LOADS = {load.name: load for load in (
     Load("small1", "small objects, 1 association", "small", 2000, 100),
     Load("small4", "small objects, 4 associations", "small", 1000, 50, associations=4),
-    Load("window8", "small objects, 1 association, 8 at once", "small", 2000, 100, contestants=(OURS,), operations=8),
+    Load("window8", "small objects, 1 association, 8 at once", "small", 2000, 100, operations=8,
+         contestants=(OURS, ON_POSTGRES[OURS])),
     Load("ct1", "CT slices, 1 association", "ct", 400, 20),
     Load("ct4", "CT slices, 4 associations", "ct", 300, 10, associations=4),
     Load("multiframe", "200 MB multi-frame objects", "multiframe", 5, 1, megabytes=True),
     Load("large", "2.2 GB object", "large", 1, 1, megabytes=True),
-    Load("get", "C-GET, CT slices", "ct", 400, 20, contestants=(OURS, ORTHANC), retrieve=GET),
-    Load("getmulti", "C-GET, 200 MB objects", "multiframe", 5, 1, megabytes=True, contestants=(OURS, ORTHANC),
+    Load("get", "C-GET, CT slices", "ct", 400, 20, contestants=ARCHIVES, retrieve=GET),
+    Load("getmulti", "C-GET, 200 MB objects", "multiframe", 5, 1, megabytes=True, contestants=ARCHIVES,
          retrieve=GET),
-    Load("move", "C-MOVE, CT slices", "ct", 400, 20, contestants=(OURS, ORTHANC), retrieve=MOVE),
+    Load("move", "C-MOVE, CT slices", "ct", 400, 20, contestants=ARCHIVES, retrieve=MOVE),
     Load("echo", "associate + echo + release", "echo", 1000, 50),
     Load("idle", "start to 1st echo; idle memory", "", 0, 0),
     Load("syncs", "small objects, syncs counted", "small", 1000, 100, contestants=(OURS,)),
-    Load("find", f"find by name, {STUDIES} studies", "prefix", 400, 20, contestants=(OURS, ORTHANC)),
-    Load("findall", f"find all of {STUDIES} studies", "all", 20, 2, contestants=(OURS, ORTHANC)),
+    Load("find", f"find by name, {STUDIES} studies", "prefix", 400, 20, contestants=ARCHIVES),
+    Load("findall", f"find all of {STUDIES} studies", "all", 20, 2, contestants=ARCHIVES),
     Load("filled", "small objects, index filled", "small", 2000, 100, contestants=(OURS, FILLED)),
 )}
 
@@ -82,13 +84,14 @@ class Figures:
 
 @dataclass(slots=True)
 class Measurement:
-    """What --quick, --sync-ms and --fill chose, and where it all happens."""
+    """What --quick, --sync-ms and --fill chose, and where it all happens. databases: see postgres.PostgresServer."""
 
     folder: Path
     quick: bool = False
     sync_ms: float | None = None
     fill: int = 200_000
     on_server: Callable[[Server, Timing | None], None] = lambda server, timing: None    # before it is stopped
+    databases: Path | None = None
     runs: int = 0
 
     def measure(self, load: Load, contestant: str) -> Figures:
@@ -98,7 +101,7 @@ class Measurement:
             shim = SlowSync(self.folder, self.sync_ms or 0)
         settle()
         with Server(OURS if contestant == FILLED else contestant, self.folder,
-                    environment=shim.environment() if shim else {},
+                    environment=shim.environment() if shim else {}, databases=self.databases,
                     prepare=self._fill if contestant == FILLED else lambda folder: None) as server:
             if not load.kind:
                 time.sleep(QUIET)

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench.servers import ORTHANC, OURS, STORESCP
+from tests.bench.servers import ON_POSTGRES, ORTHANC, OURS, PLUGIN, STORESCP
+from tests.postgres import program as postgres_program
 
 POLICY = Path("/usr/sbin/policy-rc.d")
-PACKAGES = {ORTHANC: "orthanc", STORESCP: "dcmtk"}
+PACKAGES = {ORTHANC: "orthanc", STORESCP: "dcmtk", ON_POSTGRES[ORTHANC]: "orthanc-postgresql",
+            ON_POSTGRES[OURS]: "postgresql"}
 
 
 class CannotInstall(Exception):
@@ -27,7 +29,7 @@ def program(peer: str) -> str:
 
 def install(peers: Iterable[str]) -> None:
     """Installs the packages of those that are not there. Raises CannotInstall."""
-    missing = [PACKAGES[peer] for peer in peers if peer in PACKAGES and shutil.which(program(peer)) is None]
+    missing = [PACKAGES[peer] for peer in peers if peer in PACKAGES and not _is_there(peer)]
     if not missing:
         return
     say = CannotInstall(f"Please install these packages first: apt install {' '.join(missing)}")
@@ -41,8 +43,20 @@ def install(peers: Iterable[str]) -> None:
             if subprocess.run([*root, "apt-get", "-qy", *step], env=environment, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL).returncode:
                 raise say
-    if PACKAGES[ORTHANC] in missing:        # what was not started now would be at the next boot
-        subprocess.run([*root, "systemctl", "disable", "--quiet", "orthanc"], capture_output=True)
+    for service in {"orthanc", "postgresql"}.intersection(missing):     # not started now, but at the next boot it were
+        subprocess.run([*root, "systemctl", "disable", "--quiet", service], capture_output=True)
+
+
+def _is_there(peer: str) -> bool:
+    if peer == ON_POSTGRES[ORTHANC]:
+        # Another Orthanc than the one in the path, in a chroot even, has its plugin by its own means.
+        return "ORTHANC" in os.environ or PLUGIN.exists()
+    if peer == ON_POSTGRES[OURS]:
+        try:
+            return bool(postgres_program("postgres"))
+        except FileNotFoundError:
+            return False
+    return shutil.which(program(peer)) is not None
 
 
 def _as_root() -> list[str] | None:
@@ -71,10 +85,13 @@ def _no_services(root: list[str]) -> Iterator[None]:
 
 def versions(servers: Iterable[str]) -> str:
     """Whom the figures are about, in one line."""
-    return ", ".join(_version(server) for server in servers)
+    return ", ".join(_version(server) for server in servers if server != ON_POSTGRES[ORTHANC])
 
 
 def _version(server: str) -> str:
+    if server == ON_POSTGRES[OURS]:
+        said = subprocess.run([postgres_program("postgres"), "--version"], capture_output=True, text=True).stdout
+        return f"PostgreSQL {said.split()[2]}"
     if server == OURS:
         return f"dicom-server {version('dicom-server')}"
     said = subprocess.run([program(server), "--version"], capture_output=True, text=True).stdout.split()

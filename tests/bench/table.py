@@ -5,13 +5,16 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 
 from tests.bench.loads import FILLED, Figures, Load
 from tests.bench.sender import LoadFailed
-from tests.bench.servers import OURS
+from tests.bench.servers import ON_POSTGRES, ORTHANC, OURS
+
+# Whom of ours a server is compared with; ours with PostgreSQL, too, with ours as it ships.
+AGAINST = {ON_POSTGRES[ORTHANC]: ON_POSTGRES[OURS]}
 
 Results = Mapping[str, Figures | LoadFailed]
 
 HEADINGS = ("load", "server", "rate", "", "p50 ms", "p95 ms", "p99 ms", "MB", "ours is")
 LEFT = {0, 1, 3}
-WIDTHS = (32, 9, 8, 4, 9, 9, 9, 7, 9)
+WIDTHS = (32, 10, 8, 4, 9, 9, 9, 7, 9)
 
 
 def heading() -> str:
@@ -20,7 +23,9 @@ def heading() -> str:
 
 
 def rows(load: Load, results: Results) -> Iterable[str]:
-    """A row for each server; `ours is` so many times as fast as that peer (idle: as small as that peer)."""
+    """A row for each server; `ours is` so many times as fast as that peer (idle: as small as that peer).
+
+    A peer with PostgreSQL is compared with ours with PostgreSQL."""
     first = load.says
     for server, result in results.items():
         if isinstance(result, LoadFailed):
@@ -33,7 +38,7 @@ def rows(load: Load, results: Results) -> Iterable[str]:
             yield _line((first, server, _rounded(result.rate), unit, *map(_milliseconds, (
                 result.p50, result.p95, result.p99)), _megabytes(result.memory), _ratio(load, results, server)))
             if result.syncs:
-                yield f"{'':33}syncs per instance: {result.syncs[0]:.3f} of slots, {result.syncs[1]:.3f} others'"
+                yield f"{'':34}syncs per instance: {result.syncs[0]:.3f} of slots, {result.syncs[1]:.3f} others'"
         first = ""
 
 
@@ -46,7 +51,7 @@ def comparison(results: Results, count: int) -> str:
 
 
 def _ratio(load: Load, results: Results, server: str) -> str:
-    ours, theirs = results.get(OURS), results[server]
+    ours, theirs = results.get(AGAINST.get(server, OURS)), results[server]
     if server == OURS or not isinstance(ours, Figures) or not isinstance(theirs, Figures):
         return ""
     if load.kind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -12,12 +13,12 @@ from pydicom import dcmread
 
 from dicomserver.index import open_index
 from tests.bench import __main__ as bench
-from tests.bench import filled, table
+from tests.bench import filled, peers, table
 from tests.bench.loads import FILLED, LOADS, Figures, Measurement, median, percentile, rounds
 from tests.bench.payloads import CT, INSTANCE, KINDS, LARGE, MULTIFRAME, SMALL, request, uid
 from tests.bench.retrieving import MOVE, retrieve
 from tests.bench.sender import Job, LoadFailed, Timing, run
-from tests.bench.servers import ORTHANC, OURS, Server
+from tests.bench.servers import ON_POSTGRES, ORTHANC, OURS, STORESCP, Server
 from tests.ports import free_port
 
 
@@ -77,6 +78,26 @@ def test_all_that_was_sent_is_stored(name: str, tmp_path: Path) -> None:
     assert seen == [(figures.sent, load.associations)]
     check(figures)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_with_postgres_the_index_is_there(tmp_path: Path) -> None:
+    def look(server: Server, timing: Timing) -> None:
+        stored = server.database.execute("SELECT count(*) FROM dicom_server.instances")
+        seen.append((stored, server.database.execute("SHOW fsync"), list(server.folder.rglob("*.db"))))
+        databases.append(server.database.folder)
+
+    seen, databases = [], []
+    figures = Measurement(tmp_path, quick=True, on_server=look).measure(LOADS["small4"], ON_POSTGRES[OURS])
+    assert seen == [([(figures.sent,)], [("on",)], [])]
+    check(figures)
+    assert list(tmp_path.iterdir()) == [] and not databases[0].exists()
+
+
+def test_what_does_not_start_leaves_no_database(tmp_path: Path) -> None:
+    server = Server(ON_POSTGRES[OURS], tmp_path, environment={"DICOM_SERVER_RESERVE_MEGABYTES": "many"})
+    with pytest.raises(LoadFailed, match="RESERVE"), server:
+        pass
+    assert not server.database.folder.exists()
 
 
 @pytest.mark.parametrize("name", ["get", "move"])
@@ -186,6 +207,10 @@ def test_the_table_has_a_row_and_a_ratio_for_each_server() -> None:
     assert ours.split()[-6:] == ["300", "/s", "1.00", "2.00", "3.00", "25.0"]
     assert syncs.split() == "syncs per instance: 1.000 of slots, 0.050 others'".split()
     assert orthanc.split()[-2:] == ["3.00", "x"]
+    on_postgres = {ON_POSTGRES[server]: replace(result, rate=result.rate / divisor, syncs=None)
+                   for (server, result), divisor in zip(results.items(), (2, 4))}
+    *_, ours, orthanc = table.rows(LOADS["small1"], results | on_postgres)
+    assert (ours.split()[-2:], orthanc.split()[-2:]) == (["2.00", "x"], ["6.00", "x"])
     failed = list(table.rows(LOADS["small1"], results | {ORTHANC: LoadFailed("A700")}))[-1]
     assert "FAILED" in failed and failed.endswith("A700")
 
@@ -197,13 +222,21 @@ def test_the_command_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixt
     assert list(tmp_path.iterdir()) == []
 
 
+def test_with_postgres_each_archive_is_there_twice() -> None:
+    options = bench.parser().parse_args(["--postgres"])
+    assert bench.contestants(options) == [OURS, "ours+pg", ORTHANC, "orthanc+pg", STORESCP]
+    assert bench.contestants(bench.parser().parse_args([])) == [OURS, ORTHANC, STORESCP]
+
+
 def test_what_is_missing_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
                                              tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("ORTHANC", raising=False)
-    assert bench.main(["--quick", "--loads", "idle", "--folder", str(tmp_path)]) == 1
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "Please install these packages first: apt install orthanc dcmtk\n")
+    monkeypatch.setattr(peers, "PLUGIN", tmp_path / "absent")
+    for options, packages in ([], "orthanc dcmtk"), (["--postgres"], "orthanc orthanc-postgresql dcmtk"):
+        assert bench.main(["--quick", "--loads", "idle", "--folder", str(tmp_path), *options]) == 1
+        said = capsys.readouterr()
+        assert (said.out, said.err) == ("", f"Please install these packages first: apt install {packages}\n")
 
 
 def test_the_profile_accounts_for_all_of_the_time(tmp_path: Path) -> None:
