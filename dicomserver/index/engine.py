@@ -21,7 +21,7 @@ class Session(Protocol):
         """Runs one statement; how many rows it inserted, changed or deleted, triggers not counted."""
 
     def run_each(self, sql: str, rows: Sequence[Sequence[Value]]) -> list[int]:
-        """Runs one statement with each of the rows' values, in a transaction; the same number of each."""
+        """Runs one statement with each of the rows' values, all of them or none; the same number of each."""
 
     def one(self, sql: str, values: Sequence[Value] = ()) -> tuple | None:
         """The first row, or None."""

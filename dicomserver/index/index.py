@@ -270,8 +270,13 @@ class Index:
 
     def _commit_together(self, tickets: list[Ticket]) -> None:
         try:
-            with self._engine.transaction() as session:
-                outcomes = self._ledger.add_all(session, tickets)
+            session = self._engine.writer()     # first: on a new connection nothing is remembered
+            rows = self._ledger.known_rows(tickets)
+            if rows is not None:
+                outcomes = self._ledger.add_rows(session, rows)
+            else:
+                with self._engine.transaction() as session:
+                    outcomes = self._ledger.add_all(session, tickets)
         except BaseException:
             self._ledger.forget()
             raise

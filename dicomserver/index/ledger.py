@@ -53,6 +53,11 @@ class Ledger:
                   label(instance.source_ae), label(instance.receiving_ae))
         return None if None in labels else _row(ticket, known.id, labels)
 
+    def known_rows(self, tickets: Sequence[Ticket]) -> list[tuple[Value, ...]] | None:
+        """The rows of all of them, if all that they refer to is remembered."""
+        rows = [self.known_row(ticket) for ticket in tickets]
+        return None if None in rows else rows
+
     def add_known(self, session: Session, row: tuple[Value, ...]) -> Stored | None:
         """None if the row is in, what is stored under its UID if it was there."""
         if session.run(self._sql.ADD_INSTANCE, row):
@@ -91,12 +96,13 @@ class Ledger:
             if row is not None:
                 rows.append(row)
                 continue
-            outcomes += self._add_rows(session, rows)
+            outcomes += self.add_rows(session, rows)
             outcomes.append(self.add(session, ticket))
             rows = []
-        return outcomes + self._add_rows(session, rows)
+        return outcomes + self.add_rows(session, rows)
 
-    def _add_rows(self, session: Session, rows: list[tuple[Value, ...]]) -> list[Stored | None]:
+    def add_rows(self, session: Session, rows: list[tuple[Value, ...]]) -> list[Stored | None]:
+        """add_known for each of them, in one round trip; all of them or none."""
         added = session.run_each(self._sql.ADD_INSTANCE, rows) if rows else []
         return [None if new else self.find(session, row[1]) for row, new in zip(rows, added, strict=True)]
 

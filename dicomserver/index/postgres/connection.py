@@ -4,6 +4,7 @@ from __future__ import annotations
 import select
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
 import psycopg
 from psycopg.types.numeric import Int8Dumper
@@ -11,6 +12,7 @@ from psycopg.types.numeric import Int8Dumper
 from dicomserver.index.engine import Value
 from dicomserver.index.errors import IndexAway, IndexUnavailable, SearchInterrupted
 from dicomserver.index.postgres.errors import translating
+from dicomserver.index.postgres.prepared import Prepared
 
 OLDEST = 130000         # the version whose pg_trgm the owner of a database may add
 ASKED_SECONDS = 0.05    # between two questions whether a statement is still wanted
@@ -23,6 +25,11 @@ class Connection(psycopg.Connection):
     for the cancellation may come late and hit another statement."""
 
     keep_going: Callable[[], bool] | None = None
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """Its writing statements."""
+        return Prepared(self.pgconn)
 
     def wait(self, gen: Generator, *details, **more):
         """See psycopg."""
@@ -103,23 +110,23 @@ def _reason(error: psycopg.Error, parameters: Mapping[str, str]) -> str:
 class PostgresSession:
     """See engine.Session."""
 
-    __slots__ = ("_connection", "_cursor")
+    __slots__ = ("_connection", "_cursor", "_prepared")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._cursor = connection.cursor(binary=True)
+        self._prepared = connection.prepared
 
     def run(self, sql: str, values: Sequence[Value] = ()) -> int:
-        """See engine.Session."""
+        """See engine.Session. Not to be interrupted once it runs."""
+        self._ask()
         with translating(self._connection):
-            return self._executed(sql, values).rowcount
+            return self._prepared.run(sql, values)
 
     def run_each(self, sql: str, rows: Sequence[Sequence[Value]]) -> list[int]:
-        """See engine.Session. One round trip for all."""
+        """See engine.Session. One round trip for all, which is a transaction by itself."""
         with translating(self._connection):
-            with self._connection.pipeline():
-                cursors = [self._connection.execute(sql, row) for row in rows]
-            return [cursor.rowcount for cursor in cursors]
+            return self._prepared.run_each(sql, rows)
 
     def one(self, sql: str, values: Sequence[Value] = ()) -> tuple | None:
         """See engine.Session."""

@@ -87,7 +87,22 @@ class SqliteSession:
 
     def run_each(self, sql: str, rows: Sequence[Sequence[Value]]) -> list[int]:
         """See engine.Session."""
-        return [self.run(sql, row) for row in rows]
+        if self._connection.in_transaction:
+            return [self.run(sql, row) for row in rows]
+        with self.transaction():
+            return [self.run(sql, row) for row in rows]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One transaction, rolled back if the block raises."""
+        self.run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.run("COMMIT")
+        finally:
+            # SQLite may have rolled back by itself, as it does when the disk is full.
+            if self._connection.in_transaction:
+                self.run("ROLLBACK")
 
     def one(self, sql: str, values: Sequence[Value] = ()) -> tuple | None:
         """See engine.Session."""

@@ -78,7 +78,8 @@ class SqliteFile:
     @contextmanager
     def transaction(self) -> Iterator[SqliteSession]:
         """See engine.Engine."""
-        with _transaction(self.writer(), self._writing) as session:
+        session = self.writer()
+        with session.transaction():
             yield session
 
     @contextmanager
@@ -193,7 +194,8 @@ class SqliteMemory:
     @contextmanager
     def transaction(self) -> Iterator[SqliteSession]:
         """See engine.Engine."""
-        with _transaction(self.writer(), self._connection) as session:
+        session = self.writer()
+        with session.transaction():
             yield session
 
     @contextmanager
@@ -223,15 +225,3 @@ def _migrate(connection: apsw.Connection) -> None:
         migrate(connection)
     except apsw.Error as error:
         raise translated(error) from error
-
-
-@contextmanager
-def _transaction(session: SqliteSession, connection: apsw.Connection) -> Iterator[SqliteSession]:
-    session.run("BEGIN IMMEDIATE")
-    try:
-        yield session
-        session.run("COMMIT")
-    finally:
-        # SQLite may have rolled back by itself, as it does when the disk is full.
-        if connection.in_transaction:
-            session.run("ROLLBACK")

@@ -146,3 +146,15 @@ def test_nobody_watches_afterwards(session: SqliteSession) -> None:
         raise KeyError
     list(islice(session.stream(ENDLESS), 100_000))
     assert len(asked) == before
+
+
+def test_of_several_rows_one_fails_and_none_is_in() -> None:
+    opened = connect(MEMORY)
+    opened.execute("CREATE TABLE t (x INTEGER PRIMARY KEY)")
+    session = SqliteSession(opened)
+    insert = "INSERT INTO t VALUES (?) ON CONFLICT (x) DO NOTHING"
+    assert session.run_each(insert, [(1,), (1,), (2,)]) == [1, 0, 1]
+    with pytest.raises(IndexUnavailable):
+        session.run_each(insert, [(3,), ("three",)])
+    assert session.rows("SELECT x FROM t") == [(1,), (2,)] and not opened.in_transaction
+    opened.close()
