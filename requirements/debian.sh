@@ -32,6 +32,7 @@ test)
     need dcmtk command -v storescu
     need strace command -v strace
     need npm command -v npm
+    need openssl command -v openssl
     need postgresql postgres_server ;;
 fresh)
     need debootstrap command -v debootstrap

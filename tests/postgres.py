@@ -33,10 +33,11 @@ class PostgresServer:
 
     port: it listens on 127.0.0.1 as well. as_shipped: with PostgreSQL's own settings, which sync, and nothing halted.
     parent: of its folder, a place where the system's user `postgres` gets to. environment: what is added to its own.
+    standby_of: it follows that one, which goes on meanwhile, from now on; it syncs too.
     """
 
     def __init__(self, *settings: str, port: int = 0, as_shipped: bool = False, parent: Path | None = None,
-                 environment: Mapping[str, str] = {}) -> None:
+                 environment: Mapping[str, str] = {}, standby_of: PostgresServer | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dicom-postgres-", dir=parent))
         self.port = port
         self._as: dict[str, object] = {"env": os.environ | environment}
@@ -44,18 +45,25 @@ class PostgresServer:
             account = pwd.getpwnam(USER)
             os.chown(self.folder, account.pw_uid, account.pw_gid)
             self._as |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        self._halts = not as_shipped
+        self._halts = not as_shipped and standby_of is None
         self._settings = [*(["fsync=off"] if self._halts else []), "listen_addresses=" + ("127.0.0.1" if port else ""),
                           *([f"port={port}"] if port else []), *settings]
+        if standby_of is None:
+            self._make_data()
+        else:
+            subprocess.run([program("pg_basebackup"), "-D", self.folder / "data", "-d", standby_of.url, "-R", "-N",
+                            "-c", "fast"], check=True, cwd="/", **self._as)
+        self._process: subprocess.Popen | None = None
+        self._halted = 0        # the process id of the log's writer
+        self.start()
+
+    def _make_data(self) -> None:
         subprocess.run([program("initdb"), "-D", self.folder / "data", "-U", USER, "-A", "trust", "-E", "UTF8",
                         "--locale=C.UTF-8", "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/", **self._as)
         # Whoever is called so has to show a password; all others are let in.
         access = self.folder / "data" / "pg_hba.conf"
         access.write_text(f"local all {GUARDED} scram-sha-256\nhost all {GUARDED} all scram-sha-256\n"
                           + access.read_text())
-        self._process: subprocess.Popen | None = None
-        self._halted = 0        # the process id of the log's writer
-        self.start()
 
     @property
     def url(self) -> str:
@@ -71,9 +79,11 @@ class PostgresServer:
         deadline = time.monotonic() + _DEADLINE_SECONDS
         while True:
             try:
+                if not self._halts:
+                    self.execute("SELECT 1")
+                    return
                 [[self._halted]] = self.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
-                if self._halts:
-                    os.kill(self._halted, signal.SIGSTOP)
+                os.kill(self._halted, signal.SIGSTOP)
                 return
             except (psycopg.OperationalError, ValueError):      # it is not up, or not all of it
                 if time.monotonic() > deadline or self._process.poll() is not None:
@@ -82,14 +92,16 @@ class PostgresServer:
 
     def stop(self) -> None:
         """In order: clients are sent away, all is written."""
-        os.kill(self._halted, signal.SIGCONT)
+        if self._halts:
+            os.kill(self._halted, signal.SIGCONT)
         self._process.send_signal(signal.SIGINT)
         self._process.wait(_DEADLINE_SECONDS)
 
     def kill(self) -> None:
         """As by a crash: an immediate shutdown writes nothing that is in memory still."""
         self._process.send_signal(signal.SIGQUIT)
-        os.kill(self._halted, signal.SIGKILL)
+        if self._halts:
+            os.kill(self._halted, signal.SIGKILL)
         self._process.wait(_DEADLINE_SECONDS)
 
     def remove(self) -> None:

@@ -1,6 +1,7 @@
 """Where a PostgreSQL index is: from its URL to what the driver takes. No error here quotes anything of the URL.
 
-What the URL leaves out is libpq's to find: in the PG* environment, in ~/.pgpass and in its own defaults.
+What the URL leaves out is libpq's to find: in the PG* environment, in a service's file, in ~/.pgpass and in its own
+defaults.
 """
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from dicomserver.index.errors import UnknownEngine
 
-# A server that has vanished is noticed within half a minute. By the variables that may say otherwise.
+# A server that has vanished is noticed within half a minute. By the variables that may say otherwise, as a service may.
 _DEFAULTS = {
     "application_name": ("dicom-server", "PGAPPNAME"),
     "connect_timeout": ("5", "PGCONNECT_TIMEOUT"),
@@ -19,6 +20,7 @@ _DEFAULTS = {
     "keepalives_interval": ("5", ""),
     "keepalives_count": ("3", ""),
     "tcp_user_timeout": ("30000", ""),
+    "target_session_attrs": ("primary", "PGTARGETSESSIONATTRS"),    # of several hosts the one that takes writes
 }
 
 
@@ -40,5 +42,7 @@ def parameters_of(url: str) -> dict[str, str]:
     # libpq would quote what stands there, and without an @ that is the password.
     if not str(said.get("port", 0)).replace(",", "0").isdecimal():
         raise UnknownEngine(_MALFORMED)
-    known = {name: value for name, (value, variable) in _DEFAULTS.items() if variable not in os.environ}
+    serviced = "service" in said or "PGSERVICE" in os.environ
+    known = {name: value for name, (value, variable) in _DEFAULTS.items()
+             if variable not in os.environ and not (serviced and variable)}
     return known | {name: str(value) for name, value in said.items()} | {"client_encoding": "utf8"}

@@ -67,7 +67,7 @@ def connect(parameters: Mapping[str, str], schema: str) -> Connection:
 
 
 def set_up(connection: psycopg.Connection, schema: str, *, read_only: bool = False) -> None:
-    """Raises IndexUnavailable where the database or its settings will not do, IndexFault."""
+    """Raises IndexUnavailable where the database or its settings will not do, IndexAway where they may soon."""
     # One type for all numbers, so that a statement is prepared once.
     connection.adapters.register_dumper(int, Int8Dumper)
     wanted = {
@@ -84,7 +84,12 @@ def set_up(connection: psycopg.Connection, schema: str, *, read_only: bool = Fal
         if encoding != "UTF8":
             raise IndexUnavailable(f"the database's encoding is {encoding}; it must be UTF8")
         calls = ", ".join(["set_config(%s, %s, false)"] * len(wanted))
-        answer = connection.execute(f"SELECT {calls}", [text for pair in wanted.items() for text in pair]).fetchone()
+        standby, *answer = connection.execute(f"SELECT pg_is_in_recovery(), {calls}", [
+            text for pair in wanted.items() for text in pair]).fetchone()
+    if standby:
+        # Nor would what is read there be of now. It may be about to become the primary.
+        raise IndexAway("this PostgreSQL server is a standby: it takes no writes. A URL may name all hosts, with "
+                        "target_session_attrs=primary")
     for (name, value), taken in zip(wanted.items(), answer, strict=True):
         if taken != value:
             raise IndexUnavailable(f"PostgreSQL did not take {name} = {value}")
@@ -103,8 +108,10 @@ def _reason(error: psycopg.Error, parameters: Mapping[str, str]) -> str:
     """libpq's words, which are of hosts, users and databases; in case a password is among them, without it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = "; ".join(lines) or type(error).__name__
-    password = parameters.get("password")
-    return text.replace(password, "***") if password else text
+    for name, value in parameters.items():
+        if value and ("password" in name or "secret" in name):
+            text = text.replace(value, "***")
+    return text
 
 
 class PostgresSession:

@@ -86,7 +86,8 @@ class Postgres:
             raise
         self._session = PostgresSession(self._connection)
         try:
-            self.warnings = self._look_at_settings()
+            with translating(self._connection):
+                self.warnings = self._look_at_settings()
             self._sync()        # so that a crash does not take the schema away
             self._readers = self._pool(READERS)
             self._searchers = self._pool(SEARCHERS)

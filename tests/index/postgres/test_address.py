@@ -8,7 +8,7 @@ from dicomserver.index.postgres.address import parameters_of
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PGAPPNAME", "PGCONNECT_TIMEOUT"):
+    for name in ("PGAPPNAME", "PGCONNECT_TIMEOUT", "PGTARGETSESSIONATTRS", "PGSERVICE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -26,16 +26,24 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_a_url_says(url: str, said: dict[str, str]) -> None:
     parameters = parameters_of(url)
     assert said.items() <= parameters.items()
-    assert set(parameters) - set(said) <= {"application_name", "connect_timeout", "keepalives_idle",
-                                           "keepalives_interval", "keepalives_count", "tcp_user_timeout",
-                                           "client_encoding"}
+    assert set(parameters) - set(said) <= {
+        "application_name", "connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
+        "tcp_user_timeout", "target_session_attrs", "client_encoding"}
 
 
 def test_what_the_environment_says_is_libpq_s(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parameters_of("postgres://h")["connect_timeout"] == "5"
     monkeypatch.setenv("PGCONNECT_TIMEOUT", "60")
     monkeypatch.setenv("PGPASSWORD", "secret")
-    assert {"connect_timeout", "password"} & set(parameters_of("postgres://h")) == set()
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "any")
+    assert {"connect_timeout", "password", "target_session_attrs"} & set(parameters_of("postgres://h")) == set()
+
+
+def test_what_a_service_may_say_is_libpq_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_url = parameters_of("postgres://h?service=x")
+    monkeypatch.setenv("PGSERVICE", "x")
+    assert set(by_url) - {"service"} == set(parameters_of("postgres://h")) == {
+        "host", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "client_encoding"}
 
 
 @pytest.mark.parametrize("url", [

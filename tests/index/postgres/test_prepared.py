@@ -66,7 +66,8 @@ def test_shares_a_connection_with_the_driver(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize(("wrong", "state"), [
-    ((2, None, None), "23502"), ((2, "a\0b", None), None), (("two", "", None), "22P02"), ((1 << 40, "", None), "22003"),
+    ((2, None, None), "23502"), ((2, "a\0b", None), None), (("two", "", None), "22P02"),
+    ((1 << 40, "", None), "22003"),
 ])
 def test_one_of_several_fails_and_none_is_in(wrong: tuple, state: str, prepared: Prepared,
                                              connection: Connection) -> None:
