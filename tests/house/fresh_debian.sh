@@ -31,7 +31,8 @@ for path in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
 done
 apt-config dump Acquire | grep -E '::(https?|Check-)' >"$fresh/etc/apt/apt.conf.d/99network" || true
 cp -L /etc/ssl/certs/ca-certificates.crt "$fresh/etc/network.crt"
-network="$(env | grep -iE '^(PIP_[A-Z_]*URL=|PIP_DEFAULT_TIMEOUT=|[a-z]+_proxy=)' | tr '\n' ' ') PIP_CERT=/etc/network.crt"
+network="$(env | grep -iE '^(PIP_[A-Z_]*URL=|PIP_DEFAULT_TIMEOUT=|[a-z]+_proxy=)' | tr '\n' ' ')
+    PIP_CERT=/etc/network.crt NODE_EXTRA_CA_CERTS=/etc/network.crt"
 inside() {
     # shellcheck disable=SC2086  # a list of NAME=value
     chroot "$fresh" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 $network \
