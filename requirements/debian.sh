@@ -55,6 +55,13 @@ echo "Installing Debian packages:$missing"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
+case $missing in
+*postgresql*)       # the programs are what is needed: no database of Debian's own, nor one that starts with the machine
+    cluster=/etc/postgresql-common/createcluster.d/none.conf
+    trap '$root rm -f "$cluster"; rm -f "$log"' EXIT
+    $root mkdir -p "${cluster%/*}"
+    echo 'create_main_cluster = false' | $root tee "$cluster" >/dev/null ;;
+esac
 # shellcheck disable=SC2086  # lists of words
 if ! { $root apt-get -qy update && $root apt-get -qy install --no-install-recommends $missing; } >"$log" 2>&1 </dev/null; then
     tail -n 5 "$log" >&2
