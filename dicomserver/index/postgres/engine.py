@@ -72,6 +72,7 @@ class Postgres:
         self._schema = NEW_SCHEMA if rebuilds else SCHEMA
         self._synced = 0                # the last marker that is on the disk for sure
         self._closing = threading.Event()
+        self._closing_until = 0.0       # of time.monotonic(): so long a sync may take then
         self._refuse_until: float | None = None     # of time.monotonic(), once the database has been given up
         self._made = self._proved = 0   # readers' connections: how many, and how many before the writer's last proof
         self._sync_level = "on"
@@ -131,12 +132,16 @@ class Postgres:
     def _sync(self) -> None:
         # Never on a new connection: what its caller has just committed on the old one might be gone.
         connection = self._connection
-        with translating(connection):
+        # A standby that has to confirm it may be gone for long.
+        with translating(connection), PostgresSession(connection).watched(self._may_wait):
             with connection.pipeline(), connection.transaction():
                 connection.execute("SELECT set_config('synchronous_commit', %s, true)", (self._sync_level,))
                 connection.execute(self.statements.MARK)
                 marker = connection.execute("SELECT marker FROM state WHERE id = 1")
             self._synced = marker.fetchone()[0]
+
+    def _may_wait(self) -> bool:
+        return not self._closing.is_set() or time.monotonic() < self._closing_until
 
     def checkpoint(self) -> None:
         """The server does that by itself."""
@@ -144,6 +149,8 @@ class Postgres:
     def close(self) -> None:
         """See engine.Engine."""
         first = not self._closing.is_set()
+        if first:
+            self._closing_until = time.monotonic() + PATIENCE_SECONDS
         self._closing.set()     # before the lock: who has it may be waiting for the database
         with self.lock:
             if not first:

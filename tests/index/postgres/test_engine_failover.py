@@ -9,9 +9,11 @@ from contextlib import suppress
 import pytest
 
 from dicomserver.index import Counts, Index, IndexDamaged, IndexFault, open_index
+from dicomserver.index.postgres import engine
 from tests.index.samples import make
 from tests.postgres import DATABASE, USER, PostgresServer
 
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 SYNCHRONOUS = "synchronous_standby_names = '*'"
 
 
@@ -78,8 +80,7 @@ def test_a_sync_waits_for_a_synchronous_standby_and_a_store_does_not(pair: Pair)
     assert pair.index.add(make(2)) is None      # in the midst of a series, too
     syncing = threading.Thread(target=pair.index.make_durable)
     syncing.start()
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-    wait_until(lambda: pair.primary.execute(waiting))
+    wait_until(lambda: pair.primary.execute(WAITING))
     assert syncing.is_alive()
     pair.behind(False)
     syncing.join(60)
@@ -87,6 +88,27 @@ def test_a_sync_waits_for_a_synchronous_standby_and_a_store_does_not(pair: Pair)
     pair.fail_over()
     assert pair.index.add(make(3)) is None
     assert slots(pair.index) == [1, 2, 3] and pair.index.counts() == Counts(1, 1, 1, 3)
+
+
+@pytest.mark.parametrize("pair", [[SYNCHRONOUS]], indirect=True)
+def test_without_the_standby_the_end_comes_all_the_same(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "PATIENCE_SECONDS", 0.2)
+    pair.index.add(make(1))
+    pair.behind(True)
+    faults = []
+
+    def sync() -> None:
+        try:
+            pair.index.make_durable()
+        except IndexFault as fault:
+            faults.append(fault)
+    syncing = threading.Thread(target=sync)
+    syncing.start()
+    wait_until(lambda: pair.primary.execute(WAITING))
+    pair.index.close()
+    syncing.join(60)
+    assert len(faults) == 1
+    assert pair.primary.execute("SELECT count(*) FROM dicom_server.instances") == [(1,)]
 
 
 @pytest.mark.parametrize("pair", [[SYNCHRONOUS]], indirect=True)
