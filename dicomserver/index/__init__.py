@@ -7,18 +7,30 @@ from dicomserver.index.errors import (
     IndexFull,
     IndexTooNew,
     IndexUnavailable,
+    IndexUnfinished,
     OutcomeUnknown,
     SearchInterrupted,
     UnknownEngine,
 )
 from dicomserver.index.index import Index
-from dicomserver.index.opening import copy_index, files_of, open_copy, open_index, rebuild_index, without_secrets
+from dicomserver.index.opening import (
+    copy_index,
+    files_of,
+    open_copy,
+    open_index,
+    open_source,
+    open_target,
+    rebuild_index,
+    without_password,
+    without_secrets,
+)
 from dicomserver.index.other_patients import Person, Persons
+from dicomserver.index.transfer import Passed, Source, Target, begin_copy, run_pass
 
 __all__ = [
     "FLAG_INFLATION_CAPPED", "FLAG_PIXEL_DATA_SHORT", "Counts", "Index", "IndexAway", "IndexDamaged", "IndexFault",
-    "IndexFull", "IndexTooNew", "IndexUnavailable", "Instance", "OutcomeUnknown",
-    "Person", "Persons", "SearchInterrupted", "Stored",
-    "UnknownEngine", "copy_index", "files_of", "open_copy", "open_index", "rebuild_index",
-    "without_secrets",
+    "IndexFull", "IndexTooNew", "IndexUnavailable", "IndexUnfinished", "Instance", "OutcomeUnknown",
+    "Passed", "Person", "Persons", "SearchInterrupted", "Source", "Stored", "Target",
+    "UnknownEngine", "begin_copy", "copy_index", "files_of", "open_copy", "open_index", "open_source", "open_target",
+    "rebuild_index", "run_pass", "without_password", "without_secrets",
 ]

@@ -30,6 +30,18 @@ class IndexTooNew(IndexFault):
     """A later version of this program made or migrated the index."""
 
 
+class RowIsThere(IndexUnavailable):
+    """Another row is about the same."""
+
+
+class IndexUnfinished(IndexUnavailable):
+    """Another index is being copied to this one, and a part of it is missing."""
+
+    def __init__(self) -> None:
+        super().__init__("`dicom-server index migrate` has not filled this index to its end: run it again, or go on "
+                         "with the database that you had before")
+
+
 class UnknownEngine(IndexFault, ValueError):
     """No engine of that name, or a URL that doesn't say where the index is."""
 

@@ -31,9 +31,10 @@ class Index:
 
     `is_fresh`: the archive may have files that are not in here (it is new, or its first filling was cut
     short). Whoever has filled it says so with mark_complete().
+    `identity`: of this index and of no other one. `place`: where it is, without secrets.
     """
 
-    def __init__(self, engine: Engine, *, keeps_nothing: bool = False):
+    def __init__(self, engine: Engine, place: str = "", *, keeps_nothing: bool = False):
         self._engine = engine
         self._sql = engine.statements
         self._ledger = Ledger(self._sql)
@@ -44,6 +45,8 @@ class Index:
         self.warnings = engine.warnings
         with engine.reading() as session:
             self.is_fresh = keeps_nothing or not session.one(self._sql.IS_COMPLETE)[0]
+            self.identity: str = session.one(self._sql.IDENTITY)[0]
+        self.place = place
         self._keeps_nothing = keeps_nothing
         self.integrity = Integrity(engine)
         self.arrivals = Arrivals(engine)

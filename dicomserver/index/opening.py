@@ -10,6 +10,8 @@ from dicomserver.index.errors import UnknownEngine
 from dicomserver.index.index import Index
 from dicomserver.index.sqlite import copying, files
 from dicomserver.index.sqlite.engine import SqliteFile, SqliteMemory
+from dicomserver.index.sqlite.transfer import SqliteSource, SqliteTarget
+from dicomserver.index.transfer import Source, Target
 
 _POSTGRES = ("postgres", "postgresql")
 _SQLITE = "sqlite://"
@@ -23,10 +25,10 @@ def open_index(url: str) -> Index:
     Makes and migrates the schema as needed. Raises UnknownEngine, IndexTooNew and the other IndexFaults.
     """
     if url == _MEMORY:
-        return Index(SqliteMemory(), keeps_nothing=True)
+        return Index(SqliteMemory(), url, keeps_nothing=True)
     if is_postgres(url):
-        return Index(_postgres().Postgres(url))
-    return Index(SqliteFile(_path_of(url)))
+        return Index(_postgres().Postgres(url), without_password(url))
+    return Index(SqliteFile(_path_of(url)), url)
 
 
 @contextmanager
@@ -40,7 +42,7 @@ def rebuild_index(url: str) -> Iterator[Index]:
     path = _path_of(url)
     new = path.with_name(path.name + ".new")
     files.remove(new)  # of a rebuild that was cut short
-    index = Index(SqliteFile(new))
+    index = Index(SqliteFile(new), url)
     try:
         yield index
         index.mark_complete()
@@ -65,7 +67,17 @@ def copy_index(url: str, target: Path, progress: Callable[[], None]) -> bool:
 
 def open_copy(path: Path) -> Index:
     """What copy_index made, to be read only; of this version of the program. Raises IndexFault."""
-    return Index(copying.SqliteCopy(path))
+    return Index(copying.SqliteCopy(path), f"{_SQLITE}{path}")
+
+
+def open_source(url: str) -> Source:
+    """The index at `url` for reading its rows, which another process may have open and write to. Raises IndexFault."""
+    return _postgres_transfer().PostgresSource(url) if is_postgres(url) else SqliteSource(_path_of(url))
+
+
+def open_target(url: str) -> Target:
+    """The index at `url`, made if it is missing, to be filled with the rows of another one. Raises IndexFault."""
+    return _postgres_transfer().PostgresTarget(url) if is_postgres(url) else SqliteTarget(_path_of(url))
 
 
 def files_of(url: str) -> list[Path]:
@@ -87,15 +99,28 @@ def without_secrets(url: str) -> str:
     return "postgresql://" if is_postgres(url) else url
 
 
+def without_password(url: str) -> str:
+    """The URL for its user's eyes: whatever it says, but for a password."""
+    if not is_postgres(url):
+        return url
+    from dicomserver.index.postgres import address      # late, as below
+    return address.without_password(url)
+
+
 def _postgres() -> ModuleType:
     from dicomserver.index.postgres import engine     # late: who has no PostgreSQL has no need of its driver
     return engine
 
 
+def _postgres_transfer() -> ModuleType:
+    from dicomserver.index.postgres import transfer     # late, as above
+    return transfer
+
+
 @contextmanager
 def _rebuilt_in_postgres(url: str) -> Iterator[Index]:
     engine = _postgres()
-    index = Index(engine.Postgres(url, rebuilds=True))
+    index = Index(engine.Postgres(url, rebuilds=True), without_password(url))
     try:
         yield index
         index.mark_complete()

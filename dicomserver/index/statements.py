@@ -71,6 +71,8 @@ COUNTS = """SELECT (SELECT count(*) FROM patients), (SELECT count(*) FROM studie
     (SELECT count(*) FROM series), (SELECT count(*) FROM instances)"""
 MARK = "UPDATE state SET marker = marker + 1 WHERE id = 1"
 IS_COMPLETE = "SELECT complete FROM state WHERE id = 1"
+BEGIN_COPY = "UPDATE state SET complete = 0, identity = {v}, origin = {v} WHERE id = 1"
+IDENTITY = "SELECT identity, origin FROM state WHERE id = 1"
 SET_COMPLETE = "UPDATE state SET complete = 1 WHERE id = 1"
 
 FIND_SHA256 = """SELECT y.sha256 FROM instances i JOIN integrity y ON y.instance = i.id

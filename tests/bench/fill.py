@@ -4,15 +4,17 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import islice, starmap
 from multiprocessing.connection import Connection
 from operator import attrgetter
 
 from tqdm import tqdm
 
-from dicomserver.index import Index, IndexFault, Instance, open_index
+from dicomserver.index import Index, IndexFault, Instance, begin_copy, open_index, open_source, open_target, run_pass
 from tests.bench.content import entries
 from tests.bench.population import INSTANCES, studies
 
@@ -33,6 +35,25 @@ def instances(number: int, seed: int = 1) -> Iterator[Instance]:
     """The index entries of the first `number` studies."""
     for study in studies(number, seed):
         yield from entries(study)
+
+
+def fill_new(url: str, number: int, seed: int = 1, progress: Callable[[int], None] = lambda many: None) -> int:
+    """The same for the index at `url`. One in PostgreSQL has to be empty and gets a copy of one that is filled in a
+    file: many times as fast as instance by instance. Raises IndexFault."""
+    with tempfile.TemporaryDirectory() as folder:
+        first = f"sqlite://{folder}/index.db" if url.startswith("postgres") else url
+        with closing(open_index(first)) as index:
+            added = fill(index, number, seed, progress)
+        if first != url:
+            _copy(first, url)
+    return added
+
+
+def _copy(first: str, url: str) -> None:
+    with closing(open_source(first)) as source, closing(open_target(url)) as target:
+        begin_copy(target, source, replace=False)
+        run_pass(source, target, lambda done, total: None)
+        target.finish()
 
 
 def _made_beside(number: int, seed: int, progress: Callable[[int], None]) -> Iterator[Instance]:
@@ -80,12 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     begun = time.monotonic()
     try:
-        index = open_index(options.url)
-        try:
-            with tqdm(total=options.studies * INSTANCES, unit=" instances", disable=None) as progress:
-                added = fill(index, options.studies, options.seed, progress.update)
-        finally:
-            index.close()
+        with tqdm(total=options.studies * INSTANCES, unit=" instances", disable=None) as progress:
+            added = fill_new(options.url, options.studies, options.seed, progress.update)
     except IndexFault as fault:
         print(fault, file=sys.stderr)
         return 1

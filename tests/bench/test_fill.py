@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tests.bench import fill
 from tests.bench.content import datasets, entries
 from tests.bench.names import SCRIPTS
 from tests.bench.population import INSTANCES, MODALITIES, Study, studies
+from tests.index.emptied import emptied
+from tests.postgres import PostgresServer
 
 MANY = 3000
 
@@ -102,6 +105,13 @@ def test_fewer_studies_are_the_first_of_more_and_a_seed_is_another_clinic() -> N
     assert list(studies(50)) == list(studies(100))[:50]
     assert list(fill.instances(20)) == list(fill.instances(20))
     assert not {study.uid for study in studies(50)} & {study.uid for study in studies(50, seed=2)}
+
+
+def test_postgresql_gets_a_copy(tmp_path: Path, postgres: PostgresServer) -> None:
+    url = emptied(postgres)
+    assert fill.main(["--studies", "30", url]) == 0
+    with closing(open_index(url)) as index:
+        assert index.counts()[1::2] == (30, 150) and not index.is_fresh
 
 
 def test_the_command_fills_an_index(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

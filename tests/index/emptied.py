@@ -16,11 +16,13 @@ def cleared(server: PostgresServer) -> str:
     names = dict(server.execute("""SELECT c.relname, c.relkind::text FROM pg_class c
         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'dicom_server' AND c.relkind IN ('r', 'S')"""))
     tables = {name for name, kind in names.items() if kind == "r"} - {"version", "state", "scrub"}
+    if "unfinished" in tables:
+        return emptied(server)
     if tables:
         server.execute("; ".join([
             "SET search_path = dicom_server; SET session_replication_role = replica",       # no triggers
             *(f"DELETE FROM {name}" for name in tables),
             *(f"ALTER SEQUENCE {name} RESTART" for name, kind in names.items() if kind == "S"),
-            "UPDATE state SET marker = 0, complete = 0",
+            "UPDATE state SET marker = 0, complete = 0, origin = NULL",
             "UPDATE scrub SET began_at = 0, position = 0, ended = 1"]))
     return server.url

@@ -6,6 +6,7 @@ defaults.
 from __future__ import annotations
 
 import os
+from urllib.parse import parse_qsl, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -46,3 +47,12 @@ def parameters_of(url: str) -> dict[str, str]:
     known = {name: value for name, (value, variable) in _DEFAULTS.items()
              if variable not in os.environ and not (serviced and variable)}
     return known | {name: str(value) for name, value in said.items()} | {"client_encoding": "utf8"}
+
+
+def without_password(url: str) -> str:
+    """The same URL, well-formed, but for the passwords in it."""
+    scheme, _, rest = url.partition("://")
+    where, question, query = rest.partition("?")
+    user, at, place = where.rpartition("@")
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if "password" not in name]
+    return f"{scheme}://{user.partition(':')[0]}{at}{place}{question if kept else ''}{urlencode(kept, safe='/')}"

@@ -126,6 +126,9 @@ class PostgresSession:
 
     def run(self, sql: str, values: Sequence[Value] = ()) -> int:
         """See engine.Session. Not to be interrupted once it runs."""
+        if list in map(type, values):       # an array is psycopg's to encode
+            with translating(self._connection):
+                return self._executed(sql, values).rowcount
         self._ask()
         with translating(self._connection):
             return self._prepared.run(sql, values)

@@ -29,7 +29,7 @@ RETRY_SECONDS = 0.1
 LOCK = 0x44434D53           # "DCMS": the advisory lock of whoever has the index
 # Numbers that a crashed server had given out, and has forgotten, are never given out again.
 IDS_SKIPPED = 1 << 20
-_WITH_IDS = ("labels", "patients", "studies", "series", "instances")
+WITH_NUMBERS = ("labels", "patients", "studies", "series", "instances")     # tables that number their rows
 _DURABLE = {"fsync": "on", "full_page_writes": "on", "data_sync_retry": "off"}
 
 
@@ -37,18 +37,31 @@ def take_place(url: str) -> None:
     """The index that was rebuilt, and closed, becomes the index: at one moment, durably."""
     connection = connect(parameters_of(url), SCHEMA)
     try:
-        _lock(connection)
+        lock_soon(connection)
         with translating(connection):
             replace(connection, SCHEMA, NEW_SCHEMA)
     finally:
         connection.close()
 
 
+def lock_soon(connection: Connection) -> None:
+    """The same, and waits some seconds for what is left of a process that has just ended."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return lock(connection)
+        except _InUse:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+
+
 class _InUse(IndexAway):
     """Another server has the index, or what is left of our own that lost its connection."""
 
 
-def _lock(connection: Connection) -> None:
+def lock(connection: Connection) -> None:
+    """For as long as the connection lives nobody else has the index. Raises IndexAway."""
     with translating(connection):
         if not connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0]:
             raise _InUse("another server uses the index in this database")
@@ -222,7 +235,7 @@ class Postgres:
     def _connected(self) -> Connection:
         connection = connect(self._parameters, self._schema)
         try:
-            _lock(connection)
+            lock(connection)
         except BaseException:
             connection.close()
             raise
@@ -236,7 +249,7 @@ class Postgres:
                 if session.one("SELECT marker FROM state WHERE id = 1")[0] < self._synced:
                     raise IndexDamaged("the database has lost what it had confirmed: it is an older copy. Stop the "
                                        "server and run `dicom-server index rebuild`")
-                for table in _WITH_IDS:
+                for table in WITH_NUMBERS:
                     session.one("SELECT setval(s, nextval(s) + %s) FROM pg_get_serial_sequence(%s, 'id') s",
                                 (IDS_SKIPPED, table))
                 if self.replay is not None:

@@ -6,9 +6,17 @@ from contextlib import contextmanager
 
 import psycopg
 
-from dicomserver.index.errors import IndexDamaged, IndexFault, IndexFull, IndexUnavailable, OutcomeUnknown
+from dicomserver.index.errors import (
+    IndexDamaged,
+    IndexFault,
+    IndexFull,
+    IndexUnavailable,
+    OutcomeUnknown,
+    RowIsThere,
+)
 
 _BY_STATE: dict[str, type[IndexFault]] = {
+    "23505": RowIsThere,        # unique_violation
     "53100": IndexFull,         # disk_full
     "XX001": IndexDamaged,      # data_corrupted
     "XX002": IndexDamaged,      # index_corrupted

@@ -9,12 +9,13 @@ from types import ModuleType
 import psycopg
 from psycopg import sql
 
-from dicomserver.index.errors import IndexDamaged, IndexTooNew
+from dicomserver.index.errors import IndexDamaged, IndexTooNew, IndexUnfinished
 from dicomserver.index.postgres.migrations import m0001
 
 STEPS: tuple[ModuleType, ...] = (m0001,)
 SCHEMA = "dicom_server"
 NEW_SCHEMA = "dicom_server_new"     # of an index that is being rebuilt
+UNFINISHED = "unfinished"           # the table of an index to which another one is being copied
 
 # What is searched as *text*, in the columns that SQLite has in study_texts.
 _SEARCHED = ("patient_name_folded", "patient_name_ideographic", "patient_name_phonetic", "patient_id",
@@ -23,9 +24,11 @@ _SEARCHED = ("patient_name_folded", "patient_name_ideographic", "patient_name_ph
 
 
 def migrate(connection: psycopg.Connection, schema: str, steps: tuple[ModuleType, ...] = STEPS) -> None:
-    """Runs the steps that are missing. The search path is the schema. Raises IndexTooNew, IndexDamaged (no index of
-    ours) or psycopg.Error."""
-    version = _version(connection, schema)
+    """Runs the steps that are missing. The search path is the schema. Raises IndexTooNew, IndexUnfinished, IndexDamaged
+    (no index of ours) or psycopg.Error."""
+    if is_unfinished(connection, schema):
+        raise IndexUnfinished
+    version = version_of(connection, schema)
     if version > len(steps):
         raise IndexTooNew(f"the index has schema version {version}, this program knows up to {len(steps)}")
     for number, step in enumerate(steps[version:], start=version + 1):
@@ -38,8 +41,8 @@ def migrate(connection: psycopg.Connection, schema: str, steps: tuple[ModuleType
             connection.execute("UPDATE version SET number = %s", (number,))
 
 
-def _version(connection: psycopg.Connection, schema: str) -> int:
-    """0: there is nothing yet."""
+def version_of(connection: psycopg.Connection, schema: str) -> int:
+    """How many steps the index in a schema has behind it; 0: there is none yet. Raises IndexDamaged, psycopg.Error."""
     tables = {name for name, in connection.execute(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (schema,))}
     if not tables:
@@ -47,6 +50,12 @@ def _version(connection: psycopg.Connection, schema: str) -> int:
     if not {"version", "state"} <= tables:
         raise IndexDamaged(f"the database has a schema {schema}, but it is no index of ours")
     return connection.execute("SELECT number FROM version").fetchone()[0]
+
+
+def is_unfinished(connection: psycopg.Connection, schema: str) -> bool:
+    """Whether another index is being copied to this one, see transfer.py. Raises psycopg.Error."""
+    return connection.execute("SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
+                              (schema, UNFINISHED)).fetchone() is not None
 
 
 def index_trigrams(connection: psycopg.Connection) -> bool:

@@ -3,7 +3,14 @@ from __future__ import annotations
 
 import apsw
 
-from dicomserver.index.errors import IndexDamaged, IndexFault, IndexFull, IndexUnavailable, SearchInterrupted
+from dicomserver.index.errors import (
+    IndexDamaged,
+    IndexFault,
+    IndexFull,
+    IndexUnavailable,
+    RowIsThere,
+    SearchInterrupted,
+)
 
 
 class SyncFailed(IndexUnavailable):
@@ -16,6 +23,7 @@ _BY_EXTENDED_CODE: dict[int, type[IndexFault]] = {
     apsw.SQLITE_IOERR_SHMSIZE: IndexFull,  # the shared memory beside the file could not grow
     apsw.SQLITE_IOERR_DATA: IndexDamaged,
     apsw.SQLITE_IOERR_CORRUPTFS: IndexDamaged,
+    apsw.SQLITE_CONSTRAINT_UNIQUE: RowIsThere,
 }
 _BY_CODE: dict[int, type[IndexFault]] = {
     apsw.SQLITE_FULL: IndexFull,

@@ -9,15 +9,19 @@ from types import ModuleType
 
 import apsw
 
-from dicomserver.index.errors import IndexDamaged, IndexTooNew
-from dicomserver.index.sqlite.migrations import m0001, m0002, m0003, m0004
+from dicomserver.index.errors import IndexDamaged, IndexTooNew, IndexUnfinished
+from dicomserver.index.sqlite.migrations import m0001, m0002, m0003, m0004, m0005
 
-STEPS: tuple[ModuleType, ...] = (m0001, m0002, m0003, m0004)
+STEPS: tuple[ModuleType, ...] = (m0001, m0002, m0003, m0004, m0005)
 APPLICATION_ID = 0x44434D53  # "DCMS", in the header of every index file of ours
+UNFINISHED = "unfinished"   # the table of an index to which another one is being copied
 
 
 def migrate(connection: apsw.Connection, steps: tuple[ModuleType, ...] = STEPS) -> None:
-    """Runs the steps that are missing. Raises IndexTooNew, IndexDamaged (no index of ours) or apsw.Error."""
+    """Runs the steps that are missing. Raises IndexTooNew, IndexUnfinished, IndexDamaged (no index of ours) or
+    apsw.Error."""
+    if is_unfinished(connection):
+        raise IndexUnfinished
     version = connection.pragma("user_version")
     if version > len(steps):
         raise IndexTooNew(f"the index has schema version {version}, this program knows up to {len(steps)}")
@@ -36,3 +40,8 @@ def migrate(connection: apsw.Connection, steps: tuple[ModuleType, ...] = STEPS) 
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+
+
+def is_unfinished(connection: apsw.Connection) -> bool:
+    """Whether another index is being copied to this one, see transfer.py. Raises apsw.Error."""
+    return connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = ?", (UNFINISHED,)).get > 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dicomserver.index import UnknownEngine, open_index
-from dicomserver.index.postgres.address import parameters_of
+from dicomserver.index.postgres.address import parameters_of, without_password
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +54,14 @@ def test_no_error_quotes_a_password(url: str) -> None:
         open_index(url)
     text = f"{refused.value!r} {refused.value.__cause__!r}"
     assert not any(part in text for part in ("secret", "sec@ret", "sec", "ret@"))
+
+
+@pytest.mark.parametrize("url, shown", [
+    ("postgres://pacs:se%40cret@db:5433/pacs", "postgres://pacs@db:5433/pacs"),
+    ("postgresql://db/pacs?sslmode=require&password=secret&sslpassword=secret", "postgresql://db/pacs?sslmode=require"),
+    ("postgres:///pacs?host=/run/postgresql&password=secret", "postgres:///pacs?host=/run/postgresql"),
+    ("postgres://?password=secret", "postgres://"), ("postgres://", "postgres://"),
+    ("postgres://a:secret@one,two/pacs", "postgres://a@one,two/pacs"),
+])
+def test_without_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown

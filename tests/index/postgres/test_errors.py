@@ -7,6 +7,7 @@ import pytest
 from psycopg import errors
 
 from dicomserver.index import IndexDamaged, IndexFault, IndexFull, IndexUnavailable, OutcomeUnknown
+from dicomserver.index.errors import RowIsThere
 from dicomserver.index.postgres.errors import translated, translating
 
 OPEN, CLOSED = SimpleNamespace(closed=False), SimpleNamespace(closed=True)
@@ -15,7 +16,7 @@ OPEN, CLOSED = SimpleNamespace(closed=False), SimpleNamespace(closed=True)
 @pytest.mark.parametrize("error, kind, text", [
     (errors.DiskFull("a name"), IndexFull, "PostgreSQL: DiskFull (53100)"),
     (errors.DataCorrupted("a name"), IndexDamaged, "PostgreSQL: DataCorrupted (XX001)"),
-    (errors.UniqueViolation("Key (patient_id)=(a name)"), IndexUnavailable, "PostgreSQL: UniqueViolation (23505)"),
+    (errors.UniqueViolation("Key (patient_id)=(a name)"), RowIsThere, "PostgreSQL: UniqueViolation (23505)"),
     (errors.AdminShutdown("a name"), OutcomeUnknown, "the connection to PostgreSQL broke"),
     (errors.CrashShutdown("a name"), OutcomeUnknown, "the connection to PostgreSQL broke"),
     (errors.ConnectionFailure("a name"), OutcomeUnknown, "the connection to PostgreSQL broke"),

@@ -64,10 +64,15 @@ def instance(number: int, texts: Mapping[Kind, str], study: str = "") -> Instanc
     return one
 
 
+def odd_instance(number: int) -> Instance:
+    """The one with the values of that number."""
+    return instance(number + 1, {kind: values[number % len(values)] for kind, values in ODD.items()})
+
+
 def fill(index: Index) -> None:
     """Studies of the odd values, the first ones of several series."""
     for number in range(_MOST):
-        index.add(instance(number + 1, {kind: values[number % len(values)] for kind, values in ODD.items()}))
+        index.add(odd_instance(number))
     for number in range(5):
         index.add(instance(number + 100, {kind: values[number] if len(values) > number else ""
                                           for kind, values in ODD.items()}, study=f"1.{number % 3 + 1}"))

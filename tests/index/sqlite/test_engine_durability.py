@@ -107,6 +107,13 @@ def test_a_rebuilt_index_is_synced_before_it_takes_the_name(trace: dict[str, lis
     assert calls[renamed + 1:] == ["sync archive"]
 
 
+def test_a_finished_copy_is_synced(trace: dict[str, list[str]]) -> None:
+    calls = trace["copy"]
+    last_write = max(at for at, call in enumerate(calls) if call == "pwrite copy.db")
+    assert "sync copy.db" in calls[last_write:]
+    assert "sync archive" in calls[:last_write] and "sync copy.db-wal" in calls[:last_write]
+
+
 @pytest.mark.parametrize("lines", [1, 400, 3000])
 def test_a_killed_process_loses_nothing_that_it_said(tmp_path: Path, lines: int) -> None:
     url = f"sqlite://{tmp_path}/index.db"

@@ -7,9 +7,10 @@ import sys
 from dicomserver.index import open_index, rebuild_index
 from dicomserver.index.sqlite import engine
 from tests.index.samples import make
+from tests.index.transferring import move
 
 SECTIONS = ("open", "first", "adds", "durable", "adds again", "checkpoint", "adds after checkpoint",
-            "durable after checkpoint", "remove", "complete", "close", "rebuild", "end")
+            "durable after checkpoint", "remove", "complete", "close", "rebuild", "copy", "end")
 
 
 def begin(section: str) -> None:
@@ -47,6 +48,8 @@ def run(url: str) -> None:
     begin("rebuild")
     with rebuild_index(url) as index:
         index.add(make(1))
+    begin("copy")
+    move(url, url.replace("index.db", "copy.db"))
     begin("end")
 
 

@@ -1,4 +1,4 @@
-"""Version 1: what SQLite's index has at its version 4."""
+"""Version 1: what SQLite's index has at its version 5."""
 from __future__ import annotations
 
 import psycopg
@@ -9,7 +9,9 @@ TABLES = """
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     marker BIGINT NOT NULL,      -- written for the sake of the sync that follows, see postgres/engine.py
-    complete INTEGER NOT NULL    -- 0: the archive's files are not all in here yet
+    complete INTEGER NOT NULL,   -- 0: the archive's files are not all in here yet
+    identity TEXT COLLATE "C" NOT NULL DEFAULT replace(gen_random_uuid()::text, '-', ''),
+    origin TEXT COLLATE "C"      -- the identity of the index from which all was taken over, if so
 );
 INSERT INTO state VALUES (1, 0, 0);
 

@@ -60,7 +60,7 @@ def content(path: Path) -> dict[str, list[tuple]]:
     connection = apsw.Connection(str(path))
     connection.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, study_texts, instance)")
     found = {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in TABLES}
-    found["state"] = [row[2:] for row in found["state"]]
+    found["state"] = [(row[2], *row[4:]) for row in found["state"]]     # no marker, no identity
     found["terms"] = connection.execute("SELECT term, doc, col FROM terms ORDER BY 1, 2, 3").fetchall()
     found["schema"] = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY 1, 2").fetchall()
     connection.close()
