@@ -13,6 +13,7 @@ from dicomserver.archive.durable import OPEN_FILE, Folder, unnamed_file
 from dicomserver.archive.errors import IntakeFull, QuarantineFailed, StorageFailed, translated
 from dicomserver.archive.filing import Filing, Outcome, Waiting
 from dicomserver.archive.folders import Folders
+from dicomserver.archive.index_record import IndexRecord, read_record, write_record
 from dicomserver.archive.intake import Intake, Limits, Slot
 from dicomserver.archive.keeping import KeptStudies
 from dicomserver.archive.layout import DataDirectory, slot_name
@@ -256,6 +257,14 @@ class Archive:
         """
         with self._lock, translated(StorageFailed, "reading the archive's identity"):
             return self._directory.identity()
+
+    def index_record(self) -> IndexRecord | None:
+        """Which index knows all that is in here. Raises ArchiveDamaged, StorageFailed."""
+        return read_record(self._directory.root)
+
+    def note_index(self, record: IndexRecord) -> None:
+        """From now on it is that one; durable when this returns. Raises StorageFailed."""
+        write_record(self._directory.root, record)
 
     # -- starting
 

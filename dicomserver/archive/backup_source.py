@@ -7,15 +7,16 @@ import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from dicomserver.archive import reading
+from dicomserver.archive import index_record, reading
 from dicomserver.archive.durable import OPEN_FILE, Folder
 from dicomserver.archive.errors import ArchiveUnusable
 from dicomserver.archive.layout import SUFFIX
 from dicomserver.archive.manifest import ListedInstance
 from dicomserver.standard.uids import is_valid_uid
 
-# Slots with an instance are reached by its row; the others were not acknowledged.
-_NOT_COPIED = frozenset({"lock", "intake", "lost+found"})
+# Slots with an instance are reached by its row; the others were not acknowledged. Which index is the right one for what
+# is restored, the restore decides.
+_NOT_COPIED = frozenset({"lock", "intake", "lost+found", index_record.NAME})
 _UNFINISHED = ".new"
 _CLOCK_STEP = 1_000_000_000     # file systems take their times from a coarser clock; nanoseconds
 

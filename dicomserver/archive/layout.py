@@ -5,6 +5,7 @@
     <data>/identity                      32 hex digits; made for the first backup
     <data>/lock                          flock; holds the number of the process
     <data>/kept.json                     see dicomserver.archive.keeping
+    <data>/index.json                    see dicomserver.archive.index_record
     <data>/intake/<16 hex digits>        slots
     <data>/quarantine/  <data>/tombstones/
     <data>/trash/                        see dicomserver.archive.trash
@@ -198,6 +199,16 @@ def sync_ancestors(path: str) -> None:
             # Folders that we may pass but not read: only the whole system can be synced.
             os.sync()
         folder = parent
+
+
+def wait_for_lock(path: str | os.PathLike[str]) -> None:
+    """Returns when nobody has a data directory open. Raises OSError."""
+    with Folder(os.fspath(path), follow=True) as root:
+        fd = os.open("lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root.fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        finally:
+            os.close(fd)
 
 
 def _locked(root: Folder, path: str) -> int:

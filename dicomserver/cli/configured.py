@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
+from dicomserver.cli.arguments import Failed
 from dicomserver.cli.concealment import conceal_arguments
 from dicomserver.config.load import Flag, load
 from dicomserver.config.schema import Configuration
@@ -51,6 +53,15 @@ def configuration(options: argparse.Namespace) -> Configuration:
     flags = [Flag(attribute, spelled, value) for attribute, spelled in _SPELLED.items()
              if (value := getattr(options, attribute, None)) is not None]
     return load(options.config, flags, os.environ, options.database)
+
+
+def require_own(data_directory: Path) -> None:
+    """Raises Failed unless it is there, and what is made in it the server can use."""
+    if not os.path.isdir(data_directory):
+        raise Failed(f"there is no data directory {data_directory}")
+    if os.geteuid() == 0 != os.stat(data_directory).st_uid:
+        # An index that root has made the server could not open.
+        raise Failed(f"{data_directory} belongs to another user: run this as that user")
 
 
 def _add(made: argparse.ArgumentParser, table: tuple) -> None:

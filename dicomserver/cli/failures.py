@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dicomserver.archive.errors import ArchiveError, ArchiveTooNew, CopyFailed
 from dicomserver.cli.arguments import Failed
 from dicomserver.config.problems import ConfigurationError, Problem
-from dicomserver.index import IndexDamaged, IndexFault, IndexTooNew
+from dicomserver.index import IndexDamaged, IndexFault, IndexTooNew, IndexUnfinished
+from dicomserver.server.archive_index import WrongIndex
 from dicomserver.server.control import ControlUnavailable
 from dicomserver.server.doors import BindError
 
@@ -18,11 +19,12 @@ from dicomserver.server.doors import BindError
 def told() -> Iterator[None]:
     """What the rooms below refuse with becomes Failed.
 
-    Data of a newer version becomes ConfigurationError, whose exit code keeps systemd from trying again and again.
+    Data of a newer version, or an index that may not be served, becomes ConfigurationError, whose exit code keeps
+    systemd from trying again and again.
     """
     try:
         yield
-    except (ArchiveTooNew, IndexTooNew) as error:
+    except (ArchiveTooNew, IndexTooNew, IndexUnfinished, WrongIndex) as error:
         raise ConfigurationError([Problem("", str(error))]) from None
     except IndexDamaged as error:
         raise Failed(f"the index is damaged ({error}); the images are not in it: `dicom-server index rebuild` makes a "

@@ -1,17 +1,16 @@
-"""`dicom-server index rebuild`: a new index from the stored files alone."""
+"""`dicom-server index rebuild`: a new index from the stored files alone; and the door to `index migrate`."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from types import TracebackType
 
 from tqdm import tqdm
 
-from dicomserver.cli import arguments
+from dicomserver.cli import arguments, index_migrate
 from dicomserver.cli.arguments import Failed
-from dicomserver.cli.configured import add_storage, configuration
+from dicomserver.cli.configured import add_storage, configuration, require_own
 from dicomserver.cli.failures import told
 from dicomserver.cli.settings import server_settings
 from dicomserver.config.values import IN_MEMORY
@@ -19,27 +18,37 @@ from dicomserver.server import logs
 from dicomserver.server.rebuild import FillReport, rebuild
 from dicomserver.server.rooms import RealRooms
 
+REBUILD = ("Make a new index from the stored files alone. The server must not run.",
+           "dicom-server index rebuild --data-dir /var/lib/dicom-server")
+
 
 def parser() -> argparse.ArgumentParser:
-    """The options of `index` and its one command, `rebuild`."""
-    made = arguments.parser("index", "Work on the index of a server that does not run.",
-                            "dicom-server index rebuild --data-dir /var/lib/dicom-server")
+    """The options of `index` and its commands."""
+    made = arguments.parser("index", "Make the index anew, or move it.", REBUILD[1])
     commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_parser_of)
-    rebuild_options = commands.add_parser("rebuild", help="make a new index from the stored files alone")
+    summary, example = REBUILD
+    rebuild_options = commands.add_parser("rebuild", help="make a new index from the stored files alone",
+                                          description=summary, epilog=example)
+    rebuild_options.set_defaults(work=_rebuild)
     add_storage(rebuild_options)
+    summary, example = index_migrate.ABOUT
+    migrate_options = commands.add_parser("migrate", help="move the index to another place or engine",
+                                          description=summary, epilog=example)
+    migrate_options.set_defaults(work=index_migrate.migrate)
+    index_migrate.add_options(migrate_options)
     return made
 
 
 def run(options: argparse.Namespace) -> int:
-    """Rebuilds; 0, or 1 if a file is damaged. Raises ConfigurationError, Failed."""
+    """Does it; the exit code: of a rebuild, 1 if a file is damaged. Raises ConfigurationError, Failed."""
+    return options.work(options)
+
+
+def _rebuild(options: argparse.Namespace) -> int:
     settings = server_settings(configuration(options))
     if settings.database_url == IN_MEMORY:
         raise Failed("an index in memory is rebuilt at each start: there is nothing to do")
-    if not os.path.isdir(settings.data_directory):
-        raise Failed(f"there is no data directory {settings.data_directory}")
-    if os.geteuid() == 0 != os.stat(settings.data_directory).st_uid:
-        # An index that root has made the server could not open.
-        raise Failed(f"{settings.data_directory} belongs to another user: run this as that user")
+    require_own(settings.data_directory)
     rooms = RealRooms()
     with told():
         log = logs.set_up(settings.log)
@@ -71,9 +80,8 @@ class _Bar:
         self._bar.close()
 
 
-def _parser_of(**settings: object) -> argparse.ArgumentParser:
-    return arguments.parser("index rebuild", "Make a new index from the stored files alone. The server must not run.",
-                            "dicom-server index rebuild --data-dir /var/lib/dicom-server")
+def _parser_of(*, prog: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    return arguments.parser(prog.removeprefix("dicom-server "), description, epilog)
 
 
 def _in_words(report: FillReport) -> str:

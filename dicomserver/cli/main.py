@@ -32,7 +32,7 @@ COMMANDS = {
     "backup": ("backup", "copy everything to another disk, while the server runs"),
     "restore": ("restore", "make a data directory from a backup, or check a backup"),
     "conflicts": ("conflicts", "decide what two images with one UID, or a study with two patients, mean"),
-    "index": ("index", "rebuild the index from the stored files"),
+    "index": ("index", "make the index anew from the stored files, or move it to another place"),
 }
 
 

@@ -132,7 +132,8 @@ class Configuration(_Keys):
         description="The index: null is the SQLite file dicom-server.db in the data directory, "
                     "sqlite:///var/lib/x.db the SQLite file /var/lib/x.db, "
                     "postgres://user@host/database a PostgreSQL database (the password belongs into ~/.pgpass), "
-                    "\"memory:\" (in quotes) an index in memory only, rebuilt from the files at each start.")
+                    "\"memory:\" (in quotes) an index in memory only, rebuilt from the files at each start. "
+                    "To change it in an archive that has images: dicom-server index migrate.")
     reserve_megabytes: _whole(0, 1_000_000) = Field(
         256, alias="reserveMegabytes",
         description="Free space that is kept: with less than this on the disk, stores are refused (A700).")

@@ -11,6 +11,7 @@ from dicomserver.archive.errors import ArchiveUnusable
 from dicomserver.archive.manifest import ListedInstance
 from dicomserver.index import Stored
 from dicomserver.server import control_client
+from dicomserver.server.archive_index import check_index
 from dicomserver.server.backup_commands import is_stored
 from dicomserver.server.mover import Mover
 from dicomserver.server.recovery import recover
@@ -73,7 +74,7 @@ class RunningServer:
 class StoppedServer:
     """Opened as at a start of the server, without its network. As a context manager; nobody else uses it meanwhile.
 
-    Raises ArchiveError, IndexFault.
+    Raises ArchiveError, IndexFault, WrongIndex.
     """
 
     def __init__(self, settings: ServerSettings, log: logging.Logger) -> None:
@@ -86,6 +87,7 @@ class StoppedServer:
         try:
             self._index = rooms.open_index(settings)
             try:
+                check_index(self._archive, self._index, serves=False)
                 self._mover = Mover(self._index, self._archive, settings.mover, log)
                 recover(self._archive, self._index, self._mover, rooms.describe, lambda done, total: None, log)
             except BaseException:

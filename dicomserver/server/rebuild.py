@@ -11,6 +11,7 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import InstanceDamaged
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.index import Index, Instance, Stored, rebuild_index
+from dicomserver.server.archive_index import note_index
 from dicomserver.server.logs import failure_text
 from dicomserver.wire.errors import WireError
 from dicomserver.wire.meta import FileMeta
@@ -99,6 +100,7 @@ def rebuild(archive: Archive, database_url: str, describe: Describe, progress: P
     """
     with rebuild_index(database_url) as index:
         report = fill(index, archive, describe, progress, log)
+    note_index(archive, index, log)
     log.info("index rebuilt: %d instances, %d damaged files, %d foreign files", report.indexed,
              report.damaged, report.foreign)
     return report

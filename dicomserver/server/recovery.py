@@ -13,6 +13,7 @@ from dicomserver.archive.preamble import LENGTH
 from dicomserver.archive.quarantine import Kind
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.index import Index, Instance, Stored
+from dicomserver.server.archive_index import check_index, note_index
 from dicomserver.server.mover import Mover
 from dicomserver.server.rebuild import Describe, FillReport, Progress, describe_found, fill_fresh
 from dicomserver.wire.errors import MetaError
@@ -45,10 +46,10 @@ class RecoveryReport:
 def recover(archive: Archive, index: Index, mover: Mover, describe: Describe, progress: Progress,
             log: logging.Logger) -> RecoveryReport:
     """Deletions first (nothing deleted comes back), then the filed instances if the index is fresh, then the
-    intake.
+    intake. Before all of it: is this the archive's index?
 
-    A crash in the middle changes nothing of it. Nobody else uses the archive meanwhile. Raises ArchiveError,
-    IndexFault, OSError, and what `progress` raises.
+    A crash in the middle changes nothing of it. Nobody else uses the archive meanwhile. Raises WrongIndex,
+    ArchiveError, IndexFault, OSError, and what `progress` raises.
     """
     return _Recovery(archive, index, mover, describe, progress, log).run()
 
@@ -66,12 +67,14 @@ class _Recovery:
 
     def run(self) -> RecoveryReport:
         report = self._report
+        check_index(self._archive, self._index)
         for deletion in self._archive.interrupted_deletions():
             files = deletion.files
             self._index.remove([file.sop_instance_uid for file in files], [file.slot for file in files])
             deletion.finish()
             report.deletions += 1
         report.filled = fill_fresh(self._index, self._archive, self._describe, self._progress, self._log)
+        note_index(self._archive, self._index, self._log)
         for done, found in enumerate(self._archive.examine_intake(self._has_row), start=1):
             self._settle(found)
             self._progress(done, done)

@@ -14,6 +14,7 @@ from dicomserver.archive.backup_folder import BackupFolder, are_apart, is_empty
 from dicomserver.archive.copying import FILES_AT_ONCE, Copies, Copy, fault_of
 from dicomserver.archive.durable import OPEN_FILE, Folder, open_or_make, replace_file
 from dicomserver.archive.errors import ArchiveUnusable, BackupDamaged, CopyFailed, NotABackup, translated
+from dicomserver.archive.index_record import IndexRecord, write_record
 from dicomserver.archive.layout import FORMAT, OWN_FOLDERS, UNFINISHED, make_with_parents, start_of, sync_ancestors
 from dicomserver.archive.manifest import AbsentInstance, ListedFile, ListedInstance, Manifest
 from dicomserver.index import Index, IndexFault, IndexTooNew, files_of, open_index
@@ -114,6 +115,7 @@ class _Restore:
         self._left_out: dict[str, int] = {}     # SOP Instance UIDs and slots of rows without a whole file
         self._format = json.dumps({"format": FORMAT}).encode() + b"\n"
         self._last_start = 0
+        self._identity = ""     # of the index; none has this one
 
     def run(self) -> RestoreReport:
         has_index = False
@@ -148,6 +150,8 @@ class _Restore:
             # It is damaged in the backup. No slot may get a number that one has had.
             replace_file(self._root, "starts", b"%d\n" % (self._last_start + 1))
         self._copies.close(remove=True)
+        # An index that is elsewhere does not know these files, however complete it is.
+        write_record(self._root, IndexRecord(self._identity, f"sqlite://{self._index_path}"))
         replace_file(self._root, _FORMAT, self._format)
 
     def close(self) -> None:
@@ -196,7 +200,10 @@ class _Restore:
             try:
                 if self._left_out:
                     index.remove(list(self._left_out), list(self._left_out.values()))
-                return "" if self._fits(index) else "it does not fit the files"
+                if not self._fits(index):
+                    return "it does not fit the files"
+                self._identity = index.identity
+                return ""
             finally:
                 index.close()
         except IndexTooNew:

@@ -158,7 +158,7 @@ class Server:
     def start(self) -> RecoveryReport:
         """When it returns, the server serves. When it raises, nothing is left of it.
 
-        Raises PortInUse, BindError, ArchiveUnusable and its kinds, other ArchiveError, IndexFault,
+        Raises PortInUse, BindError, ArchiveUnusable and its kinds, other ArchiveError, IndexFault, WrongIndex,
         ControlUnavailable, StartInterrupted, OSError.
         """
         try:

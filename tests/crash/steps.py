@@ -83,4 +83,5 @@ def purpose(path: str) -> str:
     if path.startswith("commitments/"):
         return "commitment"
     return {"": "root", "intake": "intake", "tombstones": "tombstones", "trash": "trash", "quarantine": "quarantine",
-            WAL: "log", INDEX: "index", "starts.new": "starts", "format.new": "format"}.get(path, path)
+            WAL: "log", INDEX: "index", "starts.new": "starts", "format.new": "format",
+            "index.json.new": "index.json"}.get(path, path)

@@ -5,9 +5,12 @@ import shutil
 import pytest
 
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.durable import Folder
 from dicomserver.archive.errors import ArchiveLocked, ArchiveUnusable
+from dicomserver.archive.index_record import IndexRecord, write_record
 from dicomserver.index.sqlite import copying
 from dicomserver.server import control_client
+from dicomserver.server.archive_index import WrongIndex
 from dicomserver.server.backup import back_up
 from dicomserver.server.backup_commands import table
 from dicomserver.server.backup_origins import RunningServer, StoppedServer, listed
@@ -95,6 +98,16 @@ def test_a_server_that_does_not_run(killed, tmp_path, url):
             assert all(map(stopped.is_stored, stopped.rows()))
             assert back_up(stopped, str(tmp_path / "target"), lambda report: None).instances == 2
     assert drill(str(tmp_path / "target"), lambda report: None).damaged == []
+    Archive(killed).close()
+
+
+def test_the_archive_s_own_index_is_asked_for(killed):
+    """Else a backup without the server's --database-url would make a new one, and call that the right one."""
+    Archive(killed).close()
+    with Folder(str(killed)) as root:
+        write_record(root, IndexRecord("0" * 32, "postgres://elsewhere/pacs"))
+    with pytest.raises(WrongIndex, match="postgres://elsewhere"):
+        StoppedServer(ServerSettings(data_directory=killed, database_url=f"sqlite://{killed}/new.db"), LOG)
     Archive(killed).close()
 
 

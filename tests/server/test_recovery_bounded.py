@@ -1,6 +1,7 @@
 """Recovery at a start costs what was in flight, however large the archive is."""
 import os
 
+from dicomserver.archive import index_record
 from dicomserver.archive.layout import start_of
 from dicomserver.server.recovery import recover
 
@@ -26,5 +27,6 @@ def test_only_the_intake_is_opened(store, monkeypatch):
     ours = {f"{one.slot:016x}" for one in waiting}
     stock = f"{start_of(waiting[0].slot) + 1:08x}"      # slots that a thread of its own makes ahead meanwhile
     names = [name for path in opened if not (name := os.path.basename(path)).startswith(stock)]
+    names = [name for name in names if name != f"{index_record.NAME}.new"]
     assert set(names) == ours and len(names) <= 4 * len(ours) and len(listed) == 1
     assert store.index.counts().instances == FILED + 3
