@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 
 from dicomserver.index.character_sets import ENCODINGS, ESCAPES, STAND_ALONE, defined_term
+from dicomserver.index.mislabelled import guess
 
 _LONGEST = 64  # bytes of (0008,0005) that can matter; the cache shall keep no more
 _ESCAPE = b"\x1b"
@@ -29,7 +30,7 @@ _ESCAPES = re.compile(rb"(\x1b(?:" + b"|".join(map(re.escape, _KNOWN)) + rb")?)"
 # Until an escape sequence comes, these say nothing about bytes from 80H on.
 _ASCII_ONLY = frozenset({"iso8859", "iso2022_jp", "iso2022_jp_2"})
 # What to try, where it's not the character set, then UTF-8, then the character set with single letters spoilt:
-# Windows has larger sets under a smaller one's name, and who declares none but sends proper UTF-8 means it.
+# Windows has larger sets of two bytes under a smaller one's name.
 _ATTEMPTS = {
     **dict.fromkeys(_ASCII_ONLY, ("utf_8", "latin_1")),
     "shift_jis": ("shift_jis", "utf_8", "cp932"),
@@ -59,13 +60,14 @@ def decode(value: bytes, character_set: bytes) -> str:
     """All bytes but escape sequences become text, what no character set explains as Latin-1.
 
     `character_set` is the raw value of (0008,0005). Of several values only the first counts: an escape sequence
-    says by itself which set it chooses, and is followed even if that set was not declared.
+    says by itself which set it chooses, and is followed even if that set was not declared. A value without one that
+    cannot be what was declared is guessed.
     """
     if value.isascii() and _ESCAPE not in value:
         return value.decode("ascii")
     first = encoding_of(character_set[:_LONGEST])
     if _ESCAPE not in value:
-        return _decode(value, first)
+        return guess(value, first) or _decode(value, first)
     if first in STAND_ALONE:
         return _decode(value.replace(_ESCAPE, b""), first)
     return _decode_extended(value, first)
