@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--modality", metavar="MODALITY", help="CT, MR …; of a study: one of its modalities")
     made.add_argument("--study-description", metavar="TEXT")
     made.add_argument("--referring-physician", metavar="NAME")
+    made.add_argument("--fuzzy", action="store_true", help="also names that sound like it, if the server can do that")
     made.add_argument("-f", "--format", choices=FORMATS, default="table", help="of the output (default: table)")
     return made
 
@@ -95,7 +96,8 @@ class _Matches:
         is_rootless = (level >= Level.SERIES and not options.study_uid) or (
             level is Level.INSTANCE and not options.series_uid)
         try:
-            with associate(peer, model_of(level), relational=is_rootless) as association:
+            with associate(peer, model_of(level), relational=is_rootless,
+                           fuzzy=options.fuzzy) as association:
                 found = QueryRequester(association, model_of(level)).find(level, _keys(options, columns))
                 with closing(found):
                     for match in found:

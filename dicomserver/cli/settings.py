@@ -71,6 +71,7 @@ def _association(chosen: Configuration) -> AssociationSettings:
         max_identifier=chosen.max_identifier_bytes,
         query_seconds=chosen.query_timeout_seconds,
         max_query_matches=chosen.max_query_matches,
+        fuzzy_for=frozenset(chosen.fuzzy_names_for),
         without_roles=frozenset(chosen.get_without_role_selection),
         max_sequence_depth=chosen.max_sequence_depth,
         max_inflated=chosen.max_inflated_megabytes * _MEGABYTE,

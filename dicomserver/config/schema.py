@@ -182,6 +182,10 @@ class Configuration(_Keys):
     max_query_matches: _whole(0, 1_000_000_000) = Field(
         0, alias="maxQueryMatches",
         description="A query with more matches than this ends with a failure (A700) after so many; 0 is no limit.")
+    fuzzy_names_for: AETitles = Field(
+        [], alias="fuzzyNamesFor",
+        description='Whose queries also find names that sound like what was typed, without negotiating it; ["*"]: '
+                    "everybody's.")
     max_sequence_depth: _whole(1, 1000) = Field(
         64, alias="maxSequenceDepth", description="Sequences nested deeper than this are refused.")
     max_inflated_megabytes: _whole(1, 100_000) = Field(

@@ -5,8 +5,10 @@ What can't be read is None in a column and never an error. The fields are named 
 """
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
+from dicomserver.index.sounds import sounds_of
 from dicomserver.index.text import (
     TEXT_LIMIT,
     comparable,
@@ -18,6 +20,7 @@ from dicomserver.index.text import (
     searchable,
     time_of,
 )
+from dicomserver.index.transcription import name_in_latin
 from dicomserver.wire.packed import top_level, value_of
 
 _INSTANCE_NUMBER = 0x00200013
@@ -32,6 +35,8 @@ class Patient(NamedTuple):
     name_folded: str | None  # the component groups, each folded; None: there is none
     name_ideographic: str | None
     name_phonetic: str | None
+    name_latin: str | None   # in Latin letters, where that differs, see index/transcription.py
+    name_sounds: str | None  # see index/sounds.py
     birth_date: str | None
     sex: str | None
 
@@ -54,6 +59,8 @@ class Study(NamedTuple):
     referring_physician_folded: str | None
     referring_physician_ideographic: str | None
     referring_physician_phonetic: str | None
+    referring_physician_latin: str | None
+    referring_physician_sounds: str | None
     description: str | None
     description_folded: str | None
 
@@ -74,14 +81,16 @@ def patient_of(packed: bytes, character_set: bytes) -> Patient:
     """From the packed attributes of the patient level and the raw (0008,0005)."""
     values = top_level(packed)
     name = searchable(values.get(0x00100010), character_set)
-    alphabetic, ideographic, phonetic = _groups(name)
+    forms = _forms(name)
     return Patient(
         patient_id=_identity(values.get(0x00100020), character_set),
         issuer=_identity(values.get(0x00100021), character_set) or "",
         name=name,
-        name_folded=alphabetic,
-        name_ideographic=ideographic,
-        name_phonetic=phonetic,
+        name_folded=forms.alphabetic,
+        name_ideographic=forms.ideographic,
+        name_phonetic=forms.phonetic,
+        name_latin=forms.latin,
+        name_sounds=forms.sounds,
         birth_date=date_of(values.get(0x00100030)),
         sex=searchable(values.get(0x00100040), character_set),
     )
@@ -92,16 +101,18 @@ def study_of(packed: bytes, character_set: bytes) -> Study:
     values = top_level(packed)
     physician = searchable(values.get(0x00080090), character_set)
     description = searchable(values.get(0x00081030), character_set)
-    alphabetic, ideographic, phonetic = _groups(physician)
+    forms = _forms(physician)
     return Study(
         study_date=date_of(values.get(0x00080020)),
         study_time=time_of(values.get(0x00080030)),
         accession_number=searchable(values.get(0x00080050), character_set),
         study_id=searchable(values.get(0x00200010), character_set),
         referring_physician=physician,
-        referring_physician_folded=alphabetic,
-        referring_physician_ideographic=ideographic,
-        referring_physician_phonetic=phonetic,
+        referring_physician_folded=forms.alphabetic,
+        referring_physician_ideographic=forms.ideographic,
+        referring_physician_phonetic=forms.phonetic,
+        referring_physician_latin=forms.latin,
+        referring_physician_sounds=forms.sounds,
         description=description,
         description_folded=fold(description),
     )
@@ -127,8 +138,22 @@ def instance_number_of(packed: bytes) -> int | None:
     return integer_of(value_of(packed, _INSTANCE_NUMBER))
 
 
-def _groups(name: str | None) -> tuple[str | None, ...]:
-    return tuple(group or None for group in name_groups(name)) if name else (None, None, None)
+class _Forms(NamedTuple):
+    """In which a name is searched."""
+
+    alphabetic: str | None = None
+    ideographic: str | None = None
+    phonetic: str | None = None
+    latin: str | None = None
+    sounds: str | None = None
+
+
+@lru_cache(maxsize=1024)     # physicians come again and again, and a patient with each of his series
+def _forms(name: str | None) -> _Forms:
+    if not name:
+        return _Forms()
+    groups, latin = name_groups(name), name_in_latin(name)
+    return _Forms(*(form or None for form in (*groups, latin, sounds_of(latin or groups[0]))))
 
 
 def _identity(value: bytes | None, character_set: bytes) -> str | None:

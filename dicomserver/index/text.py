@@ -15,14 +15,36 @@ TEXT_LIMIT = 1024  # bytes of UTF-8 that a searchable column holds at most
 _DATE = re.compile(r"(\d{4})(\d\d)(\d\d)|(\d{4})\.(\d\d)\.(\d\d)", re.ASCII)
 TIME = re.compile(r"([01]\d|2[0-3]):?(?:([0-5]\d):?(?:([0-5]\d|60)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,12}(?:\.0*)?", re.ASCII)
-# Marks that are no part of a letter's identity: accents, and what nobody sees: hyphenation, joiners, direction,
-# variants of a glyph. In folded text the voiced marks of kana and all vowels of other scripts remain.
-_ACCENTS = re.compile(
+# Marks that are no part of a letter's identity: accents, the points of Hebrew and Arabic (with hamza, madda and the
+# stroke that only stretches a word), and what nobody sees: hyphenation, joiners, direction, variants of a glyph. In
+# folded text the voiced marks of kana and the vowels of all other scripts remain.
+_MARKS = re.compile(
     "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
-    "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]")
-# Unicode decomposes no bars and strokes, yet nobody types them in a search.
-_BARRED = str.maketrans({
-    "ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th"})
+    "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8"
+    "\u06ea-\u06ed\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]")
+# Letters of their own on every keyboard of their alphabets, though Unicode decomposes them; not so the Russian ё.
+_WHOLE = frozenset("йўїѓќ")
+# What Unicode does not decompose, yet is typed as another letter.
+_TYPED_AS = {
+    "ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th",
+    "ґ": "г",                                               # one letter from 1933 to 1990
+    "ٱ": "ا", "ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه",       # Persian keyboards, and endings of words
+    "髙": "高", "﨑": "崎",                                 # which JIS X 0208 lacks
+}
+
+
+def _large_katakana() -> dict[str, str]:
+    """Hiragana and small kana: to Unicode's collation they differ from large katakana as case does, and old systems
+    have nothing else. Voiced marks and the prolonged sound mark tell names apart."""
+    table = {}
+    for letter in map(chr, (*range(0x3041, 0x30ff), *range(0x31f0, 0x3200))):
+        name = unicodedata.name(letter, "")
+        if " LETTER " in name or "ITERATION" in name:
+            table[letter] = unicodedata.lookup(name.replace("HIRAGANA", "KATAKANA").replace(" SMALL ", " "))
+    return table
+
+
+_LETTERS = str.maketrans({**_TYPED_AS, **_large_katakana()})
 _SIGNS = re.compile(r"[*?\\^=]")
 
 
@@ -55,16 +77,16 @@ def bounded(text: str) -> str:
 
 
 def fold(text: str | None) -> str | None:
-    """For searching: without case, accents and width, again at most TEXT_LIMIT bytes; folding twice changes nothing.
+    """For searching: without case, accents, points and width, kana as katakana, again at most TEXT_LIMIT bytes.
 
-    Only Latin, Greek and Cyrillic letters lose their marks: in other scripts these make another letter. No wildcard
-    and no delimiter appears that was none before: a full-width asterisk stays one.
+    Folding twice changes nothing. No wildcard and no delimiter appears that was none before: a full-width asterisk
+    stays one.
     """
     if text is None:
         return None
     if text.isascii():
         return bounded(text.lower())
-    return bounded(unicodedata.normalize("NFC", "".join(map(_fold_letter, text))))
+    return bounded(unicodedata.normalize("NFC", "".join(map(_fold_letter, unicodedata.normalize("NFC", text)))))
 
 
 @lru_cache(maxsize=4096)
@@ -73,7 +95,9 @@ def _fold_letter(letter: str) -> str:
     folded = unicodedata.normalize("NFKD", letter)
     if _SIGNS.search(folded):
         return letter
-    folded = _ACCENTS.sub("", folded).casefold().translate(_BARRED)
+    if letter.casefold() in _WHOLE:
+        return letter.casefold()
+    folded = _MARKS.sub("", folded).casefold().translate(_LETTERS)
     return folded if folded == letter else "".join(map(_fold_letter, folded))
 
 
@@ -82,11 +106,12 @@ def name_groups(text: str) -> tuple[str, str, str]:
 
     PS3.5 6.2.1: components without spaces around them, and none that are empty at the end. Wildcards stay.
     """
-    groups = [_name_group(group) for group in text.split("=", 3)[:3]]
+    groups = [name_group(group) for group in text.split("=", 3)[:3]]
     return groups[0], groups[1] if len(groups) > 1 else "", groups[2] if len(groups) > 2 else ""
 
 
-def _name_group(group: str) -> str:
+def name_group(group: str) -> str:
+    """One component group, folded."""
     folded = fold(group) or ""
     return "^".join(component.strip(" \0") for component in folded.split("^")).rstrip("^")
 

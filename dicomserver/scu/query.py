@@ -25,7 +25,6 @@ from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.pdus import ExtendedNegotiation
 
 SYNTAXES = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
-_RELATIONAL = bytes((1,))       # PS3.4 C.5.1.1, the first byte
 
 Match = dict[int, Values]
 
@@ -44,10 +43,11 @@ def model_of(level: Level) -> str:
     return PATIENT_ROOT_FIND if level is Level.PATIENT else STUDY_ROOT_FIND
 
 
-def associate(peer: Peer, model: str, *, relational: bool = False) -> Requester:
+def associate(peer: Peer, model: str, *, relational: bool = False, fuzzy: bool = False) -> Requester:
     """An association for queries. relational: asked for, so that keys above the level may be missing (PS3.4 C.4.1.2.2).
-    Raises AssociationFailed."""
-    extended = [ExtendedNegotiation(model, _RELATIONAL)] if relational else []
+    fuzzy: asked for, so that names may sound like their key (PS3.4 C.2.2.2.1.1). Raises AssociationFailed."""
+    proposed = bytes((relational, 0, fuzzy)).rstrip(b"\0")      # PS3.4 C.5.1.1
+    extended = [ExtendedNegotiation(model, proposed)] if proposed else []
     association = peer.associate([(model, SYNTAXES)], extended_negotiations=extended)
     if association.context_for(model) is None:
         association.abort()

@@ -51,7 +51,7 @@ class Reception:
             scan=ScanLimits(sequence_depth=association.max_sequence_depth, inflated=association.max_inflated),
             query=QueryLimits(seconds=association.query_seconds, matches=association.max_query_matches),
             moving=(settings.destinations, Destinations(settings.ae_title, deadlines, self._log).connect),
-            without_roles=association.without_roles)
+            without_roles=association.without_roles, fuzzy_for=association.fuzzy_for)
         # One assignment: an association gets the old configuration or the new one, never some of each.
         self._configuration = (
             Negotiator(_policy(settings.ae_title, association)), handlers,

@@ -62,6 +62,7 @@ class AssociationSettings:
     max_identifier: int = 1 << 20
     query_seconds: float = 30.0         # the index may take so long for the first matches, and for each page of more
     max_query_matches: int = 0          # of one C-FIND; 0: no limit
+    fuzzy_for: frozenset[str] = frozenset()         # AE titles, see dicomserver.services.find
     without_roles: frozenset[str] = frozenset()     # AE titles, see dicomserver.services.get
     max_sequence_depth: int = 64
     max_inflated: int = 64 << 20        # of a deflated dataset, for the index; all of it is stored

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dicomserver.index import Index, IndexFault, SearchInterrupted
 from dicomserver.index.decoding import decode
@@ -27,6 +27,7 @@ from dicomserver.wire.command import CommandSet, encode_command
 from dicomserver.wire.commands import DATA_SET_FOLLOWS, response_to
 from dicomserver.wire.matches import ResponseEncoder
 
+EVERYBODY = "*"                 # in the place of a calling AE title
 SENT_TOGETHER = 64 << 10        # bytes of responses that are gathered for one write
 
 
@@ -39,13 +40,16 @@ class QueryLimits:
 
 
 class FindService:
-    """Answers C-FIND-RQ on any number of associations at once. ae_title: ours, as the responses' Retrieve AE Title."""
+    """Answers C-FIND-RQ on any number of associations at once. ae_title: ours, as the responses' Retrieve AE Title.
+    fuzzy_for: who gets fuzzy semantic matching without negotiating it, calling AE titles; EVERYBODY: all."""
 
-    def __init__(self, index: Index, ae_title: str, log: logging.Logger, limits: QueryLimits = QueryLimits()) -> None:
+    def __init__(self, index: Index, ae_title: str, log: logging.Logger, limits: QueryLimits = QueryLimits(),
+                 fuzzy_for: frozenset[str] = frozenset()) -> None:
         self._index = index
         self._ae_title = ae_title
         self._log = log
         self._limits = limits
+        self._fuzzy_for = fuzzy_for
 
     def find(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> int:
         """Reads the identifier, sends a pending response for each match, and the last one; -> its status."""
@@ -62,6 +66,8 @@ class FindService:
         sop_class = context.abstract_syntax
         elements = read_elements(acceptor, context, request, FIND_LEVELS)
         options = Options.of(acceptor.application_information.get(sop_class, b""))
+        if not self._fuzzy_for.isdisjoint((EVERYBODY, acceptor.calling_ae_title)):
+            options = replace(options, fuzzy_names=True)
         return read_question(elements, sop_class, options, self._ae_title)
 
     # -- the answers ---------------------------------------------------------------------------------------

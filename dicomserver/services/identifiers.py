@@ -21,9 +21,9 @@ from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.identifier import IdentifierDecoder, IdentifierElement
 from dicomserver.wire.matches import ResponseField, Source
 
-# PS3.4 Table C.5-1: what a requestor may propose, by byte. Fuzzy names, time zones and enhanced conversion: not here.
-_RELATIONAL, _COMBINED = 0, 1
-_SUPPORTED = frozenset({_RELATIONAL, _COMBINED, 5, 6})     # and empty-value, multiple-value matching
+# PS3.4 Table C.5-1: what a requestor may propose, by byte. Time zones and enhanced conversion: not here.
+_RELATIONAL, _COMBINED, _FUZZY = 0, 1, 2
+_SUPPORTED = frozenset({_RELATIONAL, _COMBINED, _FUZZY, 5, 6})     # and empty-value, multiple-value matching
 _CONSTANT = frozenset({model.SPECIFIC_CHARACTER_SET, model.QUERY_RETRIEVE_LEVEL, model.RETRIEVE_AE_TITLE,
                        model.INSTANCE_AVAILABILITY})
 
@@ -39,10 +39,11 @@ class IdentifierRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was negotiated for the association (PS3.4 C.5.1.1)."""
+    """What was negotiated for the association (PS3.4 C.5.1.1). fuzzy_names: fuzzy semantic matching."""
 
     relational: bool = False
     combined_date_time: bool = False
+    fuzzy_names: bool = False
 
     @staticmethod
     def answer(proposed: bytes) -> bytes:
@@ -57,7 +58,7 @@ class Options:
     @classmethod
     def of(cls, granted: bytes) -> Options:
         """From our answer; empty where nothing was proposed."""
-        return cls(granted[_RELATIONAL:_RELATIONAL + 1] == b"\1", granted[_COMBINED:_COMBINED + 1] == b"\1")
+        return cls(*(granted[byte:byte + 1] == b"\1" for byte in (_RELATIONAL, _COMBINED, _FUZZY)))
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ def read_question(elements: Iterable[IdentifierElement], sop_class: str, options
     level = level_of(by_tag, model.FIND_LEVELS[sop_class])
     if not options.relational:
         check_hierarchy(by_tag, level, model.FIND_LEVELS[sop_class], character_set)
-    reader = _Reader(level, character_set)
+    reader = _Reader(level, character_set, options.fuzzy_names)
     for tag, element in by_tag.items():
         if tag not in _CONSTANT and tag & 0xFFFF:      # (gggg,0000), a group length, is no attribute
             reader.read(element)
@@ -122,10 +123,11 @@ def check_hierarchy(by_tag: Mapping[int, IdentifierElement], level: Level, level
                                     "a unique key above the level needs exactly one value", tag)
 
 
-def criterion_of_key(vr: str, tag: int, value: bytes, character_set: bytes) -> Criterion | None:
-    """What a key matches. Raises IdentifierRefused."""
+def criterion_of_key(vr: str, tag: int, value: bytes, character_set: bytes, *,
+                     fuzzy: bool = False) -> Criterion | None:
+    """What a key matches. fuzzy: see criterion_of. Raises IdentifierRefused."""
     try:
-        return criterion_of(vr, value, character_set)
+        return criterion_of(vr, value, character_set, fuzzy=fuzzy)
     except BadKey as error:
         raise IdentifierRefused(statuses.CANNOT_UNDERSTAND, f"({tag >> 16:04X},{tag & 0xFFFF:04X}) {error}",
                                 tag) from None
@@ -165,6 +167,7 @@ class _Reader:
 
     level: Level
     character_set: bytes
+    fuzzy: bool
     conditions: dict[int, Condition] = field(default_factory=dict)      # by tag
     others: list[ItemCondition | Moment] = field(default_factory=list)
     computed: list[int] = field(default_factory=list)
@@ -189,7 +192,7 @@ class _Reader:
             self.fields.append(ResponseField(tag, attribute.vr, Source.PACKED, packed_column(attribute.level)))
         # PS3.4 C.2.1: it says in which zone the keys' times are; it is none of them.
         if tag != model.TIMEZONE_OFFSET_FROM_UTC:
-            criterion = criterion_of_key(attribute.vr, tag, element.value, self.character_set)
+            criterion = self._criterion(attribute, element)
             if criterion is not None:
                 self.conditions[tag] = Condition(attribute, criterion)
 
@@ -204,7 +207,7 @@ class _Reader:
                 self.all_supported = self.all_supported and not key.tag & 0xFFFF
                 continue
             asked.append((key.tag, attribute.vr))
-            criterion = criterion_of_key(attribute.vr, key.tag, key.value, self.character_set)
+            criterion = self._criterion(attribute, key)
             if criterion is not None:
                 conditions.append(Condition(attribute, criterion))
         if conditions:
@@ -212,6 +215,9 @@ class _Reader:
         level = next(iter(kept.values())).level
         self.fields.append(ResponseField(element.tag, "SQ", Source.SEQUENCE, packed_column(level), b"",
                                          tuple(sorted(asked))))
+
+    def _criterion(self, attribute: Attribute, element: IdentifierElement) -> Criterion | None:
+        return criterion_of_key(attribute.vr, element.tag, element.value, self.character_set, fuzzy=self.fuzzy)
 
     def combine(self) -> None:
         """Combined date-time matching, where a date and its time are both ranges."""

@@ -29,12 +29,13 @@ Moving = tuple[Mapping[str, Destination], Connect]
 def build_handlers(archive: Archive, index: Index, on_stored: Callable[[Waiting], None], log: logging.Logger, *,
                    ae_title: str, scan: ScanLimits = ScanLimits(), query: QueryLimits = QueryLimits(),
                    moving: Moving | None = None, without_roles: frozenset[str] = frozenset(),
-                   accept: Accept | None = None) -> Mapping[int, Handler]:
+                   fuzzy_for: frozenset[str] = frozenset(), accept: Accept | None = None) -> Mapping[int, Handler]:
     """The handlers by Command Field; they serve any number of associations at once. ae_title: ours. moving: None: no
-    destination is known. without_roles: see GetService. accept: of storage commitments; None: each is refused."""
+    destination is known. without_roles: see GetService. fuzzy_for: see FindService. accept: of storage commitments;
+    None: each is refused."""
     destinations, connect = moving or ({}, _nowhere)
     return {C_ECHO_RQ: echo, C_STORE_RQ: StoreService(archive, index, on_stored, log, scan).store,
-            C_FIND_RQ: FindService(index, ae_title, log, query).find,
+            C_FIND_RQ: FindService(index, ae_title, log, query, fuzzy_for).find,
             C_GET_RQ: GetService(index, archive, log, seconds=query.seconds, without_roles=without_roles).get,
             C_MOVE_RQ: MoveService(index, archive, destinations, connect, log, seconds=query.seconds).move,
             N_ACTION_RQ: CommitmentService(accept or _nobody, log).act}

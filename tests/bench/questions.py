@@ -1,7 +1,7 @@
 """What is asked of a server that holds the population, and how many studies it has to find.
 
-Names are asked for in ASCII, and only where case and accents make no difference to the number: a server that compares
-otherwise than ours has to find as many.
+Names are asked for in ASCII, and only where case, accents and Latin letters make no difference to the number: a server
+that compares otherwise than ours has to find as many.
 """
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from dicomserver.index.text import fold
+from dicomserver.index.transcription import name_in_latin
 from tests.bench.asking import Question, identifier
 from tests.bench.population import Study, studies
 
@@ -65,12 +66,12 @@ def _exact(tag: int, everything: Iterable[Study], some: Iterable[Study], of: Cal
 
 
 class _Names:
-    """The names of all patients, counted by studies, with case alone and with accents too taken away."""
+    """The names of all patients, counted by studies, with case alone taken away, and in all our forms."""
 
     def __init__(self, everything: Iterable[Study]) -> None:
         self._counts = Counter(study.patient.name for study in everything)
         self._lower = {name: name.lower().split("=") for name in self._counts}
-        self._folded = {name: (fold(name) or "").split("=") for name in self._counts}
+        self._forms = {name: [*(fold(name) or "").split("="), name_in_latin(name)] for name in self._counts}
 
     def prefixes(self) -> Iterator[tuple[str, int]]:
         """`doe^j` and how many studies have a name that begins so, some near ABOUT."""
@@ -98,8 +99,8 @@ class _Names:
 
         def agreed() -> Iterator[tuple[str, int]]:
             for text in nearest:
-                lower, folded = (self._count(groups, text, matches) for groups in (self._lower, self._folded))
-                if lower == folded == counts[text]:     # it stands nowhere else in these names either
+                lower, ours = (self._count(groups, text, matches) for groups in (self._lower, self._forms))
+                if lower == ours == counts[text]:     # it stands nowhere else in these names either
                     yield text, lower
         return islice(agreed(), DIFFERENT // 2)
 

@@ -8,6 +8,7 @@ from pydicom.filereader import read_dataset
 from pynetdicom import evt
 
 from dicomserver.cli.tools import run
+from dicomserver.scu.query import associate
 from tests.scu.scp import STUDY, Scp, instance
 
 NAME = "Wang^XiaoDong=王^小東"
@@ -60,6 +61,18 @@ def test_every_filter_is_a_key(server):
         assert (keys.PatientName, keys.PatientID, keys.StudyDate, keys.AccessionNumber, keys.ModalitiesInStudy,
                 keys.StudyDescription, keys.ReferringPhysicianName) == (
             "DOE*", "7", "20260101-20260131", "A1", "CT", "Thorax", "WHO^DOCTOR")
+
+
+def test_fuzzy_names_are_negotiated_if_wanted(server, monkeypatch):
+    asked = []
+
+    def associated(peer, model, **options):
+        asked.append(options)
+        return associate(peer, model, **options)
+    monkeypatch.setattr("dicomserver.cli.dicom_query.associate", associated)
+    for more in ([], ["--fuzzy"]):
+        assert run("dicom-query", [server.where, "--patient", "Jon^Doe", *more]) == 0
+    assert [options["fuzzy"] for options in asked] == [False, True]
 
 
 def test_no_match(server, capsys):

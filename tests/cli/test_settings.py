@@ -17,6 +17,7 @@ OTHERS = {
     "maxPendingConnections": 11, "maxPendingConnectionsPerHost": 12,
     "verbose": True, "logFile": "/l", "logMaxMegabytes": 13, "logBackups": 14, "stopGraceSeconds": 15,
     "controlSocketDirectory": "/c", "asynchronousOperations": 18, "getWithoutRoleSelection": ["G"],
+    "fuzzyNamesFor": ["*"],
     "commitmentReportDays": 19, "scrubDays": 20, "scrubMegabytesPerSecond": 21, "trashDays": 24,
     "retentionDays": 25, "retentionFreePercent": 26, "retentionMinimumDays": 27,
     "knownDestinations": {"WS1": {"host": "h", "port": 104}, "WS2": {"host": "h", "port": 1, "aeTitle": "X"}},

@@ -31,6 +31,7 @@ HOSTILE = {
     "maxIdentifierBytes": 1024 * 1024,
     "queryTimeoutSeconds": 30,
     "maxQueryMatches": 0,
+    "fuzzyNamesFor": [],
     "maxSequenceDepth": 64,
     "maxInflatedMegabytes": 64,
     "stopGraceSeconds": 5,

@@ -11,7 +11,8 @@ from tests.house.test_floors import imported
 from tests.house.tree import Source, definitions, has_module_docstring, sources
 
 # By the names of requirements/run.in as they are imported, and what Cython itself knows.
-THIRD_PARTY = {"apsw", "pydantic", "pydantic_core", "pydicom", "psycopg", "psycopg_pool", "yaml", "tqdm"}
+THIRD_PARTY = {
+    "apsw", "doublemetaphone", "pydantic", "pydantic_core", "pydicom", "psycopg", "psycopg_pool", "yaml", "tqdm"}
 CYTHON = {"cython", "cpython", "libc", "posix"}
 
 # It vanishes under -O. What comes from outside is checked with errors, what comes from inside by tests.

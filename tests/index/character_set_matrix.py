@@ -26,7 +26,7 @@ ONE_BYTE = [
     (126, "iso8859_7", b"\x1b-F", "Διονύσιος^Ζωή", "διονυσιοσ^ζωη"),
     (127, "iso8859_6", b"\x1b-G", "قباني^لنزار", "قباني^لنزار"),
     (138, "iso8859_8", b"\x1b-H", "שרון^דבורה", "שרון^דבורה"),
-    (144, "iso8859_5", b"\x1b-L", "Королёв^Сергей", "королев^сергеи"),
+    (144, "iso8859_5", b"\x1b-L", "Королёв^Сергей", "королев^сергей"),
     (148, "iso8859_9", b"\x1b-M", "Çavuşoğlu^İpek Işıl", "cavusoglu^ipek isil"),
     (166, "tis_620", b"\x1b-T", "นามสกุล^ชื่อต้น", "นามสกุล^ชื่อต้น"),
     (203, "iso8859_15", b"\x1b-b", "Œdipe^Žofia", "oedipe^zofia"),
@@ -47,10 +47,10 @@ _YAMADA = "Yamada^Tarou=山田^太郎=やまだ^たろう"
 MANY_BYTES = [
     Stored(b"\\ISO 2022 IR 87",  # PS3.5 H.3.1
            b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
-           _YAMADA, _YAMADA.lower()),
+           _YAMADA, "yamada^tarou=山田^太郎=ヤマダ^タロウ"),
     Stored(b"ISO 2022 IR 13\\ISO 2022 IR 87",  # H.3.2
            b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J=\x1b$B$d$^$@\x1b(J^\x1b$B$?$m$&\x1b(J",
-           "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう", "ヤマダ^タロウ=山田^太郎=やまだ^たろう"),
+           "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう", "ヤマダ^タロウ=山田^太郎=ヤマダ^タロウ"),
     Stored(b"\\ISO 2022 IR 159", b"\x1b$(Dl?\x1b(B^\x1b$(D0!\x1b(B", "鷗^丂", "鷗^丂"),
     Stored(b"\\ISO 2022 IR 87\\ISO 2022 IR 159", b"Mori=\x1b$B?9\x1b(B^\x1b$(Dl?\x1b$B30\x1b(B",
            "Mori=森^鷗外", "mori=森^鷗外"),

@@ -10,7 +10,7 @@ import pytest
 from dicomserver.index import Index, IndexUnavailable, SearchInterrupted, open_index
 from dicomserver.index.index import FIRST_ROWS, NEXT_ROWS
 from dicomserver.index.search.criteria import Criterion
-from dicomserver.index.search.keys import criterion_of
+from dicomserver.index.search.keys import MOST_ALTERNATIVES, criterion_of
 from dicomserver.index.search.query import Condition, Query
 from dicomserver.index.sqlite import connection
 from dicomserver.index.sqlite.engine import SEARCHERS
@@ -38,9 +38,10 @@ def numbered(numbers: Iterable[int]) -> list[str]:
     return sorted(f"1.{number}" for number in numbers)
 
 
-def asking(tag: int, value: bytes, level: Level = Level.STUDY) -> Query:
+def asking(tag: int, value: bytes, level: Level = Level.STUDY, character_set: bytes = b"",
+           fuzzy: bool = False) -> Query:
     attribute = query_attributes()[0, tag]
-    criterion: Criterion = criterion_of(attribute.vr, value, b"")
+    criterion: Criterion = criterion_of(attribute.vr, value, character_set, fuzzy=fuzzy)
     return Query(level, (Condition(attribute, criterion),))
 
 
@@ -230,3 +231,14 @@ def test_the_patient_is_the_study_s_own(index: Index) -> None:
     assert sum(map(len, index.search(asking(PATIENT_NAME, b"roe*", Level.PATIENT)))) == 0
     assert sum(map(len, index.search(asking(PATIENT_NAME, b"roe*")))) == 1
     assert sum(map(len, index.search(asking(PATIENT_NAME, b"?oe*", Level.INSTANCE)))) == 2
+
+
+@pytest.mark.parametrize("key", ["Müller^Smyth{}", "*üller^x{}*", "Smyth{}=山"])
+def test_as_many_names_as_a_key_may_have(index: Index, key: str) -> None:
+    """Each in all its forms, in one statement."""
+    fill(index, 3)
+    index.add(make(1, study="1.99", slot=99, patient={PATIENT_NAME: "Mueller^Smith498".encode(), PATIENT_ID: b"P99"},
+                   of_study={UID: b"1.99"}))
+    names = "\\".join(key.format(number) for number in range(MOST_ALTERNATIVES))
+    found = uids(index.search(asking(PATIENT_NAME, names.encode(), character_set=b"ISO_IR 192", fuzzy=True)))
+    assert found == (["1.99"] if key.startswith("M") else [])

@@ -12,16 +12,17 @@ from tests.index.samples import LATIN_1, packed
 def test_columns_of_a_patient() -> None:
     raw = packed({0x00100010: b"B\xfcch^Eva ", 0x00100020: b" 42 ", 0x00100021: b"CLINIC",
                   0x00100030: b"19800102", 0x00100040: b"F "})
-    assert patient_of(raw, LATIN_1) == Patient("42", "CLINIC", "Büch^Eva", "buch^eva", None, None, "19800102", "F")
-    assert patient_of(b"", b"") == Patient(None, "", *[None] * 6)
+    assert patient_of(raw, LATIN_1) == Patient("42", "CLINIC", "Büch^Eva", "buch^eva", None, None, "buech^eva",
+                                                "AF PK", "19800102", "F")
+    assert patient_of(b"", b"") == Patient(None, "", *[None] * 8)
 
 
 def test_columns_of_a_study() -> None:
     raw = packed({0x00080020: b"20240229", 0x00080030: b"101112", 0x00080050: b"A1", 0x00200010: b"7",
                   0x00080090: b"WHO^DOCTOR", 0x00081030: b"Abdomen"})
     assert study_of(raw, b"") == Study("20240229", "101112.000000", "A1", "7", "WHO^DOCTOR", "who^doctor", None, None,
-                                       "Abdomen", "abdomen")
-    assert study_of(b"", b"") == Study(*[None] * 10)
+                                       None, "A TKTR", "Abdomen", "abdomen")
+    assert study_of(b"", b"") == Study(*[None] * 12)
 
 
 def test_columns_of_a_series() -> None:
@@ -50,7 +51,7 @@ def test_finds_the_instance_number() -> None:
     assert instance_number_of(b"") is None
 
 
-JOHN = Patient("1", "", "DOE^JOHN", "doe^john", None, None, "19700131", "M")
+JOHN = Patient("1", "", "DOE^JOHN", "doe^john", None, None, None, "AN JN T", "19700131", "M")
 
 
 @pytest.mark.parametrize(("change", "differs"), [

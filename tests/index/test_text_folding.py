@@ -26,7 +26,7 @@ def test_folds_names_of_every_script(stored: Stored) -> None:
     ("Straße", "strasse"), ("STRAẞE", "strasse"), ("Ｗｉｄｅ　０１", "wide 01"), ("Łódź", "lodz"),
     ("ΣΊΣΥΦΟΣ", "σισυφοσ"), ("Σίσυφος", "σισυφοσ"), ("ΔΙΟΝΎΣΙΟΣ", "διονυσιοσ"),
     ("İstanbul ISPARTA ısı", "istanbul isparta isi"),
-    ("Ærø Ðuro Þór", "aero duro thor"), ("ﬃ ǅ Ⅷ", "ffi dz viii"), ("Ёлкин Йод Київ", "елкин иод киів"),
+    ("Ærø Ðuro Þór", "aero duro thor"), ("ﬃ ǅ Ⅷ", "ffi dz viii"), ("Ёлкин Йод Київ", "елкин йод київ"),
     ("Nguyễn", "nguyen"), ("Dvořák\u00ad\u200b", "dvorak"),
 ])
 def test_folds_case_accents_and_width(text: str | None, folded: str | None) -> None:
@@ -36,14 +36,21 @@ def test_folds_case_accents_and_width(text: str | None, folded: str | None) -> N
 @pytest.mark.parametrize(("one", "other"), [
     ("ｶﾞｷﾞｸﾞ", "ガギグ"), ("ﾊﾟ", "パ"), ("ｱ", "ア"), ("が", "か\u3099"), ("한글", "\u1112\u1161\u11ab\u1100\u1173\u11af"),
     ("葛\U000e0100", "葛"), ("\ufb2a", "ש\u05c1"), ("ﻼ", "لا"), ("قباني", "ﻗﺒﺎﻧﻲ"), ("豈", "豈"),
+    ("やまだ", "ヤマダ"), ("やまだ", "ﾔﾏﾀﾞ"), ("しょうこ", "ｼﾖｳｺ"), ("はっとり", "ﾊﾂﾄﾘ"), ("ゔ", "ヴ"), ("ヵ", "カ"), ("さゞ", "サヾ"),
+    ("Ελένη", "ΕΛΕΝΗ"), ("Ελένη", "Ελενη"), ("ΐ", "ι"), ("Ϋ", "υ"), ("Ἀθῆναι", "αθηναι"), ("Ёж", "еж"),
+    ("Ґалаґан", "галаган"), ("ПЁ́ТР", "петр"), ("й", "и\u0306"), ("שָׁרוֹן", "שרון"), ("مُحَمَّد", "محمد"),
+    ("محـمد", "محمد"),
+    ("أحمد", "احمد"), ("إيمان", "ايمان"), ("آدم", "ادم"), ("ليلى", "ليلي"), ("فاطمة", "فاطمه"), ("کریم", "كريم"),
+    ("髙橋", "高橋"), ("山﨑", "山崎"), ("IĞDIR", "ığdır"), ("Đỗ", "do"), ("Ｍüｌｌｅｒ", "muller"),
 ])
 def test_makes_forms_of_one_letter_equal(one: str, other: str) -> None:
     assert fold(one) == fold(other)
 
 
 @pytest.mark.parametrize(("one", "other"), [
-    ("が", "か"), ("ぱ", "は"), ("ガ", "カ"), ("あ", "ア"), ("ที่", "ที"), ("कि", "क"), ("क़", "क"), ("क्", "क"),
-    ("שָ", "ש"), ("كَ", "ك"), ("أ", "ا"), ("한", "하"), ("ä", "ae"), ("山", "川"),
+    ("が", "か"), ("ぱ", "は"), ("ガ", "カ"), ("オーノ", "オノ"), ("おおの", "おの"), ("ที่", "ที"), ("कि", "क"), ("क़", "क"),
+    ("क्", "क"),
+    ("한", "하"), ("ä", "ae"), ("山", "川"), ("Андрей", "Андреи"), ("Київ", "Киів"), ("ў", "у"), ("и", "і"), ("斉", "齊"),
 ])
 def test_keeps_letters_of_a_script_apart(one: str, other: str) -> None:
     assert fold(one) != fold(other)
@@ -74,14 +81,14 @@ def test_folds_a_part_as_it_folds_the_whole(start: str, end: str) -> None:
 def test_one_letter_that_becomes_many_keeps_the_limit() -> None:
     folded = fold("ﷺ" * 512)
     assert len(folded.encode()) <= TEXT_LIMIT
-    assert folded.startswith("صلى الله عليه وسلم")
+    assert folded.startswith("صلي الله عليه وسلم")
     assert len(fold("A" * 5000)) == TEXT_LIMIT
 
 
 @pytest.mark.parametrize(("text", "groups"), [
     ("", ("", "", "")), ("DOE^JOHN", ("doe^john", "", "")), ("DOE^JOHN^^^", ("doe^john", "", "")),
     (" DOE ^ JOHN \0", ("doe^john", "", "")), ("DOE^^^DR", ("doe^^^dr", "", "")),
-    ("Yamada^Tarou=山田^太郎=やまだ^たろう", ("yamada^tarou", "山田^太郎", "やまだ^たろう")),
+    ("Yamada^Tarou=山田^太郎=やまだ^たろう", ("yamada^tarou", "山田^太郎", "ヤマダ^タロウ")),
     ("=山田　^　太郎　", ("", "山田^太郎", "")), ("==ﾔﾏﾀﾞ", ("", "", "ヤマダ")), ("A=B=C=D=E", ("a", "b", "c")),
     ("^", ("", "", "")), ("===", ("", "", "")), ("^^JOHN=^", ("^^john", "", "")),
     ("D?E*^*", ("d?e*^*", "", "")), ("*", ("*", "", "")), ("=山*", ("", "山*", "")), ("*^", ("*", "", "")),

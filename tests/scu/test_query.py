@@ -75,12 +75,13 @@ def test_what_can_go_wrong(answer, kind, text, peer):
     assert kind is Violated or error.value.comment == "no level"
 
 
-def test_relational_queries_are_asked_for_only_where_needed(peer):
+def test_options_are_asked_for_only_where_needed(peer):
     from dicomserver.scu.peer import Peer
-    for relational in (True, False):
+    for relational, fuzzy, proposed in ((1, 0, b"\1"), (0, 1, b"\0\0\1"), (1, 1, b"\1\0\1"), (0, 0, None)):
         received = []
         with peer.scripted(peer.accept(), peer.RELEASE_RP, received=received) as port:
             them = Peer(host="127.0.0.1", port=port, calling_ae_title="US", called_ae_title="THEM", timeout=2)
-            with associate(them, MODEL, relational=relational):
+            with associate(them, MODEL, relational=bool(relational), fuzzy=bool(fuzzy)):
                 pass
-        assert (MODEL.encode() + b"\1" in received[0]) is relational
+        item = (len(MODEL) + 2 + len(proposed or b"")).to_bytes(2) + len(MODEL).to_bytes(2) + MODEL.encode()
+        assert (item + proposed in received[0]) if proposed else b"\x56\0" not in received[0]

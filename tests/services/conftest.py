@@ -29,7 +29,8 @@ class Provider:
     """Serves one association after another on `port`. archive, index: put something faulty in their place. query,
     limits: may be others for the next association.
 
-    destinations: of C-MOVE, by name. without_roles: see GetService. acceptor: of the association under way.
+    destinations: of C-MOVE, by name. without_roles, fuzzy_for: see GetService, FindService. acceptor: of the
+    association under way.
     """
 
     def __init__(self, archive: Archive, index: Index) -> None:
@@ -41,6 +42,7 @@ class Provider:
         self.log = logging.getLogger("test.services")
         self.destinations: dict[str, Destination] = {}
         self.without_roles: frozenset[str] = frozenset()
+        self.fuzzy_for: frozenset[str] = frozenset()
         self.deadlines = Deadlines()
         self.acceptor: AssociationAcceptor | None = None
         self._door = socket.create_server(("127.0.0.1", 0))
@@ -55,7 +57,8 @@ class Provider:
             connect = Destinations("US", self.deadlines, self.log, 2).connect
             handlers = build_handlers(self.archive, self.index, self.waiting.append, self.log, ae_title="US",
                                       query=self.query, moving=(self.destinations, connect),
-                                      without_roles=self.without_roles, accept=self.accept)
+                                      without_roles=self.without_roles, fuzzy_for=self.fuzzy_for,
+                                      accept=self.accept)
             self.acceptor = AssociationAcceptor(connection, request, b"", Negotiator(POLICY), handlers, log=self.log,
                                                 limits=self.limits,
                                                 on_answered=lambda *told: self.answered.append(told))

@@ -91,10 +91,32 @@ def test_no_character_set_is_said_where_there_are_no_such_letters(family) -> Non
 
 
 def test_extended_negotiation(family) -> None:
-    with Asker(family.port, called="US", negotiated=b"\1\1\1") as asker:
-        assert asker.extended == {STUDY_ROOT_FIND: b"\1\1\0"}
+    with Asker(family.port, called="US", negotiated=b"\1\1\1\1") as asker:
+        assert asker.extended == {STUDY_ROOT_FIND: b"\1\1\1\0"}
         assert len(asker.find("IMAGE", {"PatientID": "F-*"}).raw) == 9
     assert find(family, "IMAGE", {"PatientID": "F-*"}).status == 0xA900
+
+
+@pytest.mark.parametrize("fuzzy_for, negotiated, found", [
+    ([], b"", 0), ([], b"\1", 0), ([], b"\0\0\1", 2), (["SOMEBODY"], b"", 0), (["INTEROP"], b"", 2), (["*"], b"", 2),
+    (["*"], b"\0\0\0", 2)])
+def test_names_that_sound_alike(family, fuzzy_for: list[str], negotiated: bytes, found: int) -> None:
+    """For who has negotiated it, and for those of the configuration."""
+    family.fuzzy_for = frozenset(fuzzy_for)
+    with Asker(family.port, PATIENT_ROOT_FIND, called="US", negotiated=negotiated) as asker:
+        assert len(asker.find("PATIENT", {"PatientName": "Phamilee^Wan", "PatientID": ""}).raw) == found
+    with Asker(family.port, PATIENT_ROOT_FIND, called="US", negotiated=negotiated) as asker:
+        assert len(asker.find("PATIENT", {"PatientName": "family^one", "PatientID": ""}).raw) == 2
+
+
+def test_names_in_sequences_and_without_a_column_sound_too(family) -> None:
+    operator = {**next(instances()), "OperatorsName": "Smith^Ann", "StudyInstanceUID": uid(8),
+                "SeriesInstanceUID": uid(8, 1), "SOPInstanceUID": uid(8, 1, 1)}
+    store(family.port, [operator])
+    keys: Keys = {"OperatorsName": "Smyth", "StudyInstanceUID": uid(8), "SeriesInstanceUID": ""}
+    for negotiated, found in ((b"", 0), (b"\0\0\1", 1)):
+        with Asker(family.port, called="US", negotiated=negotiated) as asker:
+            assert len(asker.find("SERIES", keys).raw) == found
 
 
 # -- what is refused -----------------------------------------------------------------------------------------------

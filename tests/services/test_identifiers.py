@@ -210,8 +210,10 @@ def test_a_range_of_times_without_dates() -> None:
 
 @pytest.mark.parametrize("proposed, granted, options", [
     (b"", b"", Options()), (b"\1", b"\1", RELATIONAL), (b"\0\1", b"\0\1", COMBINED), (b"\2\1", b"\0\1", COMBINED),
-    (b"\1" * 7, b"\1\1\0\0\0\1\1", Options(True, True)), (b"\1" * 9, b"\1\1\0\0\0\1\1", Options(True, True)),
-    (b"\0" * 7, b"\0" * 7, Options()), (b"\0\0\1", b"\0\0\0", Options())])
+    (b"\1" * 7, b"\1\1\1\0\0\1\1", Options(True, True, True)),
+    (b"\1" * 9, b"\1\1\1\0\0\1\1", Options(True, True, True)),
+    (b"\0" * 7, b"\0" * 7, Options()), (b"\0\0\1", b"\0\0\1", Options(fuzzy_names=True)),
+    (b"\0\0\2", b"\0\0\0", Options())])
 def test_extended_negotiation(proposed: bytes, granted: bytes, options: Options) -> None:
     assert Options.answer(proposed) == granted
     assert Options.of(granted) == options

@@ -32,7 +32,7 @@ def test_what_is_served_beside_storage(uid: str) -> None:
     assert support.transfer_syntaxes == {EXPLICIT_VR_LE, IMPLICIT_VR_LE, EXPLICIT_VR_BE}
     assert support.as_scp and not support.as_scu
     if uid in FIND_LEVELS:
-        assert support.application_information(b"\1\1\1\1\1\1\1") == b"\1\1\0\0\0\1\1"
+        assert support.application_information(b"\1\1\1\1\1\1\1") == b"\1\1\1\0\0\1\1"
     if uid in RETRIEVAL:
         assert support.application_information(b"\1\1") == b"\1\0"
 

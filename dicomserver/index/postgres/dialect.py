@@ -35,6 +35,12 @@ def containing(_column: str, _pattern: str) -> Part | None:
     return None
 
 
+def sounding(table: str, column: str, words: Collection[Collection[str]]) -> Part:
+    """A statement for the ids of those whose name has one of the codes (index/sounds.py) of each word."""
+    tests = " AND ".join([f"string_to_array({column}_sounds, ' ') && %s"] * len(words))
+    return f"SELECT id FROM {table} WHERE {tests}", tuple(map(sorted, words))
+
+
 def rows_of(ids: Collection[int | str]) -> list[int] | list[str]:
     """The parameter for WITH_IDS: an array. No text of PostgreSQL's has a NUL, so what has one is not there."""
     return [one for one in ids if not isinstance(one, str) or "\0" not in one]

@@ -18,9 +18,9 @@ NEW_SCHEMA = "dicom_server_new"     # of an index that is being rebuilt
 UNFINISHED = "unfinished"           # the table of an index to which another one is being copied
 
 # What is searched as *text*, in the columns that SQLite has in study_texts.
-_SEARCHED = ("patient_name_folded", "patient_name_ideographic", "patient_name_phonetic", "patient_id",
-             "referring_physician_folded", "referring_physician_ideographic", "referring_physician_phonetic",
-             "description", "accession_number")
+_NAME_FORMS = ("folded", "ideographic", "phonetic", "latin")
+_SEARCHED = (*(f"{name}_{form}" for name in ("patient_name", "referring_physician") for form in _NAME_FORMS),
+             "patient_id", "description", "accession_number")
 
 
 def migrate(connection: psycopg.Connection, schema: str, steps: tuple[ModuleType, ...] = STEPS) -> None:

@@ -20,7 +20,7 @@ class Kind(Enum):
     TEXT = auto()       # decoded
     UID = auto()
     LABEL = auto()      # the id of a row of labels
-    NAME = auto()       # four columns: decoded; folded, ideographic, phonetic
+    NAME = auto()       # six columns: decoded; folded, ideographic, phonetic, latin; sounds
     DATE = auto()       # YYYYMMDD
     TIME = auto()       # HHMMSS.FFFFFF
     INTEGER = auto()

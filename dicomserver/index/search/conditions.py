@@ -1,17 +1,18 @@
 """A query's conditions as SQL, as far as columns answer them exactly."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
 from dicomserver.index.search.columns import COUNTS, EXISTING, Column, Kind, column_of
 from dicomserver.index.search.criteria import AnyOf, Criterion, Empty, Equal, Like, Name, Numeric, Within
 from dicomserver.index.search.query import Condition, ItemCondition, Moment
+from dicomserver.index.sounds import Words
 from dicomserver.standard.attributes import Level
 
 STUDY_DATE = 0x00080020
-_NAME_GROUPS = ("folded", "ideographic", "phonetic")
+_FIRST, _SECOND, _THIRD = ("folded", "latin"), ("ideographic",), ("phonetic",)     # a name's columns, by its groups
 
 
 class Fragment(NamedTuple):
@@ -101,25 +102,36 @@ def _name(column: Column, criterion: Criterion, dialect: ModuleType) -> tuple[st
     if not isinstance(criterion, Name):
         return None
     if criterion.anywhere:
-        return _of_group(column, criterion.groups[0], _NAME_GROUPS, dialect)
-    parts = [_of_group(column, pattern, (group,), dialect)
-             for pattern, group in zip(criterion.groups, _NAME_GROUPS, strict=True) if pattern]
+        return _of_forms(column, criterion.first, _FIRST + _SECOND + _THIRD, criterion.sounds, dialect)
+    asked = ((criterion.first, _FIRST, criterion.sounds), (criterion.groups[1:2], _SECOND, ()),
+             (criterion.groups[2:], _THIRD, ()))
+    parts = [_of_forms(column, patterns, forms, sounds, dialect) for patterns, forms, sounds in asked if patterns[0]]
     return " AND ".join(sql for sql, _ in parts) or "1 = 1", tuple(value for _, values in parts for value in values)
 
 
-def _of_group(column: Column, pattern: str, groups: tuple[str, ...], dialect: ModuleType) -> tuple[str, tuple]:
-    """The pattern matches one of these component groups."""
-    found = dialect.containing(column.trigrams, pattern) if column.trigrams and pattern[:1] in "*?" else None
-    if found is not None:
-        sql, values = _either([dialect.like(f"{column.sql}_{group}", pattern) for group in groups])
-        return f"({column.table}.id IN ({found[0]}) AND {sql})", found[1] + values
+def _of_forms(column: Column, patterns: Sequence[str], forms: Sequence[str], sounds: Words,
+              dialect: ModuleType) -> tuple[str, tuple]:
+    """One of these forms of the name matches one of the patterns, or all sounds are in it."""
     table = {"p": "patients", "t": "studies"}[column.table]
-    exact = "*" not in pattern and "?" not in pattern
-    compare: Callable = (lambda sql, text: dialect.among(sql, (text,))) if exact else dialect.like
-    # One search in each group's own index; joined by OR, they would be none.
-    parts = [compare(f"{column.name}_{group}", pattern) for group in groups]
-    union = " UNION ALL ".join(f"SELECT id FROM {table} WHERE {sql}" for sql, _ in parts)
-    return f"{column.table}.id IN ({union})", tuple(value for _, values in parts for value in values)
+    conditions, searches = [], []
+    for pattern in patterns:
+        found = dialect.containing(column.trigrams, pattern) if column.trigrams and pattern[:1] in "*?" else None
+        if found is not None:
+            sql, values = _either([dialect.like(f"{column.sql}_{form}", pattern) for form in forms])
+            conditions.append((f"{column.table}.id IN ({found[0]}) AND {sql}", found[1] + values))
+            continue
+        exact = "*" not in pattern and "?" not in pattern
+        compare: Callable = (lambda sql, text: dialect.among(sql, (text,))) if exact else dialect.like
+        for form in forms:
+            sql, values = compare(f"{column.name}_{form}", pattern)
+            searches.append((f"SELECT id FROM {table} WHERE {sql}", values))
+    if sounds:
+        searches.append(dialect.sounding(table, column.name, sounds))
+    if searches:
+        # One search in each form's own index; joined by OR, they would be none.
+        union = " UNION ALL ".join(sql for sql, _ in searches)
+        conditions.append((f"{column.table}.id IN ({union})", tuple(value for _, part in searches for value in part)))
+    return _either(conditions)
 
 
 def _of_existing(tag: int, criterion: Criterion, dialect: ModuleType) -> Fragment | None:

@@ -12,7 +12,9 @@ from math import isfinite
 from typing import Protocol
 
 from dicomserver.index.search.times import Span
+from dicomserver.index.sounds import Words, sounds_of
 from dicomserver.index.text import name_groups
+from dicomserver.index.transcription import name_in_latin
 
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 
@@ -60,20 +62,41 @@ class Like:
 class Name:
     """A person name: patterns for the three component groups, folded as names are (text.name_groups); "": any.
 
-    anywhere: the key has one group only, which may match any of the three.
+    The first may match the name in Latin letters too (transcription.name_in_latin). anywhere: the key has one group
+    only, which may match any of the three. latin: the first pattern in Latin letters, as good as itself; "": it is.
+    sounds: what will do as well, for fuzzy semantic matching; empty: nothing.
     """
 
     groups: tuple[str, str, str]
     anywhere: bool
+    latin: str = ""
+    sounds: Words = ()
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """The patterns of which the first group matches one."""
+        return (self.groups[0], self.latin) if self.latin else self.groups[:1]
 
     def accepts(self, values: Sequence[str]) -> bool:
-        return any(self._accepts(name_groups(value)) for value in values if value)
+        return any(self._accepts(value) for value in values if value)
 
-    def _accepts(self, groups: tuple[str, str, str]) -> bool:
+    def _accepts(self, name: str) -> bool:
+        alphabetic, ideographic, phonetic = name_groups(name)
+        forms = (alphabetic, name_in_latin(name))
+        if self.sounds and self._sounds_like(forms[1] or alphabetic):
+            return True
         if self.anywhere:
-            return any(group and matches(self.groups[0], group) for group in groups)
-        return all(not pattern or (group and matches(pattern, group))
-                   for pattern, group in zip(self.groups, groups, strict=True))
+            return _fit(self.first, (*forms, ideographic, phonetic))
+        asked = ((self.first, forms), (self.groups[1:2], (ideographic,)), (self.groups[2:], (phonetic,)))
+        return all(_fit(patterns, stored) for patterns, stored in asked if patterns[0])
+
+    def _sounds_like(self, form: str) -> bool:
+        codes = frozenset((sounds_of(form) or "").split())
+        return all(not word.isdisjoint(codes) for word in self.sounds)
+
+
+def _fit(patterns: Sequence[str], texts: Sequence[str]) -> bool:
+    return any(text and matches(pattern, text) for pattern in patterns for text in texts)
 
 
 @dataclass(frozen=True, slots=True)

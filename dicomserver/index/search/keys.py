@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 
 from dicomserver.index.search.criteria import AnyOf, Criterion, Empty, Equal, Like, Name, Numeric, Within, number_of
 from dicomserver.index.search.times import Span, date_span, date_time_span, time_span
+from dicomserver.index.sounds import sounds_asked
 from dicomserver.index.text import integer_of, name_groups, one_value, split_values
+from dicomserver.index.transcription import name_in_latin
 
 EMPTY = '""'                    # a key with this value alone: empty-value matching
 MOST_VALUES = 10_000            # of one key
@@ -31,10 +33,11 @@ class TooManyValues(ValueError):
     """More values in one key than are searched for."""
 
 
-def criterion_of(vr: str, value: bytes, character_set: bytes) -> Criterion | None:
+def criterion_of(vr: str, value: bytes, character_set: bytes, *, fuzzy: bool = False) -> Criterion | None:
     """What the raw value of a key matches; None: everything (universal matching).
 
-    vr: the attribute's. character_set: the raw (0008,0005) of the identifier. Raises BadKey, TooManyValues.
+    vr: the attribute's. character_set: the raw (0008,0005) of the identifier. fuzzy: names may sound like it (PS3.4
+    C.2.2.2.1.1). Raises BadKey, TooManyValues.
     """
     texts = values_of(vr, value, character_set)
     if len(texts) > MOST_VALUES:
@@ -47,7 +50,7 @@ def criterion_of(vr: str, value: bytes, character_set: bytes) -> Criterion | Non
     if any(not text.strip("*") for text in texts):
         return None     # one value of several that is universal makes all of it so
     if vr in _TEXT:
-        return _of_text(vr, texts)
+        return _of_text(vr, texts, fuzzy)
     if vr in _SPANS:
         return _any_of([_of_time(vr, text) for text in texts])
     if vr in _READERS:
@@ -67,21 +70,23 @@ def values_of(vr: str, value: bytes, character_set: bytes) -> list[str]:
     return split_values(value, character_set)
 
 
-def _of_text(vr: str, texts: Sequence[str]) -> Criterion | None:
+def _of_text(vr: str, texts: Sequence[str], fuzzy: bool) -> Criterion | None:
     if any(len(text) > LONGEST_PATTERN for text in texts):
         raise BadKey("is longer than any value that is kept")
     if vr == "PN":
-        return _any_of(list(map(_name, texts)))
+        return _any_of([_name(text, fuzzy) for text in texts])
     exact = frozenset(text for text in texts if "*" not in text and "?" not in text)
     patterns = [Like(_STARS.sub("*", text)) for text in texts if text not in exact]
     return _any_of([*([Equal(exact)] if exact else []), *patterns])
 
 
-def _name(text: str) -> Criterion | None:
-    alphabetic, ideographic, phonetic = (group.strip("*") and group for group in name_groups(_STARS.sub("*", text)))
+def _name(text: str, fuzzy: bool) -> Criterion | None:
+    text = _STARS.sub("*", text)
+    alphabetic, ideographic, phonetic = (group.strip("*") and group for group in name_groups(text))
     if not (alphabetic or ideographic or phonetic):
         return None     # but delimiters that say nothing
-    return Name((alphabetic, ideographic, phonetic), anywhere="=" not in text)
+    return Name((alphabetic, ideographic, phonetic), anywhere="=" not in text,
+                latin=alphabetic and name_in_latin(text), sounds=sounds_asked(text) if fuzzy else ())
 
 
 def _of_time(vr: str, text: str) -> Criterion:

@@ -43,6 +43,12 @@ def containing(column: str, pattern: str) -> Part | None:
     return "SELECT rowid FROM study_texts WHERE study_texts MATCH ?", (f"{column} : ({terms})",)
 
 
+def sounding(table: str, column: str, words: Collection[Collection[str]]) -> Part:
+    """A statement for the ids of those whose name has one of the codes (index/sounds.py) of each word."""
+    terms = " AND ".join("(" + " OR ".join(f'"{code}"' for code in sorted(codes)) + ")" for codes in words)
+    return f"SELECT rowid FROM {table}_sounds WHERE {table}_sounds MATCH ?", (f"{column} : ({terms})",)
+
+
 MOST_TRIGRAMS = 32      # more of them cost more than they sort out
 
 

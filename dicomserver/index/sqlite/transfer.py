@@ -23,8 +23,8 @@ _SETTINGS = {
     "foreign_keys": 0,
     "trusted_schema": 0, "temp_store": 2, "cache_size": -65536, "wal_autocheckpoint": 8000,
 }
-# The triggers that keep the index of texts go on: it has no rows that could be copied.
-_OF_TEXTS = "%study_texts%"
+# The triggers that keep the indexes of texts and sounds go on: these have no rows that could be copied.
+_OF_FTS5 = ("%study_texts%", "%_sounds%")
 
 
 class SqliteSource:
@@ -95,7 +95,7 @@ class SqliteTarget:
         identity = uuid.uuid4().hex
         with self.transaction():
             self.session.run(f"CREATE TABLE {UNFINISHED} AS SELECT name, sql FROM sqlite_schema"
-                             " WHERE type = 'trigger' AND sql NOT LIKE ?", (_OF_TEXTS,))
+                             " WHERE type = 'trigger' AND sql NOT LIKE ? AND sql NOT LIKE ?", _OF_FTS5)
             for name, _sql in self._waiting():
                 self.session.run(f"DROP TRIGGER {name}")
             self.session.run(STATEMENTS.BEGIN_COPY, (identity, origin))

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dicomserver.index import open_index
 from dicomserver.index.postgres import dialect
-from dicomserver.index.postgres.dialect import among, containing, like, rows_of
+from dicomserver.index.postgres.dialect import among, containing, like, rows_of, sounding
 from dicomserver.index.search.criteria import matches
 from dicomserver.index.sqlite import dialect as sqlite
 from tests.postgres import PostgresServer
@@ -63,6 +64,18 @@ def test_trigrams_serve_like_itself() -> None:
 def test_values_are_joined_as_dicom_joins_them(database: psycopg.Connection) -> None:
     rows = "(VALUES ('b'), ('a')) v (text)"
     assert database.execute(f"SELECT {dialect.JOINED} FROM {rows}").fetchone() == ("a\\b",)
+
+
+def test_sounds_have_an_index(postgres_url: str) -> None:
+    """The same one for both names of a study, and each word narrows the search."""
+    open_index(postgres_url).close()
+    with psycopg.connect(postgres_url, autocommit=True, options="-c search_path=dicom_server") as connection:
+        connection.execute("SET enable_seqscan = off")
+        for table, column in (("patients", "name"), ("studies", "patient_name"), ("studies", "referring_physician")):
+            sql, values = sounding(table, column, (frozenset({"SM0", "XMT"}), frozenset({"JN"})))
+            plan = "".join(line for line, in connection.execute("EXPLAIN " + sql, values))
+            assert f"Bitmap Index Scan on {table}_by_sounds" in plan and plan.count("&&") >= 2
+            assert connection.execute(sql, values).fetchall() == []
 
 
 def test_both_dialects_have_the_same_names() -> None:

@@ -59,6 +59,18 @@ def test_text_in_the_middle_is_looked_up_where_there_are_trigrams(tag: int, valu
     assert ("study_texts" in fragment(tag, value).sql) is searched
 
 
+def test_sounds_are_looked_up_beside_the_forms() -> None:
+    criterion = criterion_of("PN", b"Smith^J*", b"", fuzzy=True)
+    found = fragment_of(Condition(query_attributes()[0, NAME], criterion), Level.STUDY, dialect)
+    assert found.sql.lstrip("(").startswith("t.id IN (SELECT id FROM studies WHERE patient_name_folded")
+    assert " OR " not in found.sql
+    assert found.sql.endswith("UNION ALL SELECT rowid FROM studies_sounds WHERE studies_sounds MATCH ?)))")
+    assert found.values[-1] == 'patient_name : (("SM0" OR "XMT") AND ("A" OR "J"))'
+    assert found.sql.count("?") == len(found.values)
+    patient = fragment_of(Condition(query_attributes()[0, NAME], criterion), Level.PATIENT, dialect)
+    assert "FROM patients_sounds WHERE" in patient.sql and patient.table == "p"
+
+
 def test_no_value_of_a_peer_stands_in_sql() -> None:
     for tag, value in ((NAME, b"'||x*=y\\*z'"), (ID, b"*'x'"), (DESCRIPTION, b"*\"'xyz"), (CLASSES, b"1'"),
                        (MODALITIES, b"'*")):

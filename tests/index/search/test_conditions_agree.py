@@ -24,7 +24,7 @@ from tests.index.search.stored import (
 SEARCHED = searched()
 PIECES = st.sampled_from(["*", "?", "[", "]", "^", "=", "A", "B", "C", "ABC", "abc", "a", "x", "ä", "Ä", "doe", "山",
 "Jo", '"',
-                          "%", "_", "-", "''", " ", "mull", "やま", "1", "0"])
+                          "%", "_", "-", "''", " ", "mull", "ue", "ü", "やま", "yama", "ελ", "el", "1", "0"])
 DIGITS = st.text(alphabet="0123", min_size=2, max_size=2)
 KEYS = {
     Kind.TEXT: st.lists(PIECES, max_size=5).map("".join), Kind.NAME: st.lists(PIECES, max_size=5).map("".join),
@@ -47,9 +47,9 @@ def odd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     index.close()
 
 
-def understood(attribute: Attribute, text: str) -> Criterion | None:
+def understood(attribute: Attribute, text: str, fuzzy: bool = False) -> Criterion | None:
     try:
-        return criterion_of(attribute.vr, text.encode(), UTF_8)
+        return criterion_of(attribute.vr, text.encode(), UTF_8, fuzzy=fuzzy)
     except BadKey:
         return None
 
@@ -75,7 +75,8 @@ def check(index: Index, level: Level, condition: Condition | Moment) -> int:
 
 @pytest.mark.parametrize("attribute, level", SEARCHED, ids=[f"{one.keyword}-{level.name}" for one, level in SEARCHED])
 def test_keys_of_the_table(odd: Index, attribute: Attribute, level: Level) -> None:
-    criteria = {repr(criterion): criterion for text in table(attribute) if (criterion := understood(attribute, text))}
+    criteria = {repr(criterion): criterion for text in table(attribute) for fuzzy in (False, attribute.vr == "PN")
+                if (criterion := understood(attribute, text, fuzzy))}
     assert len(criteria) > 1
     found = [check(odd, level, Condition(attribute, criterion)) for criterion in criteria.values()]
     assert any(found)
@@ -90,7 +91,7 @@ def test_any_keys(odd: Index, data: st.DataObject, which: tuple[Attribute, Level
         text = data.draw(st.lists(KEYS[kind], min_size=1, max_size=2).map("-".join))
     else:
         text = data.draw(st.lists(KEYS[kind], min_size=1, max_size=3).map("\\".join))
-    criterion = understood(attribute, text)
+    criterion = understood(attribute, text, data.draw(st.booleans()))
     if criterion is not None:
         check(odd, level, Condition(attribute, criterion))
 

@@ -93,3 +93,16 @@ def test_a_range_without_ends_is_of_all_that_can_be_read() -> None:
     ("٣", None), ("7" + " " * 70 + "x", 7)])
 def test_numbers(text: str, number: float | None) -> None:
     assert number_of(text) == number
+
+
+def test_names_in_latin_letters_and_by_their_sound() -> None:
+    """What Name says of forms and sounds."""
+    eleni = ["Ελένη^Γιώργος=x"]
+    assert Name(("eleni*", "", ""), True).accepts(eleni) and Name(("eleni*", "x", ""), False).accepts(eleni)
+    assert not Name(("eleni*", "y", ""), False).accepts(eleni) and not Name(("", "eleni*", ""), False).accepts(eleni)
+    assert Name(("muller", "", ""), True, "mueller").accepts(["Mueller"])
+    assert not Name(("muller", "", ""), True).accepts(["Mueller"])
+    sounds = (frozenset({"SM0", "XMT"}), frozenset({"JN", "AN"}))
+    assert Name(("x", "", ""), True, "", sounds).accepts(["", "Jon^Smyth"])
+    assert not Name(("x", "", ""), True, "", sounds).accepts(["Smyth^Peter", "Jon"])
+    assert not Name(("x", "", ""), True, "", sounds).accepts([])

@@ -41,12 +41,27 @@ def test_what_asks_for_nothing(vr: str, value: bytes) -> None:
     ("UT", b"A\\*", Like("A\\*")), ("LO", "Ä*".encode(), Like("Ä*")), ("LO", b"A\0B", equal("AB")),
     ("PN", b"Doe^J", Name(("doe^j", "", ""), True)), ("PN", b"DOE=", Name(("doe", "", ""), False)),
     ("PN", b"Doe**", Name(("doe*", "", ""), True)), ("PN", "=Müller".encode(), Name(("", "muller", ""), False)),
+    ("PN", "Müll*".encode(), Name(("mull*", "", ""), True, "muell*")),
+    ("PN", "Ελένη=x".encode(), Name(("ελενη", "x", ""), False, "eleni")),
+    ("PN", "==やま*".encode(), Name(("", "", "ヤマ*"), False)),
+    ("PN", "やま*".encode(), Name(("ヤマ*", "", ""), True, "yama*")),
     ("PN", b"*=x", Name(("", "x", ""), False)),
     ("PN", b"a\\b=", AnyOf((Name(("a", "", ""), True), Name(("b", "", ""), False)))),
     ("LO", b'""', Empty()), ("PN", b'""', Empty()), ("LO", b'""\\A', equal('""', "A")), ("ST", b' "" ', Empty()),
 ])
 def test_text(vr: str, value: bytes, criterion: Criterion | None) -> None:
     assert criterion_of(vr, value, UTF_8) == criterion
+
+
+def test_sounds_where_they_are_asked_for() -> None:
+    john = (frozenset({"SM0", "XMT"}), frozenset({"JN", "AN"}))
+    for value in (b"Smith^John", b"smyth*^jon*"):
+        assert criterion_of("PN", value, b"", fuzzy=True).sounds == john
+        assert criterion_of("PN", value, b"").sounds == ()
+    both = criterion_of("PN", b"Smith^John\\Sm?th", b"", fuzzy=True)
+    assert [one.sounds for one in both.criteria] == [john, ()]
+    assert criterion_of("PN", b"*", b"", fuzzy=True) is None
+    assert criterion_of("LO", b"Smith", b"", fuzzy=True) == equal("Smith")
 
 
 @pytest.mark.parametrize("vr, value, numbers", [

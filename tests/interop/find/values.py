@@ -84,11 +84,44 @@ def _alike(pattern: str) -> Callable[[str], bool]:
 # -- person names ------------------------------------------------------------------------------------------------
 
 def _same_person(asked: str) -> Callable[[str], bool]:
-    """PS3.4 C.2.2.2.1, and the component groups of PS3.5 6.2.1."""
-    tests = [_alike(group) if group else None for group in _groups(asked)]
+    """PS3.4 C.2.2.2.1, and the component groups of PS3.5 6.2.1. The first group counts in Latin letters as well."""
+    first, *others = _groups(asked)
+    tests = [_alike(first), _alike(in_latin(asked.split("=")[0]))]
     if "=" not in asked:
-        return lambda stored: any(group and tests[0](group) for group in _groups(stored))
-    return lambda stored: all(not test or test(group) for test, group in zip(tests, _groups(stored) + GROUPS * [""]))
+        return lambda stored: any(form and test(form) for form in [*_groups(stored), _latin_form(stored)]
+                                  for test in tests)
+    rest = [_alike(group) if group else None for group in others]
+    return lambda stored: (
+        (not first.strip("*") or any(form and test(form) for form in (_groups(stored)[0], _latin_form(stored))
+                                     for test in tests))
+        and all(not test or test(group) for test, group in zip(rest, _groups(stored)[1:] + GROUPS * [""])))
+
+
+def _latin_form(stored: str) -> str:
+    groups = stored.split("=")[:GROUPS]
+    return in_latin(groups[0] if _groups(stored)[0] else "".join(groups[2:]))
+
+
+# The letters that these tests have, each by its rule; letters together that make another sound are not among them.
+_LATIN = {
+    "ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ж": "zh",
+    **dict(zip("люксембургоазвчшитыё", "l iu k s e m b u r g o a z v ch sh i t y e".split(), strict=True)),
+    **dict(zip("αδεηικλνορσςυφω", "a d e i i k l n o r s s y f o".split(), strict=True)),
+    **dict(zip("ヤマダタロウ", "ya ma da ta ro u".split(), strict=True)), "ー": "", "я": "ia",
+}
+
+
+def in_latin(group: str) -> str:
+    """The folded group with the letters that passports have, and those of kana's readings."""
+    letters = unicodedata.normalize("NFKC", group).lower()
+    return folded("".join(_LATIN.get(letter) or _of_folded(letter) for letter in letters))
+
+
+def _of_folded(letter: str) -> str:
+    plain = folded(letter) if letter.strip("^ ") else letter
+    if any("\u0370" <= one <= "\u04ff" or "\u3041" <= one <= "\u30fc" for one in plain):
+        return "".join(_LATIN[one] for one in plain)
+    return plain
 
 
 @cache
@@ -97,8 +130,9 @@ def _groups(name: str) -> list[str]:
 
 
 def folded(group: str) -> str:
-    """Without case, accents and width, trailing delimiters and spaces around."""
+    """Without case, accents and width, hiragana as katakana; trailing delimiters and spaces around."""
     apart = unicodedata.normalize("NFKD", group)
+    apart = "".join(chr(ord(c) + 0x60) if "\u3041" <= c <= "\u3096" else c for c in apart)
     plain = "".join(c for c in apart if not 0x0300 <= ord(c) < 0x0370)
     return unicodedata.normalize("NFKC", plain).casefold().strip().rstrip("^ ")
 

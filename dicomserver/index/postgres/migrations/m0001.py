@@ -1,4 +1,4 @@
-"""Version 1: what SQLite's index has at its version 5."""
+"""Version 1: what SQLite's index has at its version 6."""
 from __future__ import annotations
 
 import psycopg
@@ -29,6 +29,8 @@ CREATE TABLE patients (
     name_folded TEXT COLLATE "C",
     name_ideographic TEXT COLLATE "C",
     name_phonetic TEXT COLLATE "C",
+    name_latin TEXT COLLATE "C",    -- see index/transcription.py
+    name_sounds TEXT COLLATE "C",   -- see index/sounds.py
     birth_date TEXT COLLATE "C", -- YYYYMMDD
     sex TEXT COLLATE "C",
     character_set BYTEA NOT NULL,
@@ -49,6 +51,8 @@ CREATE TABLE studies (
     referring_physician_folded TEXT COLLATE "C",
     referring_physician_ideographic TEXT COLLATE "C",
     referring_physician_phonetic TEXT COLLATE "C",
+    referring_physician_latin TEXT COLLATE "C",
+    referring_physician_sounds TEXT COLLATE "C",
     description TEXT COLLATE "C",
     description_folded TEXT COLLATE "C",
     patient_id TEXT COLLATE "C", -- the patient as this study's own objects name him
@@ -57,6 +61,8 @@ CREATE TABLE studies (
     patient_name_folded TEXT COLLATE "C",
     patient_name_ideographic TEXT COLLATE "C",
     patient_name_phonetic TEXT COLLATE "C",
+    patient_name_latin TEXT COLLATE "C",
+    patient_name_sounds TEXT COLLATE "C",
     patient_birth_date TEXT COLLATE "C",
     patient_sex TEXT COLLATE "C",
     character_set BYTEA NOT NULL,
@@ -141,6 +147,8 @@ INDEXES = """
 CREATE INDEX patients_by_name ON patients (name_folded);
 CREATE INDEX patients_by_ideographic_name ON patients (name_ideographic) WHERE name_ideographic IS NOT NULL;
 CREATE INDEX patients_by_phonetic_name ON patients (name_phonetic) WHERE name_phonetic IS NOT NULL;
+CREATE INDEX patients_by_latin_name ON patients (name_latin) WHERE name_latin IS NOT NULL;
+CREATE INDEX patients_by_sounds ON patients USING gin (string_to_array(name_sounds, ' '));
 CREATE INDEX studies_by_patient ON studies (patient);
 CREATE INDEX studies_by_date ON studies (study_date, study_time);
 CREATE INDEX studies_by_accession_number ON studies (accession_number);
@@ -148,11 +156,16 @@ CREATE INDEX studies_by_patient_name ON studies (patient_name_folded);
 CREATE INDEX studies_by_ideographic_name ON studies (patient_name_ideographic)
     WHERE patient_name_ideographic IS NOT NULL;
 CREATE INDEX studies_by_phonetic_name ON studies (patient_name_phonetic) WHERE patient_name_phonetic IS NOT NULL;
+CREATE INDEX studies_by_latin_name ON studies (patient_name_latin) WHERE patient_name_latin IS NOT NULL;
+CREATE INDEX studies_by_sounds ON studies
+    USING gin (string_to_array(patient_name_sounds, ' '), string_to_array(referring_physician_sounds, ' '));
 CREATE INDEX studies_by_physician ON studies (referring_physician_folded);
 CREATE INDEX studies_by_ideographic_physician ON studies (referring_physician_ideographic)
     WHERE referring_physician_ideographic IS NOT NULL;
 CREATE INDEX studies_by_phonetic_physician ON studies (referring_physician_phonetic)
     WHERE referring_physician_phonetic IS NOT NULL;
+CREATE INDEX studies_by_latin_physician ON studies (referring_physician_latin)
+    WHERE referring_physician_latin IS NOT NULL;
 CREATE INDEX studies_by_patient_id ON studies (patient_id);
 CREATE INDEX series_by_study ON series (study, modality);
 CREATE INDEX instances_by_series ON instances (series);

@@ -1,11 +1,7 @@
 """Version 2, for queries: names by component groups, instances counted by SOP class, text searched in its middle."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 import apsw
-
-from dicomserver.index.searchable import patient_of, series_of, study_of
 
 _NAMES = """
 ALTER TABLE patients ADD COLUMN name_ideographic TEXT;   -- name_folded is the alphabetic group now
@@ -82,42 +78,6 @@ END;
 
 
 def upgrade(connection: apsw.Connection) -> None:
-    """In an open transaction. Text is decoded and folded anew; a patient's identity stays as it is."""
-    connection.execute(_NAMES)
-    _fill(connection, "patients", "attributes, character_set",
-          lambda attributes, character_set: _of_patient(attributes, character_set, ""))
-    _fill(connection, "studies",
-          "attributes, character_set, coalesce(patient_attributes, (SELECT p.attributes FROM patients p"
-          " WHERE p.id = patient))", lambda attributes, character_set, patient: (
-              _of_study(attributes, character_set) | _of_patient(patient, character_set, "patient_")))
-    _fill(connection, "series", "attributes, character_set", _of_series)
-    connection.execute(_INDEXES)
-    connection.execute(_TALLIES)
-    connection.execute(_TEXTS)
-
-
-def _fill(connection: apsw.Connection, table: str, raw: str, columns_of: Callable[..., dict[str, object]]) -> None:
-    for row, *packed in _rows(connection, f"SELECT id, {raw} FROM {table} WHERE id > ? ORDER BY id LIMIT 1000"):
-        columns = columns_of(*packed)
-        connection.execute(f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in columns)} WHERE id = ?",
-                           (*columns.values(), row))
-
-
-def _rows(connection: apsw.Connection, sql: str) -> Iterable[tuple]:
-    last = 0
-    while page := connection.execute(sql, (last,)).fetchall():
-        yield from page
-        last = page[-1][0]
-
-
-def _of_patient(attributes: bytes, character_set: bytes, prefix: str) -> dict[str, object]:
-    patient = patient_of(attributes, character_set)._asdict()
-    return {prefix + name: value for name, value in patient.items() if name not in ("patient_id", "issuer")}
-
-
-def _of_study(attributes: bytes, character_set: bytes) -> dict[str, object]:
-    return study_of(attributes, character_set)._asdict()
-
-
-def _of_series(attributes: bytes, character_set: bytes) -> dict[str, object]:
-    return series_of(attributes, character_set)._asdict()
+    """In an open transaction. m0006 fills the columns."""
+    for script in (_NAMES, _INDEXES, _TALLIES, _TEXTS):
+        connection.execute(script)

@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 
 from dicomserver.index import Instance
-from dicomserver.index.searchable import Patient, instance_number_of, patient_of, series_of, study_of
+from dicomserver.index.searchable import instance_number_of, patient_of, series_of, study_of
 from dicomserver.index.sqlite.migrations import m0001
 from dicomserver.index.sqlite.schema import migrate
 from dicomserver.index.text import fold
@@ -55,7 +55,8 @@ def _add_study(connection: apsw.Connection, instance: Instance) -> int:
     found = connection.execute("SELECT id, character_set, attributes, issuer, name, birth_date FROM patients"
                                " WHERE patient_id = ? AND issuer = ?", (read.patient_id, read.issuer)).fetchone()
     row = found[0] if found else _insert(connection, "patients", patient | raw)
-    differs = bool(found) and read.differs(Patient(read.patient_id, *found[3:5], None, None, None, found[5], None))
+    differs = bool(found) and read.differs(read._replace(
+        **dict(zip(("issuer", "name", "birth_date"), found[3:], strict=True))))
     of_study = study_of(instance.study, instance.character_set)._asdict()
     of_study = {name: of_study[name] for name in STUDY}
     for name in ("referring_physician", "description"):
