@@ -8,6 +8,7 @@ from dicomserver.index.errors import (
     IndexTooNew,
     IndexUnavailable,
     IndexUnfinished,
+    NodeFenced,
     OutcomeUnknown,
     SearchInterrupted,
     UnknownEngine,
@@ -29,7 +30,7 @@ from dicomserver.index.transfer import Passed, Source, Target, begin_copy, run_p
 
 __all__ = [
     "FLAG_INFLATION_CAPPED", "FLAG_PIXEL_DATA_SHORT", "Counts", "Index", "IndexAway", "IndexDamaged", "IndexFault",
-    "IndexFull", "IndexTooNew", "IndexUnavailable", "IndexUnfinished", "Instance", "OutcomeUnknown",
+    "IndexFull", "IndexTooNew", "IndexUnavailable", "IndexUnfinished", "Instance", "NodeFenced", "OutcomeUnknown",
     "Passed", "Person", "Persons", "SearchInterrupted", "Source", "Stored", "Target",
     "UnknownEngine", "begin_copy", "copy_index", "files_of", "open_copy", "open_index", "open_source", "open_target",
     "rebuild_index", "run_pass", "without_password", "without_secrets",

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from types import ModuleType, SimpleNamespace
 from typing import Protocol
 
-
 Value = str | bytes | int | None
 
 
@@ -37,6 +36,20 @@ class Session(Protocol):
         the session's thread, and must not use the session."""
 
 
+class Nodes(Protocol):
+    """Several servers on one database, and which of them this one is."""
+
+    number: int
+
+    def lead(self) -> int:
+        """See dicomserver.index.postgres.nodes, and so below."""
+
+    @property
+    def leads(self) -> bool: ...
+
+    def adopting(self, number: int) -> AbstractContextManager[bool]: ...
+
+
 class Engine(Protocol):
     """One database, its connections and its locks."""
 
@@ -49,6 +62,10 @@ class Engine(Protocol):
     # or writes on a new connection.
     may_forget: bool
     replay: Callable[[Session], None] | None
+    # Where others write to the same database: `order` is called first in a transaction that makes or removes anything
+    # above instances. None: nobody else writes, and no Collision comes up.
+    order: Callable[[Session], None] | None
+    nodes: Nodes | None         # what these settle among themselves, see dicomserver.index.postgres.nodes
 
     def writer(self) -> Session:
         """The writing session; each statement commits by itself. Under `lock`. Raises after a failed sync."""

@@ -18,6 +18,15 @@ class OutcomeUnknown(IndexAway):
     comes in as soon as the database is back: its file must be kept."""
 
 
+class NodeFenced(OutcomeUnknown):
+    """Another node has taken over what this one had, for it seemed dead: it must end. What it was adding may be in, by
+    the other's hand."""
+
+
+class Collision(IndexFault):
+    """Another node has changed the same rows in this moment; the same once more may work."""
+
+
 class IndexFull(IndexFault):
     """No room on the disk. Reading still works, and writing does again once there is room."""
 

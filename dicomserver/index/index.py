@@ -5,11 +5,12 @@ from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import closing
 from itertools import islice
+from typing import TypeVar
 
 from dicomserver.index.arrivals import Arrivals
 from dicomserver.index.engine import Engine, Session
 from dicomserver.index.entry import Counts, Instance, Stored, StudyAge
-from dicomserver.index.errors import IndexAway, OutcomeUnknown, SearchInterrupted
+from dicomserver.index.errors import Collision, IndexAway, OutcomeUnknown, SearchInterrupted
 from dicomserver.index.integrity import Integrity
 from dicomserver.index.ledger import Ledger, stored_of
 from dicomserver.index.other_patients import OtherPatients
@@ -24,33 +25,43 @@ FIRST_ROWS = 50  # of a search: few, so that they are soon there and no slow pee
 NEXT_ROWS = 128  # at once, then: few enough for rows of any length
 BULK_ROWS = 1000
 REMOVAL_ROWS = 500
+ATTEMPTS = 5    # where other nodes are in the way
+
+_Outcome = TypeVar("_Outcome")
 
 
 class Index:
     """Every method may be called from any thread and raises IndexFault and nothing else of the database's.
 
     `is_fresh`: the archive may have files that are not in here (it is new, or its first filling was cut
-    short). Whoever has filled it says so with mark_complete().
+    short). Whoever has filled it says so with mark_complete(). `nodes`: None where only one server uses it.
     `identity`: of this index and of no other one. `place`: where it is, without secrets.
     """
 
     def __init__(self, engine: Engine, place: str = "", *, keeps_nothing: bool = False):
         self._engine = engine
         self._sql = engine.statements
-        self._ledger = Ledger(self._sql)
+        self._ledger = Ledger(self._sql, engine.order)
         self._queue = TicketQueue(engine.lock, self._commit)
         self._unsynced = Unsynced(self._sql) if engine.may_forget else None
         if engine.may_forget:
             engine.replay = self._replay
         self.warnings = engine.warnings
         with engine.reading() as session:
-            self.is_fresh = keeps_nothing or not session.one(self._sql.IS_COMPLETE)[0]
             self.identity: str = session.one(self._sql.IDENTITY)[0]
         self.place = place
         self._keeps_nothing = keeps_nothing
+        self.is_fresh = self.look_whether_fresh()
+        self.nodes = engine.nodes
         self.integrity = Integrity(engine)
         self.arrivals = Arrivals(engine)
         self.other_patients = OtherPatients(engine)
+
+    def look_whether_fresh(self) -> bool:
+        """`is_fresh`, looked up anew: another node may have filled it."""
+        with self._engine.reading() as session:
+            self.is_fresh = self._keeps_nothing or not session.one(self._sql.IS_COMPLETE)[0]
+        return self.is_fresh
 
     def add(self, instance: Instance) -> Stored | None:
         """None: it is in, and committed, but may be lost in a power cut until make_durable().
@@ -83,16 +94,14 @@ class Index:
         sees one of the two. None, and durability, as of `add`; else what is stored there now, and nothing was
         changed."""
         ticket = Ticket(instance, instance_number_of(instance.instance))
+
+        def replace(session: Session) -> Stored | None:
+            session.run(self._sql.REMOVE_INSTANCE, (instance.sop_instance_uid, slot))
+            # Its series, study and patient may have gone with it.
+            self._ledger.forget()
+            return self._ledger.add(session, ticket)
         with self._engine.lock:
-            try:
-                with self._engine.transaction() as session:
-                    session.run(self._sql.REMOVE_INSTANCE, (instance.sop_instance_uid, slot))
-                    # Its series, study and patient may have gone with it.
-                    self._ledger.forget()
-                    stored = self._ledger.add(session, ticket)
-            except BaseException:
-                self._ledger.forget()
-                raise
+            stored = self._restructure(replace)
             if self._unsynced is not None and stored is None:
                 self._unsynced.note(ticket, replaced=slot)
             return stored
@@ -197,16 +206,27 @@ class Index:
         pairs = iter(zip(sop_instance_uids, slots, strict=True))
         while batch := list(islice(pairs, REMOVAL_ROWS)):
             with self._engine.lock:
-                try:
-                    with self._engine.transaction() as session:
-                        removed += sum(session.run_each(self._sql.REMOVE_INSTANCE, batch))
-                finally:
-                    self._ledger.forget()
+                removed += sum(self._restructure(
+                    lambda session: session.run_each(self._sql.REMOVE_INSTANCE, batch)))
                 if self._unsynced is not None:
                     self._unsynced.forget([slot for _, slot in batch])
                 # Before anybody else has the lock: on a new connection the removal may be forgotten.
                 self._sync()
         return removed
+
+    def _restructure(self, work: Callable[[Session], _Outcome]) -> _Outcome:
+        """Work that removes rows, in a transaction; nothing is remembered afterwards."""
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                with self._engine.transaction() as session:
+                    if self._engine.order is not None:
+                        self._engine.order(session)
+                    return work(session)
+            except Collision:
+                if not left:
+                    raise
+            finally:
+                self._ledger.forget()
 
     def counts(self) -> Counts:
         with self._engine.reading() as session:
@@ -289,11 +309,11 @@ class Index:
     def _commit_alone(self, ticket: Ticket) -> None:
         try:
             try:
-                self._attempt(ticket)
+                self._attempt_again(ticket)
             except OutcomeUnknown:
                 # On a new connection it shows what became of it.
                 ticket.doubtful = True
-                self._attempt(ticket)
+                self._attempt_again(ticket)
         except IndexAway as error:
             if ticket.doubtful and self._unsynced is not None:
                 self._unsynced.note(ticket)
@@ -301,6 +321,15 @@ class Index:
             ticket.settle(error=error)
         except Exception as error:
             ticket.settle(error=error)
+
+    def _attempt_again(self, ticket: Ticket) -> None:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                return self._attempt(ticket)
+            except Collision:
+                self._ledger.forget()
+                if not left:
+                    raise
 
     def _attempt(self, ticket: Ticket) -> None:
         session = self._engine.writer()     # first: on a new connection nothing is remembered

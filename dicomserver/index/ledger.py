@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import NamedTuple
 
 from dicomserver.index.engine import Session, Value
 from dicomserver.index.entry import Instance, Stored
+from dicomserver.index.errors import Collision
 from dicomserver.index.other_patients import person_of
 from dicomserver.index.searchable import Patient, patient_of, series_of, study_of
 from dicomserver.index.tickets import Ticket
@@ -27,10 +28,14 @@ class _Known(NamedTuple):
 
 
 class Ledger:
-    """Used under the writer's lock. Remembers ids between calls: `forget` after a rollback or a removal."""
+    """Used under the writer's lock. Remembers ids between calls: `forget` after a rollback or a removal.
 
-    def __init__(self, statements: SimpleNamespace):
+    order: see engine.Engine; with it Collision is among what every method raises.
+    """
+
+    def __init__(self, statements: SimpleNamespace, order: Callable[[Session], None] | None = None):
         self._sql = statements
+        self._order = order
         self._series: OrderedDict[tuple[str, str], _Known] = OrderedDict()
         self._labels: dict[str, int] = {}
 
@@ -60,15 +65,21 @@ class Ledger:
 
     def add_known(self, session: Session, row: tuple[Value, ...]) -> Stored | None:
         """None if the row is in, what is stored under its UID if it was there."""
-        if session.run(self._sql.ADD_INSTANCE, row):
-            return None
-        return self.find(session, row[1])
+        return None if session.run(self._sql.ADD_INSTANCE, row) else self._there(session, row)
+
+    def _there(self, session: Session, row: tuple[Value, ...]) -> Stored:
+        stored = self.find(session, row[1])
+        if stored is None:
+            raise Collision("what was stored under the same UID was removed in this moment")
+        return stored
 
     def add(self, session: Session, ticket: Ticket) -> Stored | None:
         """The same for any instance, in an open transaction, with whatever stands above it made."""
         row = self.known_row(ticket)
         if row is not None:
             return self.add_known(session, row)
+        if self._order is not None:
+            self._order(session)
         instance = ticket.instance
         # Before anything is made or flagged: an instance that is there already changes nothing.
         stored = self.find(session, instance.sop_instance_uid)
@@ -79,7 +90,8 @@ class Ledger:
         series = self._series_of(session, instance, study)
         labels = tuple(self._label(session, text) for text in (
             instance.sop_class_uid, instance.transfer_syntax_uid, instance.source_ae, instance.receiving_ae))
-        session.run(self._sql.ADD_INSTANCE, _row(ticket, series, labels))
+        if not session.run(self._sql.ADD_INSTANCE, _row(ticket, series, labels)):
+            raise Collision("another node has added an instance of the same UID")
         if differs:
             person = person_of(patient)
             session.run(self._sql.ADD_OTHER_PATIENT, (*person, *person, instance.sop_instance_uid))
@@ -88,7 +100,18 @@ class Ledger:
         return None
 
     def add_all(self, session: Session, tickets: Sequence[Ticket]) -> list[Stored | None]:
-        """`add` for each of them, in order; those of remembered series share a round trip."""
+        """`add` for each of them; those of remembered series share a round trip. In their order, but where others
+        write, too: whoever changes the same rows has to do so in the same order."""
+        if self._order is None:
+            return self._add_in_turn(session, tickets)
+        if not all(map(self.known_row, tickets)):
+            self._order(session)    # before any row is changed
+        numbers = sorted(range(len(tickets)), key=lambda number: _place(tickets[number].instance))
+        outcomes = self._add_in_turn(session, [tickets[number] for number in numbers])
+        by_number = dict(zip(numbers, outcomes, strict=True))
+        return [by_number[number] for number in range(len(tickets))]
+
+    def _add_in_turn(self, session: Session, tickets: Sequence[Ticket]) -> list[Stored | None]:
         outcomes: list[Stored | None] = []
         rows: list[tuple[Value, ...]] = []
         for ticket in tickets:
@@ -104,7 +127,7 @@ class Ledger:
     def add_rows(self, session: Session, rows: list[tuple[Value, ...]]) -> list[Stored | None]:
         """add_known for each of them, in one round trip; all of them or none."""
         added = session.run_each(self._sql.ADD_INSTANCE, rows) if rows else []
-        return [None if new else self.find(session, row[1]) for row, new in zip(rows, added, strict=True)]
+        return [None if new else self._there(session, row) for row, new in zip(rows, added, strict=True)]
 
     def find(self, session: Session, sop_instance_uid: str) -> Stored | None:
         """What is stored under a SOP Instance UID; with any session, from any thread."""
@@ -171,6 +194,10 @@ def stored_of(row: tuple) -> Stored:
     stored = Stored(*fields)
     stored.checksum %= 2 * SIGN
     return stored
+
+
+def _place(instance: Instance) -> tuple[str, str, str]:
+    return instance.study_instance_uid, instance.series_instance_uid, instance.sop_class_uid
 
 
 def _row(ticket: Ticket, series: int, labels: tuple[int, int, int, int]) -> tuple[Value, ...]:

@@ -18,16 +18,19 @@ _SQLITE = "sqlite://"
 _MEMORY = "memory:"
 
 
-def open_index(url: str) -> Index:
+def open_index(url: str, node: int = 0) -> Index:
     """`sqlite:///absolute/path` (taken literally: no percent escapes, no query), `memory:`, or a URL as libpq takes it,
     `postgres://user:password@host/database`.
 
-    Makes and migrates the schema as needed. Raises UnknownEngine, IndexTooNew and the other IndexFaults.
+    node: which of several servers on a PostgreSQL database opens it, 0: the only one. Makes and migrates the schema as
+    needed. Raises UnknownEngine, IndexTooNew and the other IndexFaults.
     """
+    if node and not is_postgres(url):
+        raise UnknownEngine("several nodes need an index in PostgreSQL")
     if url == _MEMORY:
         return Index(SqliteMemory(), url, keeps_nothing=True)
     if is_postgres(url):
-        return Index(_postgres().Postgres(url), without_password(url))
+        return Index(_postgres().Postgres(url, node=node), without_password(url))
     return Index(SqliteFile(_path_of(url)), url)
 
 

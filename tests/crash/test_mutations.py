@@ -126,6 +126,8 @@ ELSEWHERE = {
         "tests/index/test_other_patients.py::test_what_was_accepted_survives_a_power_cut",
     "index/postgres/engine.py Postgres.__init__: self._sync()":
         _POSTGRES + "test_a_new_index_and_a_closed_one_survive_a_crash",
+    "index/postgres/nodes.py Nodes.adopting: self._engine.sync()":
+        "tests/index/postgres/test_nodes.py::test_who_was_adopted_is_so_after_a_crash_too",
     "index/postgres/engine.py Postgres.sync: self._sync()": _POSTGRES + "test_a_sync_is_waited_for_and_commits_are_not",
     "index/postgres/engine.py Postgres.close: self._sync()":
         _POSTGRES + "test_a_new_index_and_a_closed_one_survive_a_crash",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dicomserver.index import ledger
+from dicomserver.index.errors import Collision
 from dicomserver.index.ledger import Ledger
 from dicomserver.index.sqlite.engine import SqliteMemory
 from dicomserver.index.tickets import Ticket
@@ -91,3 +92,77 @@ def test_whoever_is_named_otherwise_is_written_down_each_time(engine: SqliteMemo
         add(engine, book, number=number, patient={PATIENT_NAME: b"ROE^JANE"})
     assert known(book, number=4) and not known(book, number=4, patient={PATIENT_NAME: b"ROE^JANE"})
     assert engine.writer().rows("SELECT instance, name FROM other_patients") == [(2, "ROE^JANE"), (3, "ROE^JANE")]
+
+
+class Elsewhere:
+    """What another node does, just before a row of ours is added."""
+
+    def __init__(self, session, statements, uid: str, found: list) -> None:
+        self._session = session
+        self._add, self._find = statements.ADD_INSTANCE, statements.FIND_INSTANCE
+        self._uid = uid
+        self._found = found
+
+    def run(self, sql: str, values=()) -> int:
+        return 0 if sql == self._add and values[1] == self._uid else self._session.run(sql, values)
+
+    def run_each(self, sql: str, rows) -> list[int]:
+        return [self.run(sql, row) for row in rows]
+
+    def one(self, sql: str, values=()):
+        if sql == self._find and values == (self._uid,):
+            return self._found.pop(0)
+        return self._session.one(sql, values)
+
+
+def test_what_another_node_added_or_removed_in_this_moment_is_never_taken_for_added(engine: SqliteMemory) -> None:
+    book = Ledger(engine.statements, lambda session: None)
+    add(engine, book)
+    with engine.transaction() as session:
+        known_series, other = Ticket(make(2), 2), Ticket(make(2, study="9.9"), 2)
+        stored = session.one(engine.statements.FIND_INSTANCE, (make(1).sop_instance_uid,))
+        for ticket, found in ((known_series, [None]), (other, [None])):
+            elsewhere = Elsewhere(session, engine.statements, ticket.instance.sop_instance_uid, found)
+            with pytest.raises(Collision):
+                book.add(elsewhere, ticket)
+        elsewhere = Elsewhere(session, engine.statements, known_series.instance.sop_instance_uid, [stored, None])
+        assert book.add(elsewhere, known_series).sop_instance_uid == make(1).sop_instance_uid
+        with pytest.raises(Collision):
+            book.add_all(elsewhere, [known_series, known_series])
+
+
+class Recorder:
+    """A session that notes whose rows are added."""
+
+    def __init__(self, session, add: str, told: list[str]) -> None:
+        self._session = session
+        self._add = add
+        self._told = told
+        self.one = session.one
+
+    def run(self, sql: str, values=()) -> int:
+        if sql == self._add:
+            self._told.append(values[1])
+        return self._session.run(sql, values)
+
+    def run_each(self, sql: str, rows) -> list[int]:
+        return [self.run(sql, row) for row in rows]
+
+
+def test_where_others_write_all_change_rows_in_one_order(engine: SqliteMemory) -> None:
+    """And before any row is changed, whoever makes a series has told the others."""
+    told: list[str] = []
+    book = Ledger(engine.statements, lambda session: told.append("order"))
+    add(engine, book, study="1.2")
+    add(engine, book, study="1.1")
+    with engine.transaction() as session:
+        recorder = Recorder(session, engine.statements.ADD_INSTANCE, told)
+        told.clear()
+        known = [Ticket(make(number, study=study), number) for number, study in ((2, "1.2"), (2, "1.1"), (3, "1.2"))]
+        assert book.add_all(recorder, known) == [None] * 3
+        assert told == ["1.1.1.2", "1.2.1.2", "1.2.1.3"]
+        told.clear()
+        again = Ticket(make(2, study="1.1", slot=99), 2)
+        outcomes = book.add_all(recorder, [Ticket(make(4, study="1.2"), 4), Ticket(make(1, study="1.0"), 1), again])
+        assert [outcome and outcome.slot for outcome in outcomes] == [None, None, 2]
+        assert told[0] == "order" and [uid for uid in told if uid != "order"] == ["1.0.1.1", "1.1.1.2", "1.2.1.4"]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import psycopg
 
 from dicomserver.index.errors import (
+    Collision,
     IndexDamaged,
     IndexFault,
     IndexFull,
@@ -16,7 +17,9 @@ from dicomserver.index.errors import (
 )
 
 _BY_STATE: dict[str, type[IndexFault]] = {
+    "23503": Collision,         # foreign_key_violation: a series that was remembered has gone
     "23505": RowIsThere,        # unique_violation
+    "40P01": Collision,         # deadlock_detected
     "53100": IndexFull,         # disk_full
     "XX001": IndexDamaged,      # data_corrupted
     "XX002": IndexDamaged,      # index_corrupted

@@ -9,7 +9,7 @@ from types import ModuleType
 import psycopg
 from psycopg import sql
 
-from dicomserver.index.errors import IndexDamaged, IndexTooNew, IndexUnfinished
+from dicomserver.index.errors import IndexDamaged, IndexTooNew, IndexUnavailable, IndexUnfinished
 from dicomserver.index.postgres.migrations import m0001
 
 STEPS: tuple[ModuleType, ...] = (m0001,)
@@ -23,14 +23,18 @@ _SEARCHED = (*(f"{name}_{form}" for name in ("patient_name", "referring_physicia
              "patient_id", "description", "accession_number")
 
 
-def migrate(connection: psycopg.Connection, schema: str, steps: tuple[ModuleType, ...] = STEPS) -> None:
-    """Runs the steps that are missing. The search path is the schema. Raises IndexTooNew, IndexUnfinished, IndexDamaged
-    (no index of ours) or psycopg.Error."""
+def migrate(connection: psycopg.Connection, schema: str, steps: tuple[ModuleType, ...] = STEPS, *,
+            is_alone: bool = True) -> None:
+    """Runs the steps that are missing, if nobody else uses the index. The search path is the schema. Raises
+    IndexTooNew, IndexUnfinished, IndexDamaged (no index of ours), IndexUnavailable (others use it) or psycopg.Error."""
     if is_unfinished(connection, schema):
         raise IndexUnfinished
     version = version_of(connection, schema)
     if version > len(steps):
         raise IndexTooNew(f"the index has schema version {version}, this program knows up to {len(steps)}")
+    if version < len(steps) and not is_alone:
+        raise IndexUnavailable("nodes of an earlier version use the index: stop them all before the first of this "
+                               "version is started")
     for number, step in enumerate(steps[version:], start=version + 1):
         with connection.transaction():
             if number == 1:

@@ -57,6 +57,8 @@ class SqliteCopy:
     warnings = ()
     may_forget = False
     replay = None
+    order = None
+    nodes = None
 
     def __init__(self, path: Path) -> None:
         """Raises IndexFault; IndexDamaged too where SQLite finds the file's structure damaged."""

@@ -41,6 +41,8 @@ class SqliteFile:
     warnings = ()
     may_forget = False
     replay = None
+    order = None
+    nodes = None
 
     def __init__(self, path: Path):
         self.lock = threading.Lock()
@@ -177,6 +179,8 @@ class SqliteMemory:
     warnings = ()
     may_forget = False
     replay = None
+    order = None
+    nodes = None
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

@@ -161,7 +161,7 @@ def test_a_commit_that_cannot_be_looked_up(index: Index, postgres: PostgresServe
 def broken(index: Index, server: PostgresServer) -> None:
     server.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
     deadline = time.monotonic() + 60
-    while engine.is_quiet(index._engine._connection):
+    while engine.is_quiet(index._engine.connection):
         assert time.monotonic() < deadline
 
 

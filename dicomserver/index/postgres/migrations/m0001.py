@@ -15,6 +15,11 @@ CREATE TABLE state (
 );
 INSERT INTO state VALUES (1, 0, 0);
 
+CREATE TABLE nodes (             -- of several servers, see postgres/membership.py
+    number INTEGER PRIMARY KEY,
+    token BIGINT NOT NULL        -- of its present life; another one: it was adopted
+);
+
 CREATE TABLE labels (            -- what repeats from row to row: SOP classes, transfer syntaxes, AE titles
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     text TEXT COLLATE "C" NOT NULL UNIQUE

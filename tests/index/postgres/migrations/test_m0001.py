@@ -7,7 +7,7 @@ from dicomserver.index import open_index
 from dicomserver.index.sqlite.schema import migrate
 from tests.postgres import PostgresServer
 
-OWN = {"version"}                       # of PostgreSQL
+OWN = {"version", "nodes"}              # of PostgreSQL
 OF_SQLITE = {"sqlite_sequence"}         # and the tables of FTS5
 OF_FTS5 = ("study_texts", "patients_sounds", "studies_sounds")
 
