@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dicomserver.archive import reading, recovery, walking
 from dicomserver.archive.commitments import Commitments
 from dicomserver.archive.deletion import Deletion, Deletions, StoredFile
-from dicomserver.archive.durable import OPEN_FILE, Folder, unnamed_file
+from dicomserver.archive.durable import OPEN_FILE, Folder, status_of, unnamed_file
 from dicomserver.archive.errors import IntakeFull, QuarantineFailed, StorageFailed, translated
 from dicomserver.archive.filing import Filing, Outcome, Waiting
 from dicomserver.archive.folders import Folders
@@ -17,6 +17,7 @@ from dicomserver.archive.index_record import IndexRecord, read_record, write_rec
 from dicomserver.archive.intake import Intake, Limits, Slot
 from dicomserver.archive.keeping import KeptStudies
 from dicomserver.archive.layout import DataDirectory, slot_name
+from dicomserver.archive.nodes import ALONE, Nodes, node_of
 from dicomserver.archive.quarantine import Quarantine
 from dicomserver.archive.recovery import Found
 from dicomserver.archive.replacing import Replacing
@@ -33,20 +34,21 @@ class Archive:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, limits: Limits = Limits(),
-                 reserve: int = DEFAULT_RESERVE) -> None:
-        """Opens, and makes if missing, the data directory, and locks it for this process.
+                 reserve: int = DEFAULT_RESERVE, node: int = ALONE) -> None:
+        """Opens, and makes if missing, the data directory, and locks it for this process; as one of several `node`s it
+        shares it with others.
 
         `reserve` bytes of the file system are left to the index. Raise RLIMIT_NOFILE first: the stock of open
         slots follows it. Raises ArchiveUnusable and its kinds.
         """
-        directory = DataDirectory(path)
+        directory = DataDirectory(path, node)
         try:
             self._directory = directory
-            self._tombstones = Tombstones(directory.tombstones)
+            self._tombstones = Tombstones(directory.tombstones, is_shared=directory.is_shared)
             self.trash = Trash(directory)
             self.kept = KeptStudies(directory.root)
             self.quarantine = Quarantine(directory.quarantine)
-            self._folders = Folders(directory.root)
+            self._folders = Folders(directory.root, is_shared=directory.is_shared)
             self._lock = threading.Lock()
             self._filing = Filing(directory, self._folders, self.quarantine, self._tombstones)
             self._space = Space(directory.root, reserve)
@@ -57,7 +59,8 @@ class Archive:
             directory.close()
             raise
         self.path = directory.path
-        self.commitments = Commitments(directory.root)
+        self.commitments = (Commitments(directory.root, node, directory.first_number()) if node
+                            else Commitments(directory.root))
         self.replacing = Replacing(directory, self.quarantine, self._lock)
 
     def close(self) -> None:
@@ -248,7 +251,8 @@ class Archive:
                     folder = opened.enter_context(Folder(step, folder.fd))
                 yield folder, name
         else:
-            yield self._directory.intake, slot_name(source if isinstance(source, int) else source.number)
+            slot = source if isinstance(source, int) else source.number
+            yield self._directory.intakes.of(slot), slot_name(slot)
 
     def identity(self) -> str:
         """Of this archive, for ever the same, by which backups know it; made when it is first asked for.
@@ -266,11 +270,41 @@ class Archive:
         """From now on it is that one; durable when this returns. Raises StorageFailed."""
         write_record(self._directory.root, record)
 
+    # -- several nodes
+
+    @property
+    def nodes(self) -> Nodes | None:
+        """The other servers on this data directory; None: we are alone."""
+        return self._directory.nodes
+
+    def intake_numbers(self) -> list[int]:
+        """The nodes whose intakes there are, our own first."""
+        return self._directory.intakes.numbers()
+
+    def nodes_with(self, files: Iterable[StoredFile]) -> set[int]:
+        """In whose intakes some of these files still wait."""
+        with translated(StorageFailed, "looking into the intakes"):
+            return {node_of(file.slot) for file in files
+                    if status_of(slot_name(file.slot), self._directory.intakes.of(file.slot)) is not None}
+
+    def wait_elsewhere(self, files: Iterable[StoredFile]) -> bool:
+        """Whether some of these files wait in the intake of another node."""
+        return self._directory.is_shared and bool(self.nodes_with(files) - {self._directory.node})
+
+    def take_over(self) -> None:
+        """We lead from now on: what only the leader writes is read anew. Raises StorageFailed, ArchiveDamaged."""
+        with translated(StorageFailed, "taking over"):
+            term = self._directory.nodes.begin_term(self.trash.last_term)
+            self._tombstones.take_over(term)
+            self.trash.take_over(term)
+            self.kept.read()
+
     # -- starting
 
-    def examine_intake(self, has_row: Callable[[int], bool] = lambda slot: False) -> Iterator[Found]:
+    def examine_intake(self, has_row: Callable[[int], bool] = lambda slot: False,
+                       node: int | None = None) -> Iterator[Found]:
         """See recovery.examine_intake."""
-        return recovery.examine_intake(self._directory, self._tombstones, has_row)
+        return recovery.examine_intake(self._directory, self._tombstones, has_row, node)
 
     def count_instances(self) -> int:
         """How many files `walk_instances` will look at."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -12,11 +13,13 @@ from dicomserver.archive.durable import OPEN_FILE, Folder
 from dicomserver.archive.errors import ArchiveUnusable
 from dicomserver.archive.layout import SUFFIX
 from dicomserver.archive.manifest import ListedInstance
+from dicomserver.archive.nodes import ALONE, Intakes
 from dicomserver.standard.uids import is_valid_uid
 
 # Slots with an instance are reached by its row; the others were not acknowledged. Which index is the right one for what
 # is restored, the restore decides.
 _NOT_COPIED = frozenset({"lock", "intake", "lost+found", index_record.NAME})
+_NOT_COPIED_OF_NODES = re.compile(r"nodes/[0-9]+/(lock|intake/.*)\Z", re.DOTALL)
 _UNFINISHED = ".new"
 _CLOCK_STEP = 1_000_000_000     # file systems take their times from a coarser clock; nanoseconds
 
@@ -28,7 +31,8 @@ class BackupSource:
         """Raises ArchiveUnusable."""
         try:
             self.root = Folder(path, follow=True)
-            self.intake = Folder("intake", self.root.fd)
+            self._intake = Folder("intake", self.root.fd)
+            self.intakes = Intakes(self.root, ALONE, self._intake)
         except OSError as error:
             raise ArchiveUnusable(f"the data directory {path} cannot be used: {error.strerror}") from error
 
@@ -64,7 +68,7 @@ class BackupSource:
                 continue
             is_study = is_valid_uid(top)
             for path, status in _regular(self.root, top, top):
-                if path in without:
+                if path in without or _NOT_COPIED_OF_NODES.match(path):
                     continue
                 if is_study and path.count("/") == 2 and path.endswith(SUFFIX):
                     uid = path.rpartition("/")[2].removesuffix(SUFFIX)
@@ -86,7 +90,8 @@ class BackupSource:
     def close(self) -> None:
         """Safe to call twice."""
         self.root.close()
-        self.intake.close()
+        self.intakes.close()
+        self._intake.close()
 
     def __enter__(self) -> BackupSource:
         return self

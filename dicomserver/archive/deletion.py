@@ -58,7 +58,7 @@ class Deletions:
                  tombstones: Tombstones, trash: Trash, lock: threading.Lock,
                  slots_gone: Callable[[Iterable[int]], None]) -> None:
         self._root = directory.root
-        self._intake = directory.intake
+        self._intakes = directory.intakes
         self._folders = folders
         self._quarantine = quarantine
         self._tombstones = tombstones
@@ -73,12 +73,13 @@ class Deletions:
                   for file in files]
         with translated(DeletionFailed, "beginning a deletion"):
             # A slot with the same bytes, discarded as a duplicate, must not return in place of these.
-            self._intake.sync()
+            for intake in self._intakes.all():
+                intake.sync()
             return Deletion(self, self._tombstones.write(stones, label), stones, label)
 
     def interrupted(self) -> list[Deletion]:
         """Deletions that an earlier process began and did not finish."""
-        return [Deletion(self, record, *left) for record, left in self._tombstones.left_behind.items()]
+        return [Deletion(self, record, *left) for record, left in self._tombstones.of_others().items()]
 
     def finish(self, record: str, files: Sequence[Tombstone], label: Label | None) -> None:
         """What Deletion.finish does."""
@@ -86,6 +87,10 @@ class Deletions:
         for file in files:
             by_series.setdefault((file.study_instance_uid, file.series_instance_uid), []).append(file)
         with self._lock, translated(DeletionFailed, "deleting instances"):
+            if not self._tombstones.lies_there(record):
+                # Done, and by another node maybe: since then they may have been brought back.
+                self._tombstones.forget(record, files)
+                return
             if label is not None:
                 for series, several in by_series.items():
                     self._link_to_trash(series, several, label)
@@ -94,15 +99,16 @@ class Deletions:
                 self._remove_from(series, several)
             for file in files:
                 if self._waits(file):
-                    unlink_if_there(slot_name(file.slot), self._intake)
-            self._intake.sync()
+                    unlink_if_there(slot_name(file.slot), self._intakes.of(file.slot))
+            for intake in {self._intakes.of(file.slot) for file in files}:
+                intake.sync()
             self._tombstones.drop(record, files)
         self._slots_gone(file.slot for file in files)
 
     def _link_to_trash(self, series: Series, files: list[Tombstone], label: Label) -> None:
         for file in files:
             if self._waits(file):
-                self._trash.link(self._intake, slot_name(file.slot), label, file)
+                self._trash.link(self._intakes.of(file.slot), slot_name(file.slot), label, file)
         with ExitStack() as opened:
             _, folder = self._open(series, opened)
             for file in files if folder is not None else ():
@@ -150,7 +156,7 @@ class Deletions:
         """Whether it is still in its slot. A file from another archive may have the number of somebody else's; one
         whose header does not say is left to the next start."""
         try:
-            return self._is(file, self._intake, slot_name(file.slot))
+            return self._is(file, self._intakes.of(file.slot), slot_name(file.slot))
         except InstanceDamaged:
             return False
 

@@ -92,6 +92,10 @@ class DeletionFailed(StorageFailed):
     """The deletion did not begin, or is not finished; a tombstone makes sure that it can be finished."""
 
 
+class StillWaiting(ArchiveError):
+    """Instances are in the intake of another node, which has to file them first."""
+
+
 class TrashFailed(StorageFailed):
     """The trash could not be read or changed; what lies in it is safe."""
 

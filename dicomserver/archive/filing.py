@@ -5,6 +5,7 @@ repeated after a crash at any system call. The row must be durable before (index
 """
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -56,7 +57,8 @@ class Filing:
     def __init__(self, directory: DataDirectory, folders: Folders, quarantine: Quarantine,
                  tombstones: Tombstones) -> None:
         self._root = directory.root
-        self._intake = directory.intake
+        self._intakes = directory.intakes
+        self._is_shared = directory.is_shared
         self._folders = folders
         self._quarantine = quarantine
         self._tombstones = tombstones
@@ -71,7 +73,7 @@ class Filing:
                 outcomes += self._link_and_sync(group)
             self._folders.settle()
             for outcome in outcomes:
-                unlink_if_there(slot_name(outcome.waiting.slot), self._intake)
+                unlink_if_there(slot_name(outcome.waiting.slot), self._intakes.of(outcome.waiting.slot))
         return outcomes
 
     def _link_and_sync(self, group: dict[Series, list[Waiting]]) -> list[Outcome]:
@@ -90,12 +92,12 @@ class Filing:
 
     def _link(self, waiting: Waiting, series: Series) -> Outcome:
         name = instance_name(waiting.sop_instance_uid)
-        slot = slot_name(waiting.slot)
-        if status_of(slot, self._intake) is None:
+        slot, intake = slot_name(waiting.slot), self._intakes.of(waiting.slot)
+        if status_of(slot, intake) is None:
             return self._miss(waiting, series, name)    # opening its folder would make it anew
         folder = self._folders.open(series)
         try:
-            _link(self._intake, slot, folder, name)
+            _link(intake, slot, folder, name)
         except FileExistsError:
             return self._meet(waiting, series, folder, name)
         except FileNotFoundError:
@@ -103,31 +105,34 @@ class Filing:
         return Outcome(waiting, Result.FILED)
 
     def _miss(self, waiting: Waiting, series: Series, name: str) -> Outcome:
-        slot = slot_name(waiting.slot)
-        if status_of(slot, self._intake) is not None:
+        slot, intake = slot_name(waiting.slot), self._intakes.of(waiting.slot)
+        if status_of(slot, intake) is not None:
             # Somebody removed the folder under our descriptor.
             self._folders.forget(series)
-            _link(self._intake, slot, self._folders.open(series), name)
+            _link(intake, slot, self._folders.open(series), name)
             return Outcome(waiting, Result.FILED)
         filed = self._slot_filed(series, name) == waiting.slot
         return Outcome(waiting, Result.ALREADY if filed else Result.MISSING)
 
     def _meet(self, waiting: Waiting, series: Series, folder: Folder, name: str) -> Outcome:
-        slot = slot_name(waiting.slot)
-        ours, there = status_of(slot, self._intake), status_of(name, folder)
+        slot, intake = slot_name(waiting.slot), self._intakes.of(waiting.slot)
+        ours, there = status_of(slot, intake), status_of(name, folder)
         if ours is None or there is None:
             return self._miss(waiting, series, name)
         if os.path.samestat(ours, there):
             if series in self._suspect:
                 os.unlink(name, dir_fd=folder.fd)
-                _link(self._intake, slot, folder, name)
+                _link(intake, slot, folder, name)
             return Outcome(waiting, Result.ALREADY)
         if stat.S_ISREG(there.st_mode):
-            if ours.st_size == there.st_size and _same_and_durable(self._intake, slot, folder, name):
+            if ours.st_size == there.st_size and _same_and_durable(intake, slot, folder, name):
                 return Outcome(waiting, Result.ALREADY)
             if self._is_being_deleted(folder, name):
+                if self._is_shared:
+                    # By another process, which would remove ours for the other. Soon there is none.
+                    raise OSError(errno.EBUSY, "its name is that of a file that is being deleted")
                 os.unlink(name, dir_fd=folder.fd)
-                _link(self._intake, slot, folder, name)
+                _link(intake, slot, folder, name)
                 return Outcome(waiting, Result.FILED)
         reason = "it had the name of a stored instance, but no index row"
         set_aside = self._quarantine.set_aside(folder, name, reason, {
@@ -135,7 +140,7 @@ class Filing:
             "study_instance_uid": waiting.study_instance_uid,
             "series_instance_uid": waiting.series_instance_uid,
             "sop_instance_uid": waiting.sop_instance_uid})
-        _link(self._intake, slot, folder, name)
+        _link(intake, slot, folder, name)
         return Outcome(waiting, Result.REPLACED, set_aside)
 
     def _slot_filed(self, series: Series, name: str) -> int | None:

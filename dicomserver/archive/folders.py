@@ -13,10 +13,14 @@ _MOST_REMEMBERED = 1 << 14
 
 
 class Folders:
-    """Not thread-safe: filing and deletion hold one lock around it."""
+    """Not thread-safe: filing and deletion hold one lock around it.
 
-    def __init__(self, root: Folder) -> None:
+    is_shared: another process may remove a folder and make it anew, so that whose name was durable is never sure.
+    """
+
+    def __init__(self, root: Folder, *, is_shared: bool = False) -> None:
         self._root = root
+        self._is_shared = is_shared
         self._opened: OrderedDict[Series, Folder] = OrderedDict()
         # Whose name this process has made durable; forgetting one costs an fsync, never an instance.
         self._durable: OrderedDict[str | Series, None] = OrderedDict()
@@ -44,9 +48,9 @@ class Folders:
         with study:
             folder, series_is_new = open_or_make(series_uid, study.fd)
         # It may have been durable once and removed since.
-        if study_is_new:
+        if study_is_new or self._is_shared:
             self._durable.pop(study_uid, None)
-        if series_is_new:
+        if series_is_new or self._is_shared:
             self._durable.pop(series, None)
         return folder
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from dicomserver.archive.durable import FILE_MODE, NEW_FILE, unlink_if_there
 from dicomserver.archive.errors import (IntakeBusy, IntakeError, IntakeFailed, IntakeFull, IntakeRefused,
                                         StorageFailed, translated)
-from dicomserver.archive.layout import DataDirectory, slot_name
+from dicomserver.archive.layout import DataDirectory, slot_name, start_of
 
 SMALLEST_BATCH = 64
 LARGEST_BATCH = 256
@@ -144,10 +144,11 @@ class Intake:
         if isinstance(slot, Slot):
             self.release(slot)
             slot = slot.number
+        folder = self._directory.intakes.of(slot)
         with translated(StorageFailed, "removing a slot"):
-            unlink_if_there(slot_name(slot), self._folder)
+            unlink_if_there(slot_name(slot), folder)
             if durably:
-                self._folder.sync()
+                folder.sync()
         if slot in self._waiting:
             self.gone([slot])
 
@@ -222,7 +223,7 @@ class Intake:
 
     def _create(self) -> Slot:
         number = self._next_number
-        if number >> 32 != self._directory.start:
+        if start_of(number) != self._directory.start:
             self._directory.next_start()
             number = self._directory.first_number()
         self._next_number = number + 1

@@ -23,7 +23,12 @@ class KeptStudies:
         """Raises ArchiveDamaged: without the list nobody may say that a study is not in it."""
         self._root = root
         self._lock = threading.Lock()
-        self._uids = frozenset(self._read())
+        self.read()
+
+    def read(self) -> None:
+        """Reads it anew, as another process may have changed it. Raises ArchiveDamaged."""
+        with self._lock:
+            self._uids = frozenset(self._read())
 
     def __contains__(self, study_instance_uid: str) -> bool:
         return study_instance_uid in self._uids

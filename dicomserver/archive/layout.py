@@ -7,10 +7,15 @@
     <data>/kept.json                     see dicomserver.archive.keeping
     <data>/index.json                    see dicomserver.archive.index_record
     <data>/intake/<16 hex digits>        slots
+    <data>/nodes/                        of several servers, see dicomserver.archive.nodes
     <data>/quarantine/  <data>/tombstones/
     <data>/trash/                        see dicomserver.archive.trash
     <data>/commitments/                  made when it is first needed
     <data>/<StudyInstanceUID>/<SeriesInstanceUID>/<SOPInstanceUID>.dcm
+
+A server alone holds the lock for itself, nodes share it. A slot's number says whose it is:
+
+    bits 62-56  the node, 0: a server alone     55-32  its start     31-0  counts
 """
 from __future__ import annotations
 
@@ -21,21 +26,20 @@ import os
 import re
 import uuid
 
-from dicomserver.archive.durable import (FILE_MODE, FOLDER_MODE, Folder, open_or_make, read_file, replace_file,
-                                         status_of)
-from dicomserver.archive.errors import (ArchiveDamaged, ArchiveLocked, ArchiveTooNew, ArchiveUnusable,
-                                        InvalidUid)
+from dicomserver.archive.durable import FOLDER_MODE, Folder, open_or_make, read_file, replace_file, status_of
+from dicomserver.archive.errors import ArchiveDamaged, ArchiveTooNew, ArchiveUnusable, InvalidUid
+from dicomserver.archive.nodes import (ALONE, Home, Intakes, Nodes, home_path, intake_path, lock_alone, lock_shared,
+                                       node_of, start_of)
 from dicomserver.standard.uids import is_valid_uid
 
-FORMAT = 1
+FORMAT = 2              # what this program knows
+_WITHOUT_NODES = 1      # the format of a directory that no node has used
 SUFFIX = ".dcm"
 OWN_FOLDERS = ("intake", "quarantine", "tombstones")
 # The format of a data directory while it is restored: no server starts on a part of an archive.
 UNFINISHED = b'{"format": null, "unfinished": "restore"}\n'
 _IDENTITY = re.compile(r"[0-9a-f]{32}\Z")
 _SLOT_NAME = re.compile(r"[0-9a-f]{16}\Z")
-_COUNTER_BITS = 32
-_MOST_STARTS = (1 << 31) - 1
 
 
 def checked_uid(uid: str) -> str:
@@ -55,22 +59,28 @@ def slot_name(number: int) -> str:
     return f"{number:016x}"
 
 
+def slot_path(slot: int) -> str:
+    """Where a slot of that number is, relative to the data directory."""
+    return f"{intake_path(node_of(slot))}/{slot_name(slot)}"
+
+
 def slot_number(name: str) -> int | None:
     """The number of the slot of that name; None when no slot is ever called so."""
     return int(name, 16) if _SLOT_NAME.match(name) else None
 
 
-def start_of(slot: int) -> int:
-    """During which start of the archive the slot was made."""
-    return slot >> _COUNTER_BITS
-
-
 class DataDirectory:
-    """An open and locked data directory. One process at a time; threads may share it."""
+    """An open and locked data directory. Threads may share it.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    node: 0 for a server that is alone; else several processes may have it open, each under a number of its own.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], node: int = ALONE) -> None:
         """Opens the directory and makes it when it is not there. Raises ArchiveUnusable and its kinds."""
         self.path = os.path.abspath(path)
+        self.node = node
+        self.nodes: Nodes | None = None
+        self.intakes: Intakes | None = None
         self._lock = -1
         self._open_folders: list[Folder] = []
         try:
@@ -86,25 +96,47 @@ class DataDirectory:
     def _open(self) -> None:
         make_with_parents(self.path)
         self.root = self._kept(Folder(self.path, follow=True))
-        self._lock = _locked(self.root, self.path)
-        if not self._check_format():
-            self._create()
-        self.intake, self.quarantine, self.tombstones = (
-            self._kept(Folder(name, self.root.fd)) for name in OWN_FOLDERS)
+        if self.node:
+            self._lock = lock_shared(self.root, self.path, self._prepare)
+            self.nodes = Nodes(self.root, self.node, self.path)
+            self._home = Home(self.nodes.home, self.node, self.nodes.path)
+        else:
+            self._lock = lock_alone(self.root, self.path)
+            self._home = Home(self.root, ALONE, self.path)
+            self._prepare()
+        self.intake = self._kept(Folder("intake", self._home.folder.fd))
+        self.intakes = Intakes(self.root, self.node, self.intake)
+        self.quarantine, self.tombstones = (self._kept(Folder(name, self.root.fd)) for name in OWN_FOLDERS[1:])
         # Directories of earlier versions have none. Its name is durable when the start is counted.
         self.trash = self._kept(open_or_make("trash", self.root.fd)[0])
-        self.opened_start = self.start = self._read_starts() + 1
-        self._write_starts()
+        self.opened_start = self.start = self._home.read_starts() + 1
+        self._home.write_starts(self.start)
+
+    def _prepare(self) -> None:
+        """Nobody else has the directory meanwhile."""
+        version = self._read_format()
+        if not version:
+            self._create()
+        if self.node and version < FORMAT:
+            # A server that knows no nodes would not look into their intakes.
+            open_or_make("trash", self.root.fd)[0].close()
+            self._write_format(FORMAT)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may have it open, too."""
+        return self.nodes is not None
 
     def _kept(self, folder: Folder) -> Folder:
         self._open_folders.append(folder)
         return folder
 
-    def _check_format(self) -> bool:
+    def _read_format(self) -> int:
+        """0: it is not made yet."""
         try:
             text = read_file(self.root, "format", 4096)
         except FileNotFoundError:
-            return False
+            return 0
         if text == UNFINISHED:
             raise ArchiveDamaged(f"{self.path} holds a restore that was not finished: empty it and restore again")
         try:
@@ -116,37 +148,25 @@ class DataDirectory:
         if version > FORMAT:
             raise ArchiveTooNew(f"the data directory {self.path} has format {version}, this version of "
                                 f"dicom-server knows formats up to {FORMAT}: install a newer one")
-        return True
+        return version
+
+    def _write_format(self, version: int) -> None:
+        replace_file(self.root, "format", json.dumps({"format": version}).encode() + b"\n")
 
     def _create(self) -> None:
         for name in OWN_FOLDERS:
             open_or_make(name, self.root.fd)[0].close()
+        alone = Home(self.root, ALONE, self.path)
         # A crash between the two files must not begin again with numbers that slots have had.
-        self.start = self._read_starts() if status_of("starts", self.root) else 0
-        self._write_starts()
+        alone.write_starts(alone.read_starts() if status_of("starts", self.root) else 0)
         # Also those that exist: an earlier process may have made them and died before it synced.
         sync_ancestors(self.path)
-        replace_file(self.root, "format", json.dumps({"format": FORMAT}).encode() + b"\n")
-
-    def _read_starts(self) -> int:
-        # Beginning again would give slots the numbers of earlier ones: a row could point at another's bytes.
-        try:
-            text = read_file(self.root, "starts", 64)
-        except FileNotFoundError:
-            raise ArchiveDamaged(f"{self.path}/starts is missing") from None
-        if not text.strip().isdigit():
-            raise ArchiveDamaged(f"{self.path}/starts cannot be understood")
-        return int(text)
-
-    def _write_starts(self) -> None:
-        if self.start > _MOST_STARTS:
-            raise ArchiveDamaged(f"{self.path}/starts is too large")
-        replace_file(self.root, "starts", b"%d\n" % self.start)
+        self._write_format(_WITHOUT_NODES)
 
     def next_start(self) -> int:
         """A new range of slot numbers, durable when it returns, for when 2**32 slots were made."""
         self.start += 1
-        self._write_starts()
+        self._home.write_starts(self.start)
         return self.start
 
     def identity(self) -> str:
@@ -162,13 +182,29 @@ class DataDirectory:
 
     def first_number(self) -> int:
         """The first slot number of the present range."""
-        return self.start << _COUNTER_BITS | 1
+        return self._home.first_number(self.start)
+
+    def has_had(self, slot: int) -> bool:
+        """Whether a slot's number may be one that this archive has given out; else a slot to come will have it."""
+        node = node_of(slot)
+        if node == self.node:
+            return start_of(slot) <= self.start
+        try:
+            if node == ALONE:
+                return start_of(slot) <= Home(self.root, ALONE, self.path).read_starts()
+            with Folder(home_path(node), self.root.fd) as folder:
+                return start_of(slot) <= Home(folder, node, self.path).read_starts()
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Gives the lock back. Safe to call twice."""
         for folder in self._open_folders:
             folder.close()
         self._open_folders.clear()
+        for part in (self.intakes, self.nodes):
+            if part is not None:
+                part.close()
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
@@ -209,19 +245,3 @@ def wait_for_lock(path: str | os.PathLike[str]) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX)
         finally:
             os.close(fd)
-
-
-def _locked(root: Folder, path: str) -> int:
-    fd = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=root.fd)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
-    except BlockingIOError:
-        text = os.pread(fd, 32, 0).strip()
-        os.close(fd)
-        raise ArchiveLocked(path, int(text) if text.isdigit() else None) from None
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd

@@ -39,12 +39,13 @@ def open_instance(directory: DataDirectory, slot: int, study_instance_uid: str, 
     """
     study, series, name = (checked_uid(study_instance_uid), checked_uid(series_instance_uid),
                            instance_name(sop_instance_uid))
-    fd = _open(slot_name(slot), directory.intake)
+    intake = directory.intakes.of(slot)
+    fd = _open(slot_name(slot), intake)
     if fd is None:
         fd = open_filed(directory.root, study, series, name)
     if fd is None:
         # While the mover replaces a stray, the final name is away for a moment; the slot is not.
-        fd = _open(slot_name(slot), directory.intake)
+        fd = _open(slot_name(slot), intake)
     if fd is None:
         raise InstanceMissing("neither the slot nor the file is there")
     try:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from dicomserver.archive.durable import OPEN_FILE, unlink_if_there
+from dicomserver.archive.durable import OPEN_FILE, Folder, unlink_if_there
 from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated, unreadable_is_damaged
-from dicomserver.archive.layout import DataDirectory, slot_number, start_of
+from dicomserver.archive.layout import DataDirectory, intake_path, node_of, slot_number, start_of
 from dicomserver.archive.preamble import LENGTH, Header, check_whole, read_header, unpack
 from dicomserver.archive.tombstones import Tombstones
 
@@ -44,8 +44,10 @@ class Found:
 
 
 def examine_intake(directory: DataDirectory, tombstones: Tombstones,
-                   has_row: Callable[[int], bool] = lambda slot: False) -> Iterator[Found]:
+                   has_row: Callable[[int], bool] = lambda slot: False, node: int | None = None) -> Iterator[Found]:
     """Every file in intake/ of earlier starts, verified by reading it; WHOLE ones are durable when yielded.
+
+    node: whose intake, None: our own. If it is another's, nobody but the caller uses that.
 
     A slot without a complete header is removed, unless `has_row` says that the index knows the slot: then it
     is damaged. Damaged and foreign files stay for the caller to set aside. Slots that a tombstone names are
@@ -53,33 +55,36 @@ def examine_intake(directory: DataDirectory, tombstones: Tombstones,
     UID the one that may have been acknowledged comes first. Doing it again after a crash gives the same. Raises
     RecoveryFailed.
     """
+    node = directory.node if node is None else node
+    intake = directory.intakes.of_node(node)
     with translated(RecoveryFailed, "reading the intake"):
         # After a SIGKILL names and bytes may live in the page cache alone.
-        directory.intake.sync()
-        earlier = [name for name in os.listdir(directory.intake.fd)
-                   if not _is_of_this_start(directory, name)]
-        names = sorted(earlier, key=lambda name: _sealed(directory, name))
+        intake.sync()
+        earlier = [name for name in os.listdir(intake.fd) if not _is_of_this_start(directory, name)]
+        names = sorted(earlier, key=lambda name: _sealed(intake, name))
     for name in names:
         slot = slot_number(name)
+        if slot is not None and node_of(slot) != node:
+            slot = None     # somebody has put it here: nobody would look for it in this place
         if slot is not None and tombstones.cover_slot(slot):
             continue
         with translated(RecoveryFailed, "examining a slot"):
-            found = _examine(directory, name, slot, has_row)
+            found = _examine(intake, f"{intake_path(node)}/{name}", slot, has_row)
         yield found
 
 
 def _is_of_this_start(directory: DataDirectory, name: str) -> bool:
     slot = slot_number(name)
-    return slot is not None and start_of(slot) >= directory.opened_start
+    return slot is not None and node_of(slot) == directory.node and start_of(slot) >= directory.opened_start
 
 
-def _sealed(directory: DataDirectory, name: str) -> tuple[int, int, str]:
+def _sealed(intake: Folder, name: str) -> tuple[int, int, str]:
     """When a slot was sealed, as it says itself: start, order, and its name for those that do not say it."""
     slot = slot_number(name)
     if slot is None:
         return 0, 0, name
     try:
-        fd = os.open(name, OPEN_FILE, dir_fd=directory.intake.fd)
+        fd = os.open(name, OPEN_FILE, dir_fd=intake.fd)
     except OSError:
         return start_of(slot), 0, name      # to be judged by whoever examines it
     try:
@@ -90,19 +95,19 @@ def _sealed(directory: DataDirectory, name: str) -> tuple[int, int, str]:
         os.close(fd)
 
 
-def _examine(directory: DataDirectory, name: str, slot: int | None, has_row: Callable[[int], bool]) -> Found:
-    path = f"intake/{name}"
-    status = os.stat(name, dir_fd=directory.intake.fd, follow_symlinks=False)
+def _examine(intake: Folder, path: str, slot: int | None, has_row: Callable[[int], bool]) -> Found:
+    name = path.rpartition("/")[2]
+    status = os.stat(name, dir_fd=intake.fd, follow_symlinks=False)
     if slot is None or not stat.S_ISREG(status.st_mode):
         return Found(path, Verdict.FOREIGN, reason="no slot has this name or kind")
     header = None
-    fd = os.open(name, OPEN_FILE, dir_fd=directory.intake.fd)
+    fd = os.open(name, OPEN_FILE, dir_fd=intake.fd)
     try:
         header = _verified(fd, slot)
         os.fdatasync(fd)
     except NoPreamble as absence:
         if not has_row(slot):
-            unlink_if_there(name, directory.intake)
+            unlink_if_there(name, intake)
             return Found(path, Verdict.REMOVED, slot, reason=str(absence), file_length=status.st_size)
         return Found(path, Verdict.DAMAGED, slot, reason=str(absence), file_length=status.st_size)
     except InstanceDamaged as damage:

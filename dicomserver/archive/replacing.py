@@ -21,7 +21,7 @@ from dicomserver.archive.deletion import StoredFile
 from dicomserver.archive.durable import OPEN_FILE, Folder, status_of, unlink_if_there
 from dicomserver.archive.errors import (ArchiveError, InstanceDamaged, QuarantineFailed, translated,
                                         unreadable_is_damaged)
-from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name, start_of
+from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name, slot_path
 from dicomserver.archive.preamble import check_whole, read_header
 from dicomserver.archive.quarantine import Quarantine
 from dicomserver.archive.reading import open_instance
@@ -53,21 +53,21 @@ class Replacing:
             finally:
                 os.close(fd)
             slot = header.preamble.slot
-            if start_of(slot) > self._directory.start:
+            if not self._directory.has_had(slot):
                 # Our own archive will give its slot's number to something else.
                 raise InstanceDamaged("another server has received it")
             # A tombstone of this very file, dropped once, must not return after a power cut.
             self._directory.tombstones.sync()
             try:
-                self._quarantine.put_into(self._directory.intake, name, slot_name(slot))
+                self._quarantine.put_into(self._directory.intakes.of(slot), name, slot_name(slot))
             except FileExistsError:
                 raise InstanceDamaged("another file is in the slot that it was received in") from None
-        return Found(f"intake/{slot_name(slot)}", Verdict.WHOLE, slot, header, file_length=length)
+        return Found(slot_path(slot), Verdict.WHOLE, slot, header, file_length=length)
 
     def put_back(self, slot: int) -> None:
         """Undoes `take_back`: only the name in quarantine/ is left. Raises QuarantineFailed."""
         with translated(QuarantineFailed, "putting a file back"):
-            unlink_if_there(slot_name(slot), self._directory.intake)
+            unlink_if_there(slot_name(slot), self._directory.intakes.of(slot))
 
     def keep_aside(self, stored: StoredFile, reason: str, details: Mapping[str, str | int]) -> str | None:
         """Gives the file of a stored instance, damaged or not, a second name in quarantine/, durably; -> that name.
@@ -75,9 +75,9 @@ class Replacing:
         None: there is no file. Raises QuarantineFailed, InvalidUid.
         """
         with self._lock, translated(QuarantineFailed, "setting the stored file aside"), ExitStack() as opened:
-            slot = slot_name(stored.slot)
-            if status_of(slot, self._directory.intake):
-                return self._quarantine.keep(self._directory.intake, slot, reason, details)
+            slot, intake = slot_name(stored.slot), self._directory.intakes.of(stored.slot)
+            if status_of(slot, intake):
+                return self._quarantine.keep(intake, slot, reason, details)
             try:
                 folder = self._directory.root
                 for uid in (stored.study_instance_uid, stored.series_instance_uid):

@@ -2,6 +2,7 @@
 
 A tombstone names files, not instances: slot numbers never come twice, so the same instance stored again
 is not affected. One JSON file per deletion: the list of files, or an object with a label, if they go to the trash.
+Of several nodes the one that leads writes them, and the others look for them whenever they want to know.
 """
 from __future__ import annotations
 
@@ -11,11 +12,12 @@ import threading
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from dicomserver.archive.durable import Folder, read_file, replace_file, unlink_if_there
+from dicomserver.archive.durable import Folder, read_file, replace_file, status_of, unlink_if_there
 from dicomserver.archive.errors import ArchiveDamaged
 
 _SUFFIX = ".json"
 _NO_LIMIT = 1 << 62
+_TERM_BIT = 32
 
 
 @dataclass(slots=True, frozen=True)
@@ -44,21 +46,64 @@ class Label:
 
 
 class Tombstones:
-    """The folder tombstones/, and what lies in it by slot number. Thread-safe."""
+    """The folder tombstones/, and what lies in it by slot number. Thread-safe.
 
-    def __init__(self, folder: Folder) -> None:
+    is_shared: other processes may write and drop them, too. left_behind: what others wrote, by its name.
+    """
+
+    def __init__(self, folder: Folder, *, is_shared: bool = False) -> None:
         """Reads what an earlier process left. Raises ArchiveDamaged."""
         self._folder = folder
+        self._is_shared = is_shared
         self._lock = threading.Lock()
         self._slots: dict[int, int] = {}        # slot -> dataset checksum
+        self._own: dict[str, list[Tombstone]] = {}
         self.left_behind: dict[str, tuple[list[Tombstone], Label | None]] = {}
         self._next = 1
-        for name in sorted(os.listdir(folder.fd)):
+        if not is_shared:
+            self._remove_unfinished()
+        self._look()
+        for name in self.left_behind:
+            self._next = int(name[: -len(_SUFFIX)]) + 1
+
+    def take_over(self, term: int) -> None:
+        """From now on nobody but us writes them; what we wrote in an earlier term is left behind, too. term: never the
+        same again. Raises ArchiveDamaged, OSError."""
+        with self._lock:
+            self._remove_unfinished()
+            self._own.clear()
+            self._slots.clear()
+            self.left_behind.clear()
+            self._look()
+            self._next = max(self._next, term << _TERM_BIT | 1)
+
+    def _remove_unfinished(self) -> None:
+        for name in os.listdir(self._folder.fd):
             if name.endswith(".new"):
-                unlink_if_there(name, folder)
-            elif name.endswith(_SUFFIX) and name[: -len(_SUFFIX)].isdigit():
-                self._next = int(name[: -len(_SUFFIX)]) + 1
+                unlink_if_there(name, self._folder)
+
+    def _look(self) -> None:
+        there = {name for name in os.listdir(self._folder.fd)
+                 if name.endswith(_SUFFIX) and name[: -len(_SUFFIX)].isdigit()}
+        for name in self.left_behind.keys() - there:
+            self._forget(name, self.left_behind[name][0])
+        for name in self._own.keys() - there:
+            self._forget(name, self._own[name])
+        for name in sorted(there - self.left_behind.keys() - self._own.keys()):
+            try:
                 self.left_behind[name] = self._read(name)
+            except FileNotFoundError:
+                continue    # dropped in this moment
+
+    def of_others(self) -> dict[str, tuple[list[Tombstone], Label | None]]:
+        """`left_behind`, as it is now."""
+        self._current()
+        with self._lock:
+            return dict(self.left_behind)
+
+    def lies_there(self, name: str) -> bool:
+        """Whether a record is still there: else whoever took over has finished it. Raises OSError."""
+        return status_of(name, self._folder) is not None
 
     def _read(self, name: str) -> tuple[list[Tombstone], Label | None]:
         try:
@@ -85,6 +130,7 @@ class Tombstones:
                 unlink_if_there(name, self._folder)
                 unlink_if_there(name + ".new", self._folder)
                 raise
+            self._own[name] = stones
             self._slots.update((stone.slot, stone.checksum) for stone in stones)
         return name
 
@@ -93,14 +139,29 @@ class Tombstones:
         with self._lock:
             unlink_if_there(name, self._folder)
             self._folder.sync()
-            self.left_behind.pop(name, None)
-            for stone in stones:
-                self._slots.pop(stone.slot, None)
+        self.forget(name, stones)
+
+    def forget(self, name: str, stones: Iterable[Tombstone]) -> None:
+        """The record has gone already."""
+        with self._lock:
+            self._forget(name, stones)
+
+    def _forget(self, name: str, stones: Iterable[Tombstone]) -> None:
+        self.left_behind.pop(name, None)
+        self._own.pop(name, None)
+        for stone in stones:
+            self._slots.pop(stone.slot, None)
 
     def cover(self, slot: int, checksum: int) -> bool:
         """True when this file's deletion has begun and is not finished."""
-        return self._slots.get(slot) == checksum
+        return self._current().get(slot) == checksum
 
     def cover_slot(self, slot: int) -> bool:
         """The same for a slot whose content is not known."""
-        return slot in self._slots
+        return slot in self._current()
+
+    def _current(self) -> dict[int, int]:
+        if self._is_shared:
+            with self._lock:
+                self._look()
+        return self._slots

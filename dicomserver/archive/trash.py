@@ -1,7 +1,7 @@
 """Deleted instances that can still be brought back: files in trash/, and records of which deletion put them there.
 
-    trash/<start>-<number>.<part>.json                    a record: when, what was asked for, and its files
-    trash/<start>-<number>.<part>-<slot>-<checksum>.dcm   a file of it: a second name that outlives the first
+    trash/<term>-<number>.<part>.json                    a record: when, what was asked for, and its files
+    trash/<term>-<number>.<part>-<slot>-<checksum>.dcm   a file of it: a second name that outlives the first
 
 The slot's number alone does not tell files apart: what somebody has copied in from another archive has the same ones.
 And what he has copied in from here may be deleted again: each deletion has a file of its own.
@@ -22,7 +22,7 @@ from enum import StrEnum
 from dicomserver.archive.durable import OPEN_FILE, Folder, read_file, replace_file, status_of, unlink_if_there
 from dicomserver.archive.errors import (ArchiveDamaged, InstanceDamaged, InstanceMissing, TrashFailed, translated,
                                         unreadable_is_damaged)
-from dicomserver.archive.layout import SUFFIX, DataDirectory, slot_name, start_of
+from dicomserver.archive.layout import SUFFIX, DataDirectory, slot_name
 from dicomserver.archive.preamble import check_whole, read_header
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.archive.tombstones import Label, Tombstone
@@ -67,13 +67,25 @@ class Trash:
     def __init__(self, directory: DataDirectory) -> None:
         self._directory = directory
         self._folder = directory.trash
-        self._intake = directory.intake
-        self._start = directory.opened_start
         self._lock = threading.Lock()
+        self._term = 0
         self._deletions = 0
-        for name in os.listdir(self._folder.fd):
-            if name.endswith(".new"):
-                unlink_if_there(name, self._folder)     # a record that a power cut left half written
+        if not directory.is_shared:
+            self.take_over(directory.opened_start)
+
+    @property
+    def last_term(self) -> int:
+        """The largest in a name of a record; 0: there are none."""
+        return max((int(_RECORD.match(name)[1]) for name in self._names()), default=0)
+
+    def take_over(self, term: int) -> None:
+        """From now on nobody but us changes it. term: larger than that of whoever had it before."""
+        with self._lock, translated(TrashFailed, "reading the trash"):
+            self._term = max(term, self.last_term + 1)
+            self._deletions = 0
+            for name in os.listdir(self._folder.fd):
+                if name.endswith(".new"):
+                    unlink_if_there(name, self._folder)     # a record that a power cut left half written
 
     # -- filling it; what dicomserver.archive.deletion does
 
@@ -81,7 +93,7 @@ class Trash:
         """Gives the labels of a new deletion, one for each of its parts. asked: for what, in words without names."""
         with self._lock:
             self._deletions += 1
-            deletion = f"{self._start}-{self._deletions}"
+            deletion = f"{self._term}-{self._deletions}"
         now, parts = int(time.time()), iter(range(1, 1 << 62))
         return lambda: Label(f"{deletion}.{next(parts)}", now, asked)
 
@@ -158,11 +170,12 @@ class Trash:
 
         Raises InstanceDamaged where its slot's number is, or will be, another file's; TrashFailed.
         """
-        if start_of(file.slot) > self._directory.start:
+        if not self._directory.has_had(file.slot):
             raise InstanceDamaged("another server has received it")
+        intake = self._directory.intakes.of(file.slot)
         with translated(TrashFailed, "bringing a file back"):
             try:
-                os.link(file.name, slot_name(file.slot), src_dir_fd=self._folder.fd, dst_dir_fd=self._intake.fd,
+                os.link(file.name, slot_name(file.slot), src_dir_fd=self._folder.fd, dst_dir_fd=intake.fd,
                         follow_symlinks=False)
             except FileExistsError:
                 if not self._is_back(file):     # else done before a crash
@@ -173,16 +186,18 @@ class Trash:
         finds that another instance is stored."""
         with translated(TrashFailed, "leaving a file in the trash"):
             if self._is_back(file):
-                unlink_if_there(slot_name(file.slot), self._intake)
+                unlink_if_there(slot_name(file.slot), self._directory.intakes.of(file.slot))
 
     def _is_back(self, file: Trashed) -> bool:
-        here, there = status_of(file.name, self._folder), status_of(slot_name(file.slot), self._intake)
+        here = status_of(file.name, self._folder)
+        there = status_of(slot_name(file.slot), self._directory.intakes.of(file.slot))
         return here is not None and there is not None and os.path.samestat(here, there)
 
     def sync_back(self) -> None:
         """Makes durable what `link_back` did."""
         with translated(TrashFailed, "bringing files back"):
-            self._intake.sync()
+            for intake in self._directory.intakes.all():
+                intake.sync()
 
     def remove(self, record: Record, files: Iterable[Trashed]) -> Record:
         """Removes files, then their entries, durably; -> what is left of the record, which goes with its last one."""

@@ -14,7 +14,7 @@ from dicomserver.archive.tombstones import Tombstones
 from dicomserver.standard.uids import is_valid_uid
 
 _NO_SLOT = 1 << 64
-_NOT_FOREIGN = {*OWN_FOLDERS, "trash", "commitments", "lost+found"}
+_NOT_FOREIGN = {*OWN_FOLDERS, "nodes", "trash", "commitments", "lost+found"}
 
 
 def count_instances(directory: DataDirectory) -> int:

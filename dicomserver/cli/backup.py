@@ -16,7 +16,7 @@ from dicomserver.cli.control import translated
 from dicomserver.cli.failures import disk_told, told
 from dicomserver.cli.figures import counted, size
 from dicomserver.cli.progress import Progress
-from dicomserver.cli.settings import server_settings
+from dicomserver.cli.settings import settings_alone
 from dicomserver.server import logs
 from dicomserver.server.backup import KEPT, BackupReport, back_up
 from dicomserver.server.backup_origins import Origin, RunningServer, StoppedServer
@@ -70,7 +70,7 @@ def _origin(options: argparse.Namespace) -> Iterator[Origin]:
             raise Failed(f"the server on port {options.port} has the data directory {running.data_directory}")
         yield running
         return
-    settings = server_settings(configuration(options))
+    settings = settings_alone(configuration(options))
     if not os.path.isdir(settings.data_directory):
         raise Failed(f"no server runs on port {options.port}, and there is no data directory {settings.data_directory}")
     try:

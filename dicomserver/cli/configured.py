@@ -18,6 +18,7 @@ _STORAGE = (
 _NETWORK = (
     ("ae_title", ("--aet", "-a"), "AET", "our AE title (default: DICOMKIT_SCP)"),
     ("port", ("--port", "-p"), "PORT", "the DICOM port (default: 11112)"),
+    ("node", ("--node",), "N", "which of several servers on one archive this is (default: 0, it is alone)"),
     ("max_concurrent_connections", ("--max-connections",), "N", "concurrent associations (default: 10)"),
     ("max_pdu_size", ("--max-pdu-size",), "BYTES", "the receive maximum that we announce (default: 16384)"),
     ("allowed_calling_ae_titles", ("--allowed-ae",), "AET,AET", "who may call (default: everybody)"),

@@ -12,7 +12,7 @@ from dicomserver.cli import arguments, index_migrate
 from dicomserver.cli.arguments import Failed
 from dicomserver.cli.configured import add_storage, configuration, require_own
 from dicomserver.cli.failures import told
-from dicomserver.cli.settings import server_settings
+from dicomserver.cli.settings import settings_alone
 from dicomserver.config.values import IN_MEMORY
 from dicomserver.server import logs
 from dicomserver.server.rebuild import FillReport, rebuild
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _rebuild(options: argparse.Namespace) -> int:
-    settings = server_settings(configuration(options))
+    settings = settings_alone(configuration(options))
     if settings.database_url == IN_MEMORY:
         raise Failed("an index in memory is rebuilt at each start: there is nothing to do")
     require_own(settings.data_directory)

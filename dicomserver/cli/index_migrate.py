@@ -13,7 +13,7 @@ from dicomserver.cli.configured import add_storage, configuration, require_own
 from dicomserver.cli.failures import told
 from dicomserver.cli.figures import counted
 from dicomserver.cli.progress import Progress
-from dicomserver.cli.settings import server_settings
+from dicomserver.cli.settings import settings_alone
 from dicomserver.config.values import IN_MEMORY
 from dicomserver.index import Counts, without_password
 from dicomserver.server.migration import Migration
@@ -38,7 +38,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
 def migrate(options: argparse.Namespace) -> int:
     """Moves; the exit code. Raises ConfigurationError, Failed."""
     conceal_arguments()
-    settings = server_settings(configuration(options))
+    settings = settings_alone(configuration(options))
     if IN_MEMORY in (options.to, settings.database_url):
         raise Failed("an index in memory is made anew at each start: there is nothing to move")
     if options.to == settings.index_url():

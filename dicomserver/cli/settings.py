@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from dicomserver.config.schema import Configuration
@@ -29,6 +30,7 @@ def server_settings(chosen: Configuration) -> ServerSettings:
         bind_address=chosen.bind_address or "",
         data_directory=Path(chosen.data_directory),
         database_url=chosen.database_url or "",
+        node=chosen.node,
         control_directory=_path(chosen.control_socket_directory),
         max_concurrent_connections=chosen.max_concurrent_connections,
         trash_seconds=chosen.trash_days * _DAY,
@@ -44,6 +46,11 @@ def server_settings(chosen: Configuration) -> ServerSettings:
         scrub=ScrubSettings(days=chosen.scrub_days, octets_per_second=chosen.scrub_megabytes_per_second * 1e6),
         log=_log(chosen),
     )
+
+
+def settings_alone(chosen: Configuration) -> ServerSettings:
+    """The same for what works on an archive while none of its servers runs."""
+    return dataclasses.replace(server_settings(chosen), node=0)
 
 
 def _lobby(chosen: Configuration) -> LobbySettings:

@@ -57,13 +57,18 @@ def load(config_file: str | None = None, flags: Sequence[Flag] = (),
     problems += _contradictions(database, flags)
     if problems:
         raise ConfigurationError(problems)
-    chosen = Configuration.model_validate({**content, **variables, **typed})
-    return _resolved(chosen, database)
+    chosen = _resolved(Configuration.model_validate({**content, **variables, **typed}), database)
+    if problems := _needs_postgres(chosen.node, chosen.database_url):
+        raise ConfigurationError(problems)
+    return chosen
 
 
 def check_file(file: str) -> None:
     """Raises ConfigurationError with everything that is wrong with a configuration file."""
-    _read_file(file)
+    content = _read_file(file)
+    # Where it is silent the environment or the command line may say what the database is.
+    if (url := content.get("databaseURL")) and (problems := _needs_postgres(content.get("node", 0), url)):
+        raise ConfigurationError([replace(problem, file=file) for problem in problems])
 
 
 def _keeping(problems: list[Problem], read: Any, source: Any) -> dict[str, Any]:
@@ -163,6 +168,12 @@ def _contradictions(database: str | None, flags: Sequence[Flag]) -> list[Problem
     if database is None or not isinstance(url, str) or database == values.database_of(url):
         return []
     return [Problem("--database", f"{database} contradicts --database-url {shown(masked(url))}", is_usage=True)]
+
+
+def _needs_postgres(node: int, url: str) -> list[Problem]:
+    if not node or values.is_postgres(url):
+        return []
+    return [Problem("node", f"{node} is one of several servers, which need a databaseURL of PostgreSQL")]
 
 
 def _resolved(chosen: Configuration, database: str | None) -> Configuration:

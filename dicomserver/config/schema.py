@@ -134,6 +134,10 @@ class Configuration(_Keys):
                     "postgres://user@host/database a PostgreSQL database (the password belongs into ~/.pgpass), "
                     "\"memory:\" (in quotes) an index in memory only, rebuilt from the files at each start. "
                     "To change it in an archive that has images: dicom-server index migrate.")
+    node: _whole(0, 127) = Field(
+        0,
+        description="Which of several servers on one data directory and one PostgreSQL database this is, from 1, each "
+                    "with a number of its own; 0 is a server that is alone.")
     reserve_megabytes: _whole(0, 1_000_000) = Field(
         256, alias="reserveMegabytes",
         description="Free space that is kept: with less than this on the disk, stores are refused (A700).")

@@ -35,6 +35,12 @@ def check_identity(record: IndexRecord | None, identity: str, place: str) -> Non
                          "or make this one anew from the files with `dicom-server index rebuild`")
 
 
+def is_noted(archive: Archive, index: Index) -> bool:
+    """Whether the archive knows that it has this index. Raises ArchiveDamaged, StorageFailed."""
+    record = archive.index_record()
+    return record is not None and record.identity == index.identity
+
+
 def note_index(archive: Archive, index: Index, log: logging.Logger) -> None:
     """Durably, and before anything is stored or deleted on that index. Raises ArchiveDamaged, StorageFailed."""
     former, record = archive.index_record(), IndexRecord(index.identity, index.place)

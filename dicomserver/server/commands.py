@@ -123,5 +123,6 @@ def keep_fixed(running: ServerSettings, new: ServerSettings) -> ServerSettings:
     """`new`, but for what only a restart changes."""
     return dataclasses.replace(new, port=running.port, bind_address=running.bind_address,
                                data_directory=running.data_directory, database_url=running.database_url,
+                               node=running.node,
                                control_directory=running.control_directory, storage=running.storage,
                                mover=running.mover, scrub=running.scrub)

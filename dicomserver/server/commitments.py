@@ -15,7 +15,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from dicomserver.archive.archive import Archive
@@ -69,15 +69,20 @@ class Committer:
 
     def start(self) -> None:
         """Takes up what an earlier process has left. Raises CommitmentFailed."""
-        for name, request in self._archive.commitments.waiting():
-            if request is None:
-                self._log.error("commitments/%s cannot be understood: its requester gets no report", name)
-                continue
-            self._known.add(_key(request))
-            self._post(Commitment(name, request))
+        self.take_up(self._archive.commitments.waiting())
         if self._known:
             self._log.info("%d storage commitments wait since before the start", len(self._known))
         self._thread.start()
+
+    def take_up(self, waiting: Iterable[tuple[str, CommitmentRequest | None]]) -> None:
+        """Others have accepted them. Raises what the iterable does."""
+        for name, request in waiting:
+            if request is None:
+                self._log.error("commitments/%s cannot be understood: its requester gets no report", name)
+                continue
+            with self._changed:
+                self._known.add(_key(request))
+            self._post(Commitment(name, request))
 
     def stop(self) -> bool:
         """Ends what is under way; what waits is taken up at the next start. -> True"""

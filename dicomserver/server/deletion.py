@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.deletion import Deletion
-from dicomserver.archive.errors import ArchiveError
+from dicomserver.archive.errors import ArchiveError, StillWaiting
 from dicomserver.archive.tombstones import Label, Tombstone
 from dicomserver.archive.trash import Trashed
 from dicomserver.index import Index, IndexFault, Instance, Stored
@@ -18,6 +19,7 @@ from dicomserver.server.mover import Mover
 from dicomserver.server.trash import TrashKeeper
 
 AT_ONCE = 1000      # instances of one tombstone
+FILING_SECONDS = 10.0   # in which another node's mover files what waits for it
 
 
 class DeletionStopped(Exception):
@@ -132,6 +134,7 @@ class Deleter:
             there = self._index.find(stored.sop_instance_uid)
             if there is None or there.slot != stored.slot:
                 return False
+            self._await_filing([stored])
             keep_aside()
             with self._kept_from_the_mover([stored]):
                 deletion = self._archive.begin_delete([stored])
@@ -193,7 +196,27 @@ class Deleter:
                 failure = error if number else failure
         return done, failure
 
+    def take_over(self, deletions: Sequence[Deletion]) -> None:
+        """These were begun, by whomever, and are to be finished. `trash.lock` is held."""
+        self._unfinished = list(deletions)
+
+    def finish_here(self) -> None:
+        """Tries to finish those of which nothing waits in another node's intake. `trash.lock` is held."""
+        for deletion in list(self._unfinished):
+            if not self._archive.wait_elsewhere(deletion.files):
+                self._finish(deletion)
+
+    def _await_filing(self, files: Sequence[Stored | Tombstone]) -> None:
+        """What waits in the intake of another node, that one files, in a second or two; from then on it touches the
+        file no more. Raises StillWaiting."""
+        deadline = time.monotonic() + FILING_SECONDS
+        while self._archive.wait_elsewhere(files):
+            if time.monotonic() > deadline:
+                raise StillWaiting("some of them wait to be filed by another node")
+            time.sleep(FILING_SECONDS / 100)
+
     def _delete(self, batch: list[Stored], label: Label | None) -> None:
+        self._await_filing(batch)
         with self._kept_from_the_mover(batch):
             deletion = self._archive.begin_delete(batch, label)
             self._unfinished.append(deletion)
@@ -201,6 +224,7 @@ class Deleter:
 
     def _finish(self, deletion: Deletion) -> None:
         files = deletion.files
+        self._await_filing(files)
         with self._kept_from_the_mover(files):
             self._index.remove([file.sop_instance_uid for file in files], [file.slot for file in files])
             deletion.finish()

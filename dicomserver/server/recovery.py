@@ -1,14 +1,19 @@
-"""At start: what an earlier process left behind becomes what it should have become."""
+"""At start: what an earlier process left behind becomes what it should have become.
+
+Of several nodes, the one that leads does the same for one that has died.
+"""
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.deletion import Deletion
 from dicomserver.archive.errors import ArchiveError, InstanceDamaged, QuarantineFailed
 from dicomserver.archive.filing import Waiting
-from dicomserver.archive.layout import slot_name
+from dicomserver.archive.layout import slot_path
 from dicomserver.archive.preamble import LENGTH
 from dicomserver.archive.quarantine import Kind
 from dicomserver.archive.recovery import Found, Verdict
@@ -51,7 +56,25 @@ def recover(archive: Archive, index: Index, mover: Mover, describe: Describe, pr
     A crash in the middle changes nothing of it. Nobody else uses the archive meanwhile. Raises WrongIndex,
     ArchiveError, IndexFault, OSError, and what `progress` raises.
     """
-    return _Recovery(archive, index, mover, describe, progress, log).run()
+    check_index(archive, index)
+    recovery = _Recovery(archive, index, mover, describe, progress, log)
+    recovery.finish_deletions(archive.interrupted_deletions())
+    recovery.fill()
+    note_index(archive, index, log)
+    for node in archive.intake_numbers():
+        recovery.settle_intake(node)
+    return recovery.report()
+
+
+def recover_node(archive: Archive, index: Index, mover: Mover, describe: Describe, progress: Progress,
+                 log: logging.Logger, node: int) -> RecoveryReport:
+    """What one of several nodes left behind, at its own start or, by another one, when it has died: deletions of what
+    waits in its intake, and the rest of that. Raises as `recover` does."""
+    recovery = _Recovery(archive, index, mover, describe, progress, log)
+    recovery.finish_deletions(deletion for deletion in archive.interrupted_deletions()
+                              if node in archive.nodes_with(deletion.files))
+    recovery.settle_intake(node)
+    return recovery.report(f" of node {node}" if node else "")
 
 
 class _Recovery:
@@ -65,22 +88,26 @@ class _Recovery:
         self._log = log
         self._report = RecoveryReport()
 
-    def run(self) -> RecoveryReport:
-        report = self._report
-        check_index(self._archive, self._index)
-        for deletion in self._archive.interrupted_deletions():
+    def finish_deletions(self, deletions: Iterable[Deletion]) -> None:
+        for deletion in deletions:
             files = deletion.files
             self._index.remove([file.sop_instance_uid for file in files], [file.slot for file in files])
             deletion.finish()
-            report.deletions += 1
-        report.filled = fill_fresh(self._index, self._archive, self._describe, self._progress, self._log)
-        note_index(self._archive, self._index, self._log)
-        for done, found in enumerate(self._archive.examine_intake(self._has_row), start=1):
+            self._report.deletions += 1
+
+    def fill(self) -> None:
+        self._report.filled = fill_fresh(self._index, self._archive, self._describe, self._progress, self._log)
+
+    def settle_intake(self, node: int) -> None:
+        for done, found in enumerate(self._archive.examine_intake(self._has_row, node), start=1):
             self._settle(found)
             self._progress(done, done)
+
+    def report(self, whose: str = "") -> RecoveryReport:
+        report = self._report
         if report != RecoveryReport(filled=report.filled):
             level = logging.WARNING if report.quarantined or report.foreign else logging.INFO
-            self._log.log(level, "recovery: %s", report.text())
+            self._log.log(level, "recovery%s: %s", whose, report.text())
         return report
 
     def _settle(self, found: Found) -> None:
@@ -103,10 +130,12 @@ class _Recovery:
             except InstanceDamaged as damage:
                 self._set_aside(found, str(damage))
                 return
-            self._index.add(instance)
-            self._report.indexed += 1
-            self._file(found, instance)
-        elif stored.slot == found.slot:
+            stored = self._index.add(instance)
+            if stored is None:
+                self._report.indexed += 1
+                self._file(found, instance)
+                return
+        if stored.slot == found.slot:
             self._report.waiting += 1
             self._file(found, stored)
         else:
@@ -180,7 +209,7 @@ class _Recovery:
         if slot is None:
             return None
         try:
-            fd = self._open(f"intake/{slot_name(slot)}")
+            fd = self._open(slot_path(slot))
         except FileNotFoundError:
             return None
         try:

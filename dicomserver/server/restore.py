@@ -15,8 +15,9 @@ from dicomserver.archive.copying import FILES_AT_ONCE, Copies, Copy, fault_of
 from dicomserver.archive.durable import OPEN_FILE, Folder, open_or_make, replace_file
 from dicomserver.archive.errors import ArchiveUnusable, BackupDamaged, CopyFailed, NotABackup, translated
 from dicomserver.archive.index_record import IndexRecord, write_record
-from dicomserver.archive.layout import FORMAT, OWN_FOLDERS, UNFINISHED, make_with_parents, start_of, sync_ancestors
+from dicomserver.archive.layout import FORMAT, OWN_FOLDERS, UNFINISHED, make_with_parents, sync_ancestors
 from dicomserver.archive.manifest import AbsentInstance, ListedFile, ListedInstance, Manifest
+from dicomserver.archive.nodes import ALONE, home_path, node_of, start_of
 from dicomserver.index import Index, IndexFault, IndexTooNew, files_of, open_index
 from dicomserver.server.backup_origins import listed
 from dicomserver.server.settings import INDEX_NAME
@@ -114,7 +115,7 @@ class _Restore:
         self._report = RestoreReport(manifest.begun, manifest.instances)
         self._left_out: dict[str, int] = {}     # SOP Instance UIDs and slots of rows without a whole file
         self._format = json.dumps({"format": FORMAT}).encode() + b"\n"
-        self._last_start = 0
+        self._last_starts: dict[int, int] = {}     # of each node
         self._identity = ""     # of the index; none has this one
 
     def run(self) -> RestoreReport:
@@ -134,7 +135,8 @@ class _Restore:
         return self._report
 
     def _count(self, entry: ListedInstance | AbsentInstance, faults: dict[str, str]) -> None:
-        self._last_start = max(self._last_start, start_of(entry.slot))
+        node = node_of(entry.slot)
+        self._last_starts[node] = max(self._last_starts.get(node, 0), start_of(entry.slot))
         if isinstance(entry, AbsentInstance) or entry.path in faults:
             self._left_out[entry.sop_instance_uid] = entry.slot
             self._report.absent += isinstance(entry, AbsentInstance)
@@ -146,13 +148,21 @@ class _Restore:
         """The data directory becomes one. Raises OSError."""
         for name in OWN_FOLDERS:
             open_or_make(name, self._root.fd)[0].close()
-        if "starts" not in os.listdir(self._root.fd):
-            # It is damaged in the backup. No slot may get a number that one has had.
-            replace_file(self._root, "starts", b"%d\n" % (self._last_start + 1))
+        for node, last in ({ALONE: 0} | self._last_starts).items():
+            self._count_starts(node, last)
         self._copies.close(remove=True)
         # An index that is elsewhere does not know these files, however complete it is.
         write_record(self._root, IndexRecord(self._identity, f"sqlite://{self._index_path}"))
         replace_file(self._root, _FORMAT, self._format)
+
+    def _count_starts(self, node: int, last: int) -> None:
+        """Where that is damaged in the backup: no slot may get a number that one has had."""
+        path = os.path.join(self._index_path.parent, home_path(node))
+        make_with_parents(path)
+        with Folder(path) as home:
+            if "starts" not in os.listdir(home.fd):
+                replace_file(home, "starts", b"%d\n" % (last + 1))
+                sync_ancestors(path)
 
     def close(self) -> None:
         """What is not finished stays unfinished."""

@@ -25,10 +25,11 @@ class RealRooms:
         share_arenas()
         storage = settings.storage
         return Archive(settings.data_directory, reserve=storage.reserve, limits=Limits(
-            slots=storage.waiting_slots, octets=storage.waiting_octets, patience=storage.patience_seconds))
+            slots=storage.waiting_slots, octets=storage.waiting_octets, patience=storage.patience_seconds),
+            node=settings.node)
 
     def open_index(self, settings: ServerSettings) -> Index:
-        return open_index(settings.index_url())
+        return open_index(settings.index_url(), settings.node)
 
 
 def raise_descriptor_limit() -> None:

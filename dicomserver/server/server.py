@@ -1,9 +1,9 @@
 """The server's life: what starts after what, what stops before what, and what happens in between.
 
 Start: doors bound (the port is ours) -> archive (lock, format) -> index -> recovery -> mover -> trash -> committer ->
-scrub -> housekeeper -> pool -> control -> doors open. Stop, in the opposite direction: no new commands -> doors closed
--> associations end -> housekeeper -> scrub -> committer ends its own -> mover flushes -> index -> archive (lock given
-back) -> whoever asked for the stop is told.
+duties, or the leadership that starts them -> pool -> control -> doors open. Stop, in the opposite direction: no new
+commands -> doors closed -> associations end -> duties -> committer ends its own -> mover flushes -> index -> archive
+(lock given back) -> whoever asked for the stop is told.
 """
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index, IndexFault
 from dicomserver.server import (backup_commands, commands, deletion_commands, doors, forecast, logs,
                                 retention_commands, systemd)
+from dicomserver.server.adoption import Adoption, join
 from dicomserver.server.commitments import Committer
 from dicomserver.server.conflicts import Conflicts, commands as conflict_commands
 from dicomserver.server.control import Command, Control
 from dicomserver.server.deletion import Deleter
 from dicomserver.server.disputed import DisputedStudies
+from dicomserver.server.duties import Duties
 from dicomserver.server.housekeeping import Housekeeper
+from dicomserver.server.leadership import Leadership
 from dicomserver.server.lobby import Lobby, Request
 from dicomserver.server.logs import failure_text
 from dicomserver.server.mover import Mover
@@ -89,6 +92,8 @@ class Server:
         self._pool: AssociationPool | None = None
         self._control: Control | None = None
         self._clean = True
+        self._leadership: Leadership | None = None      # None: we are alone
+        self._is_fenced = False     # another node has taken us for dead
         self._stopping = threading.Lock()
         self._reloading = threading.Lock()
 
@@ -143,7 +148,7 @@ class Server:
 
     def _stop_and_tell(self) -> None:
         try:
-            self._clean = self.stop()
+            self._clean = self.stop() and not self._is_fenced
         finally:
             self._events.put(_STOPPED)
 
@@ -178,32 +183,32 @@ class Server:
         for warning in index.warnings:
             log.warning("%s", warning)
         mover = Mover(index, archive, settings.mover, log)
-        report = recover(archive, index, mover, self._rooms.describe, self._progress, log)
+        begin = recover if index.nodes is None else join
+        report = begin(archive, index, mover, self._rooms.describe, self._progress, log)
         self._steps.append(("the mover", mover.stop))
         mover.start()
         self._trash = TrashKeeper(archive, index, mover, self._rooms.describe, settings.trash_seconds, log)
-        self._settle_trash()
+        if index.nodes is None:
+            self._settle_trash()
         committer = Committer(index, archive, settings, log)
         self._steps.append(("the storage commitments", committer.stop))
         committer.start()
-        scrub = Scrub(archive, index, self._rooms.describe, settings.scrub, log)
-        self._steps.append(("the scrub", scrub.stop))
-        scrub.start()
         self._reception = self._opened("the reception", self._rooms.open_reception(
             settings, archive, index, mover.add, committer.accept, self.statistics, log))
         self._mover, self._committer = mover, committer
         deleter = Deleter(archive, index, mover, self._trash, log)
         self._retention = Retention(archive, index, deleter, self._trash, settings.retention, log)
-        self._keep_house(deleter)
+        self._begin_duties(archive, index, deleter)
         conflicts = Conflicts(Quarantined(archive, index, mover, deleter, self._rooms.describe, log),
                               DisputedStudies(index, log))
-        self._serve(entrance, commands.table(
+        table = commands.table(
             self.statistics, Verifier(archive, index, log), self.reload, deletion_commands.table(deleter, self._trash),
             retention_commands.table(archive, index, self._retention), backup_commands.table(archive, index, settings),
-            conflict_commands(conflicts)))
+            conflict_commands(conflicts))
+        self._serve(entrance, table if self._leadership is None else self._leadership.guarded(table))
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
         self.statistics.add_source(committer.figures)
-        self.statistics.add_source(scrub.figures)
+        self.statistics.add_source(self._duties.figures)
         self.statistics.add_source(lambda: forecast.figures(index, archive))
         self.statistics.add_source(conflicts.figures)
         self._say_ready(index)
@@ -217,12 +222,25 @@ class Server:
             # Images can be received and found all the same.
             self._log.error("what was interrupted in the trash is not ended yet: %s", error)
 
-    def _keep_house(self, deleter: Deleter) -> None:
-        self._housekeeper = Housekeeper([("finishing deletions", deleter.keep_house),
-                                         ("emptying the trash", self._trash.keep_house),
-                                         ("the retention rule", self._retention.keep_house)], self._log)
-        self._steps.append(("the housekeeper", self._housekeeper.stop))
-        self._housekeeper.start()
+    def _begin_duties(self, archive: Archive, index: Index, deleter: Deleter) -> None:
+        log, describe = self._log, self._rooms.describe
+        housekeeping = [("finishing deletions", deleter.keep_house), ("emptying the trash", self._trash.keep_house),
+                        ("the retention rule", self._retention.keep_house)]
+        self._duties = Duties(lambda: Scrub(archive, index, describe, self.settings.scrub, log),
+                              lambda: Housekeeper(housekeeping, log))
+        if index.nodes is None:
+            self._steps.append(("the duties", self._duties.stop))
+            self._duties.start()
+            return
+        heir = Adoption(archive, index, self._mover, self._committer, deleter, self._trash, describe, log)
+        self._leadership = Leadership(archive, index, self._duties, heir, self._on_fenced, log)
+        self._steps.append(("the leadership", self._leadership.stop))
+        self._leadership.start()
+        self.statistics.add_source(self._leadership.figures)
+
+    def _on_fenced(self) -> None:
+        self._is_fenced = True
+        self.stop_soon()
 
     def _opened(self, name: str, room):
         self._steps.append((name, room.close))
@@ -295,7 +313,8 @@ class Server:
     @property
     def healthy(self) -> bool:
         """Whether the threads that everything depends on are alive."""
-        return self._pool.alive and self._mover.alive and self._committer.alive and self._housekeeper.alive
+        parts = [self._pool, self._mover, self._committer, self._duties]
+        return all(part.alive for part in (*parts, *filter(None, [self._leadership])))
 
     def reload(self) -> bool:
         """Takes over what can change while running; -> whether something else changed, which needs a restart.

@@ -115,7 +115,7 @@ class ScrubSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Everything but the port, the addresses, the data directory, the database, the control socket's folder,
+    """Everything but the port, the addresses, the data directory, the database, the node, the control socket's folder,
     the storage, the mover and the scrub can change while the server runs."""
 
     ae_title: str = "DICOMKIT_SCP"
@@ -123,6 +123,7 @@ class ServerSettings:
     bind_address: str = ""              # "": every address, IPv4 and IPv6
     data_directory: Path = Path("dicom-data")
     database_url: str = ""              # "": the SQLite file dicom-server.db in the data directory
+    node: int = 0                       # which of several servers on one archive; 0: there is one
     control_directory: Path | None = None   # None: see dicomserver.server.control_socket
     max_concurrent_connections: int = 10
     trash_seconds: float = 7 * 86400.0      # deleted instances can be brought back for so long; 0: not at all
@@ -143,5 +144,5 @@ class ServerSettings:
 
     def fixed(self) -> tuple[object, ...]:
         """What a running server keeps until it is started again."""
-        return (self.port, self.bind_address, self.data_directory, self.index_url(), self.control_directory,
+        return (self.port, self.bind_address, self.data_directory, self.index_url(), self.node, self.control_directory,
                 self.storage, self.mover, self.scrub)

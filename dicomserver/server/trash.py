@@ -96,6 +96,10 @@ class TrashKeeper:
                 self._archive.trash.remove(record, goes)
         self._unsettled = False
 
+    def take_over(self) -> None:
+        """Another one may have marked files: `settle` looks. `lock` is held."""
+        self._unsettled = True
+
     def undelete(self, chosen: Choice, on_progress: Callable[[Undeleted], None] = lambda so_far: None,
                  on_stays: Callable[[str, str], None] = lambda uid, why: None) -> Undeleted:
         """Brings back what is chosen, what was deleted last first.

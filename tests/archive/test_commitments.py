@@ -12,6 +12,7 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.commitments import CommitmentRequest, Commitments, Reference
 from dicomserver.archive.durable import Folder
 from dicomserver.archive.errors import ArchiveDamaged, CommitmentFailed
+from tests.archive.power import watch
 
 REFERENCES = [Reference("1.2.840.10008.5.1.4.1.1.2", f"1.2.{number}") for number in range(3)]
 
@@ -126,3 +127,32 @@ def test_a_request_that_failed_is_not_found_later(archive: Archive, monkeypatch:
 def test_the_walk_does_not_take_it_for_something_foreign(archive: Archive) -> None:
     archive.commitments.add(request(), REFERENCES)
     assert list(archive.walk_instances()) == []
+
+
+def test_nodes_have_their_own_and_take_over_those_of_a_dead_one(data: Path) -> None:
+    one, two = Archive(data, node=1), Archive(data, node=2)
+    first, second = (one.commitments.add(request(f"1.{number}"), REFERENCES) for number in (1, 2))
+    own = two.commitments.add(request("2.1"), REFERENCES)
+    assert [name for name, _ in two.commitments.waiting()] == [own]
+    adopted = two.commitments.adopt(1)
+    assert [found.transaction_uid for _, found in adopted] == ["1.1", "1.2"]
+    assert {name for name, _ in adopted}.isdisjoint({first, second, own})
+    assert two.commitments.references(adopted[0][0]) == REFERENCES
+    assert two.commitments.adopt(1) == [] == list(one.commitments.waiting())
+    one.close()
+    two.close()
+    alone = Archive(data)
+    assert {found.transaction_uid for _, found in alone.commitments.waiting()} == {"1.1", "1.2", "2.1"}
+    assert alone.commitments.add(request("0.1"), REFERENCES) == "0000000000000001.txt"
+    alone.close()
+
+
+def test_what_was_taken_over_is_durable(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = Archive(data, node=1), Archive(data, node=2)
+    one.commitments.add(request(), REFERENCES)
+    disk = watch(monkeypatch, data)
+    [[name, _]] = two.commitments.adopt(1)
+    assert [call for call in disk.calls if call[0] != "open"] == [("rename", f"commitments/{name}"),
+                                                                  ("fsync", "commitments")]
+    one.close()
+    two.close()

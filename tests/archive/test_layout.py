@@ -101,10 +101,10 @@ def test_a_locked_out_opener_leaks_nothing(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused_in_one_line(tmp_path: Path) -> None:
     DataDirectory(tmp_path).close()
-    (tmp_path / "format").write_text('{"format": 2}')
+    (tmp_path / "format").write_text('{"format": 3}')
     with pytest.raises(ArchiveTooNew) as caught:
         DataDirectory(tmp_path)
-    assert str(tmp_path) in str(caught.value) and "format 2" in str(caught.value) and "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value) and "format 3" in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": "x"}', '{"format": null}'])

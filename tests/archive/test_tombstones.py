@@ -94,3 +94,27 @@ def test_a_record_that_cannot_be_understood(folder: Folder, tmp_path: Path, text
     (tmp_path / "0000000000000001.json").write_text(text)
     with pytest.raises(ArchiveDamaged, match="tombstone"):
         Tombstones(folder)
+
+
+def test_shared_ones_are_looked_for_whenever_they_are_asked_for(folder: Folder) -> None:
+    writes, reads = Tombstones(folder, is_shared=True), Tombstones(folder, is_shared=True)
+    name = writes.write([STONE])
+    assert reads.cover(STONE.slot, STONE.checksum) and reads.lies_there(name)
+    assert set(reads.of_others()) == {name} and writes.of_others() == {}
+    writes.drop(name, [STONE])
+    assert not reads.cover_slot(STONE.slot) and not reads.lies_there(name)
+    name = writes.write([STONE])
+    assert set(reads.of_others()) == {name}
+    writes.drop(name, [STONE])
+    assert reads.of_others() == {}
+
+
+def test_whoever_takes_over_has_all_and_numbers_of_its_own(folder: Folder, tmp_path: Path) -> None:
+    first, second = Tombstones(folder, is_shared=True), Tombstones(folder, is_shared=True)
+    name = first.write([STONE])
+    (tmp_path / "0000000000000007.json.new").touch()
+    second.take_over(2)
+    assert set(second.left_behind) == {name} and names(tmp_path) == [name]
+    assert second.write([STONE]) == f"{2 << 32 | 1:016d}.json"
+    first.take_over(3)
+    assert len(first.left_behind) == 2

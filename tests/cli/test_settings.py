@@ -1,7 +1,7 @@
 import dataclasses
 from pathlib import Path
 
-from dicomserver.cli.settings import server_settings
+from dicomserver.cli.settings import server_settings, settings_alone
 from dicomserver.config.load import load
 from dicomserver.config.schema import Configuration
 from dicomserver.server.settings import LobbySettings, MoverSettings, ServerSettings
@@ -19,7 +19,7 @@ OTHERS = {
     "controlSocketDirectory": "/c", "asynchronousOperations": 18, "getWithoutRoleSelection": ["G"],
     "fuzzyNamesFor": ["*"],
     "commitmentReportDays": 19, "scrubDays": 20, "scrubMegabytesPerSecond": 21, "trashDays": 24,
-    "retentionDays": 25, "retentionFreePercent": 26, "retentionMinimumDays": 27,
+    "node": 28, "retentionDays": 25, "retentionFreePercent": 26, "retentionMinimumDays": 27,
     "knownDestinations": {"WS1": {"host": "h", "port": 104}, "WS2": {"host": "h", "port": 1, "aeTitle": "X"}},
 }  # fmt: skip
 NOT_YET = {"enableTLS", "tlsCertificate", "tlsPrivateKey"}
@@ -61,6 +61,10 @@ def test_every_option_reaches_the_server():
     assert moved[("AssociationSettings", "without_roles")] == {"G"}
     assert moved[("ServerSettings", "destinations")] == {
         "WS1": Destination("h", 104, "WS1"), "WS2": Destination("h", 1, "X")}
+
+
+def test_who_works_on_a_stopped_server_s_archive_is_no_node():
+    assert settings_alone(Configuration(node=3)) == server_settings(Configuration())
 
 
 def test_what_is_not_configurable_stays_as_the_server_has_it():

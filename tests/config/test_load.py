@@ -263,3 +263,17 @@ def test_a_relative_data_directory_starts_at_the_working_directory(tmp_path, mon
     )
     assert load(flags=[Flag("data_directory", "--data-dir", "~/pacs")]).data_directory == "/home/a/pacs"
     assert os.listdir(tmp_path) == []
+
+
+def test_several_nodes_need_postgresql(written):
+    node = Flag("node", "--node", "2")
+    for flags, database in ([node], None), ([node, Flag("database_url", "--database-url", "memory:")], None):
+        with pytest.raises(ConfigurationError) as wrong:
+            load(None, flags, database=database)
+        assert str(wrong.value) == "node: 2 is one of several servers, which need a databaseURL of PostgreSQL"
+        assert wrong.value.exit_code == 78
+    assert load(None, [node], database="postgres").node == 2
+    with pytest.raises(ConfigurationError, match="node: 2 is one of several"):
+        check_file(written('{"node": 2, "databaseURL": "memory:"}'))
+    check_file(written('{"node": 2}'))      # the database may be named elsewhere
+    check_file(written('{"node": 2, "databaseURL": "postgres://h/d"}'))

@@ -72,8 +72,8 @@ def test_is_missed(everything: Recording, tally: Tally, who: tuple[str, str]) ->
 CALLS = {
     "archive/commitments.py Commitments.drop: self._folder.sync()": "commitments_stay_until_reported",
     "archive/commitments.py Commitments._made_folder: self._root.sync()": "commitments_are_durable_before_acceptance",
-    "archive/deletion.py Deletions.begin: self._intake.sync()": "discarded_slots_are_gone_for_good_before_a_deletion",
-    "archive/deletion.py Deletions.finish: self._intake.sync()": "tombstones_stay_until_all_is_gone_for_good",
+    "archive/deletion.py Deletions.begin: intake.sync()": "discarded_slots_are_gone_for_good_before_a_deletion",
+    "archive/deletion.py Deletions.finish: intake.sync()": "tombstones_stay_until_all_is_gone_for_good",
     "archive/deletion.py Deletions._remove_from: folder.sync()": "tombstones_stay_until_all_is_gone_for_good",
     "archive/durable.py Folder.sync: os.fsync(self.fd)": "names_are_durable_before_success",
     "archive/durable.py replace_file: os.fsync(fd)": "replaced_files_are_whole",
@@ -82,7 +82,7 @@ CALLS = {
         "final_names_are_durable_before_slots_go",
     "archive/folders.py Folders.settle: study.sync()": "final_names_are_durable_before_slots_go",
     "archive/folders.py Folders.settle: self._root.sync()": "final_names_are_durable_before_slots_go",
-    "archive/intake.py Intake.discard: self._folder.sync()": "refused_slots_are_gone_for_good_before_the_answer",
+    "archive/intake.py Intake.discard: folder.sync()": "refused_slots_are_gone_for_good_before_the_answer",
     "archive/intake.py Intake._add: self._folder.sync()": "names_are_durable_before_success",
     "archive/recovery.py _examine: os.fdatasync(fd)": "found_slots_are_synced_before_final_names",
     "index/index.py Index._sync: self._engine.sync()": "rows_are_durable_before_final_names",
@@ -95,9 +95,14 @@ MANY = {"archive/intake.py Intake._add: self._folder.sync()"}
 # Calls that these traces do not miss, and the tests that do.
 _DURABILITY = "tests/index/sqlite/test_engine_durability.py::"
 _POSTGRES = "tests/index/postgres/test_engine.py::"
+_NODES = "tests/archive/test_nodes.py::test_the_names_of_its_folders_are_durable_before_the_start_is_counted"
 _TAKING_BACK = "tests/archive/test_replacing.py::test_taking_back_is_durable_and_no_old_tombstone_can_return"
 _TRASH = "tests/archive/test_trash_power_cuts.py::test_power_cut_at_every_call"
 ELSEWHERE = {
+    "archive/commitments.py Commitments.adopt: self._folder.sync()":
+        "tests/archive/test_commitments.py::test_what_was_taken_over_is_durable",
+    "archive/nodes.py Nodes._settle: self.folder.sync()": _NODES,
+    "archive/nodes.py Nodes._settle: self._root.sync()": _NODES,
     "archive/filing.py _same_and_durable: os.fdatasync(theirs)":
         "tests/archive/test_filing.py::test_the_same_bytes_under_the_name_are_synced_first",
     "archive/layout.py DataDirectory._create: sync_ancestors(self.path)":
@@ -113,10 +118,10 @@ ELSEWHERE = {
     "archive/quarantine.py Quarantine.put_into: folder.sync()": _TAKING_BACK,
     "archive/replacing.py Replacing.take_back: os.fdatasync(fd)": _TAKING_BACK,
     "archive/replacing.py Replacing.take_back: self._directory.tombstones.sync()": _TAKING_BACK,
-    "archive/recovery.py examine_intake: directory.intake.sync()":
+    "archive/recovery.py examine_intake: intake.sync()":
         "tests/archive/test_recovery.py::test_names_and_bytes_are_durable_before_anybody_relies_on_them",
     "archive/tombstones.py Tombstones.drop: self._folder.sync()": f"{_TRASH}[delete_undelete_and_delete-True]",
-    "archive/trash.py Trash.sync_back: self._intake.sync()": f"{_TRASH}[delete_undelete_and_delete-True]",
+    "archive/trash.py Trash.sync_back: intake.sync()": f"{_TRASH}[delete_undelete_and_delete-True]",
     "archive/trash.py Trash.remove: self._folder.sync()": f"{_TRASH}[delete_and_empty-True]",
     "archive/trash.py Trash.remove: self._folder.sync() again": f"{_TRASH}[delete_undelete_and_remove-True]",
     "index/index.py Index.add_many: self._sync()": _POSTGRES + "test_no_more_is_remembered_than_is_not_synced",

@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from tests.index.emptied import emptied
 from tests.interop.installed import DICOM_SERVER, PATIENCE, Installed, StartFailed, wait_until
+from tests.interop.lane import Lane
 from tests.interop.sender import Sender
 from tests.interop.stored import check
 from tests.interop.synthetic import CT, EXPLICIT, instance
@@ -102,37 +101,6 @@ def test_no_database_is_one_clear_line(install: Callable[..., Installed], url: s
     assert failed.value.code == 1 and 'database "absent" does not exist' in line and "sesame" not in line
 
 
-class Lane:
-    """An association that stores one instance after another and never ends for a refusal."""
-
-    def __init__(self, server: Installed, number: int) -> None:
-        self.statuses: dict[str, int] = {}
-        self.ended: BaseException | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(server, number))
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def count(self, status: int) -> int:
-        return list(self.statuses.values()).count(status)
-
-    def _run(self, server: Installed, lane: int) -> None:
-        try:
-            with Sender(server.port, [(CT, [EXPLICIT])]) as sender:
-                number = 0
-                while not self._stopping.is_set():
-                    number += 1
-                    one = instance(100 * lane + number % 5, number)
-                    self.statuses[one.sop_instance] = sender.store(1, CT, one.sop_instance, one.dataset).status
-                    if self.statuses[one.sop_instance]:
-                        time.sleep(0.1)     # as a modality that tries again
-        except BaseException as error:
-            self.ended = error
-
-
 def test_a_database_that_dies_under_load(install: Callable[..., Installed], url: str,
                                          postgres: PostgresServer) -> None:
     """Running associations get A700 and go on; the server comes back by itself; nothing acknowledged is missing."""
@@ -158,7 +126,7 @@ def test_a_database_that_dies_under_load(install: Callable[..., Installed], url:
         lane.stop()
     assert [lane.ended for lane in lanes] == [None] * LANES
     assert {status for lane in lanes for status in lane.statuses.values()} == {0, 0xA700}
-    acknowledged = {uid for lane in lanes for uid, status in lane.statuses.items() if status == 0}
+    acknowledged = {uid for lane in lanes for uid in lane.acknowledged}
     server.kill()
     postgres.kill()
     postgres.start()

@@ -2,7 +2,7 @@
 import os
 
 from dicomserver.archive import index_record
-from dicomserver.archive.layout import start_of
+from dicomserver.archive.nodes import start_of
 from dicomserver.server.recovery import recover
 
 FILED = 100
