@@ -52,6 +52,8 @@ def table(figures: Mapping[str, Any]) -> Iterator[str]:
 
 _LABELS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "uptimeSeconds": ("Up for", duration),
+    "node": ("Node", str),
+    "leader": ("Node that leads", str),
     "connectionsTotal": ("Connections", str),
     "connectionsActive": ("Connections now", str),
     "connectionsRejected": ("Connections rejected", str),
