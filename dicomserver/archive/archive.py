@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from dicomserver.archive import reading, recovery, walking
+from dicomserver.archive.claims import Claims
 from dicomserver.archive.commitments import Commitments
 from dicomserver.archive.deletion import Deletion, Deletions, StoredFile
 from dicomserver.archive.durable import OPEN_FILE, Folder, status_of, unnamed_file
@@ -59,6 +60,7 @@ class Archive:
             directory.close()
             raise
         self.path = directory.path
+        self.claims = Claims()
         self.commitments = (Commitments(directory.root, node, directory.first_number()) if node
                             else Commitments(directory.root))
         self.replacing = Replacing(directory, self.quarantine, self._lock)

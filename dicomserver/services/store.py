@@ -9,16 +9,15 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from itertools import count
 
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.claims import ClaimTaken
 from dicomserver.archive.errors import ArchiveError, InstanceMissing, IntakeError
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
 from dicomserver.archive.quarantine import Kind
 from dicomserver.archive.writer import DatasetWriter, IdentityMismatch
 from dicomserver.index import Index, IndexFault, Instance, OutcomeUnknown, Stored
-from dicomserver.services.claims import Claims, ClaimTaken
 from dicomserver.services.describe import ScanLimits, describe, received_text, scanner_for
 from dicomserver.services.inspection import Inspector
 from dicomserver.session.acceptor import AssociationAcceptor
@@ -76,9 +75,7 @@ class StoreService:
         self._on_stored = on_stored
         self._log = log
         self._limits = limits
-        self._claims = Claims()
         self._inspector = Inspector(archive, index, log)
-        self._order = count(1)
 
     def store(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> int:
         """Receives, keeps and indexes one instance; -> the status."""
@@ -121,7 +118,7 @@ class StoreService:
 
     def _store(self, slot: Slot, uid: str, complete: Callable[[], Instance]) -> None:
         try:
-            self._claims.take(uid)
+            self._archive.claims.take(uid)
         except ClaimTaken as error:
             self._discard(slot)
             raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from None
@@ -131,7 +128,7 @@ class StoreService:
         try:
             self._store_alone(slot, complete)
         finally:
-            self._claims.give_back(uid)
+            self._archive.claims.give_back(uid)
 
     def _store_alone(self, slot: Slot, complete: Callable[[], Instance]) -> None:
         """Nobody else completes an instance of this UID meanwhile. complete: makes the slot a durable instance."""
@@ -192,7 +189,7 @@ class StoreService:
 
         def complete() -> Instance:
             try:
-                received = writer.seal(slot.number, next(self._order))
+                received = writer.seal(slot.number, self._archive.claims.order())
             except OSError as error:
                 raise _disk_failed(error) from None
             return describe(scanner, transfer_syntax_uid=context.transfer_syntax, slot=slot.number,

@@ -17,8 +17,9 @@ from dicomserver.archive.errors import (
     QuarantineFailed,
 )
 from dicomserver.archive.intake import Slot
+from dicomserver.archive.preamble import unpack
 from dicomserver.index import IndexFull, IndexUnavailable, Instance, OutcomeUnknown
-from dicomserver.services.claims import ClaimTaken
+from dicomserver.archive.claims import ClaimTaken
 from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.part10 import decode_file_meta
 from tests.interop.sender import Response, Sender, command_set, data_tf
@@ -249,10 +250,18 @@ def test_a_duplicate_of_what_was_deleted_in_this_moment_is_new(provider) -> None
 
 
 def test_an_instance_that_another_association_is_storing_waits_its_turn(provider, monkeypatch) -> None:
-    monkeypatch.setattr("dicomserver.services.store.Claims", lambda: Busy())
+    monkeypatch.setattr(provider.archive, "claims", Busy())
     response = store(provider, instance(1, 1))
     assert (response.status, response.comment) == (0xA700, "another association is storing this instance")
     assert left_behind(provider) == (0, 0, 0)
+
+
+def test_slots_say_their_order_across_a_reload(provider) -> None:
+    """After a power cut only the first one sealed counts as acknowledged; a reload makes the service anew."""
+    for number in (1, 2, 3):
+        assert store(provider, instance(1, number)).status == 0     # the provider makes its services for each anew
+    sealed = [unpack(path.read_bytes()) for path in folder(provider, "intake")]
+    assert [one.order for one in sorted(sealed, key=lambda one: one.slot)] == [1, 2, 3]
 
 
 class Busy:

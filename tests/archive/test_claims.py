@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from dicomserver.services.claims import Claims, ClaimTaken
+from dicomserver.archive.claims import Claims, ClaimTaken
 
 
 def test_a_uid_can_be_claimed_again_and_others_meanwhile() -> None:

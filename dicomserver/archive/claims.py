@@ -1,4 +1,4 @@
-"""Who completes an instance: one association at a time for each SOP Instance UID.
+"""Who completes an instance: one association, or import, at a time for each SOP Instance UID; and in which order.
 
 Without it two complete slots of one UID could be written side by side, one to be refused; after a power cut nothing
 would say which one was acknowledged. With it the one sealed first was, and the slots say in which order they were.
@@ -6,10 +6,11 @@ would say which one was acknowledged. With it the one sealed first was, and the 
 from __future__ import annotations
 
 import threading
+from itertools import count
 
 
 class ClaimTaken(Exception):
-    """Another association did not finish with this UID in time."""
+    """Another association, or an import, did not finish with this UID in time."""
 
 
 class Claims:
@@ -20,6 +21,7 @@ class Claims:
         self._held: set[str] = set()
         self._changed = threading.Condition()
         self._waiting = 0
+        self._order = count(1)
 
     def take(self, sop_instance_uid: str) -> None:
         """From now on, until `give_back`, nobody else has this UID. Raises ClaimTaken."""
@@ -34,6 +36,10 @@ class Claims:
             self._held.discard(sop_instance_uid)
             if self._waiting:
                 self._changed.notify_all()
+
+    def order(self) -> int:
+        """For the preamble of the file that whoever holds a claim seals next; rises from one start to the next."""
+        return next(self._order)
 
     def _await(self, sop_instance_uid: str) -> None:
         self._waiting += 1
