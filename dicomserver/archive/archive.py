@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from dicomserver.archive import reading, recovery, walking
+from dicomserver.archive.adopting import Adopting
 from dicomserver.archive.claims import Claims
 from dicomserver.archive.commitments import Commitments
 from dicomserver.archive.deletion import Deletion, Deletions, StoredFile
@@ -25,6 +26,7 @@ from dicomserver.archive.replacing import Replacing
 from dicomserver.archive.space import DEFAULT_RESERVE, Space
 from dicomserver.archive.tombstones import Label, Tombstones
 from dicomserver.archive.trash import Trash
+from dicomserver.wire.meta import FileMeta
 
 
 class Archive:
@@ -61,6 +63,7 @@ class Archive:
             raise
         self.path = directory.path
         self.claims = Claims()
+        self.adopting = Adopting(directory)
         self.commitments = (Commitments(directory.root, node, directory.first_number()) if node
                             else Commitments(directory.root))
         self.replacing = Replacing(directory, self.quarantine, self._lock)
@@ -168,6 +171,10 @@ class Archive:
             return reading.holds(self._directory, fd, there)
         finally:
             os.close(fd)
+
+    def is_same_dataset(self, fd: int, meta: FileMeta, there: reading.StoredInstance) -> bool:
+        """The same of a file that is no slot yet, whose meta header is `meta`. Raises the same."""
+        return reading.holds_dataset(self._directory, fd, meta, there)
 
     def open_scratch(self) -> tuple[int, int]:
         """An empty file without a name, the caller's to close, and how many bytes it may grow to without touching the

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dicomserver.archive import index_record, reading
 from dicomserver.archive.durable import OPEN_FILE, Folder
 from dicomserver.archive.errors import ArchiveUnusable
-from dicomserver.archive.layout import SUFFIX
+from dicomserver.archive.layout import IMPORTS, SUFFIX
 from dicomserver.archive.manifest import ListedInstance
 from dicomserver.archive.nodes import ALONE, Intakes
 from dicomserver.standard.uids import is_valid_uid
 
-# Slots with an instance are reached by its row; the others were not acknowledged. Which index is the right one for what
-# is restored, the restore decides.
-_NOT_COPIED = frozenset({"lock", "intake", "lost+found", index_record.NAME})
+# Slots with an instance are reached by its row; the others were not acknowledged, nor is what is being imported. Which
+# index is the right one for what is restored, the restore decides.
+_NOT_COPIED = frozenset({"lock", "intake", IMPORTS, "lost+found", index_record.NAME})
 _NOT_COPIED_OF_NODES = re.compile(r"nodes/[0-9]+/(lock|intake/.*)\Z", re.DOTALL)
 _UNFINISHED = ".new"
 _CLOCK_STEP = 1_000_000_000     # file systems take their times from a coarser clock; nanoseconds

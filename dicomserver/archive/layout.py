@@ -11,6 +11,7 @@
     <data>/quarantine/  <data>/tombstones/
     <data>/trash/                        see dicomserver.archive.trash
     <data>/commitments/                  made when it is first needed
+    <data>/imports/                      while an import runs, see dicomserver.archive.imports
     <data>/<StudyInstanceUID>/<SeriesInstanceUID>/<SOPInstanceUID>.dcm
 
 A server alone holds the lock for itself, nodes share it. A slot's number says whose it is:
@@ -36,6 +37,7 @@ FORMAT = 2              # what this program knows
 _WITHOUT_NODES = 1      # the format of a directory that no node has used
 SUFFIX = ".dcm"
 OWN_FOLDERS = ("intake", "quarantine", "tombstones")
+IMPORTS = "imports"
 # The format of a data directory while it is restored: no server starts on a part of an archive.
 UNFINISHED = b'{"format": null, "unfinished": "restore"}\n'
 _IDENTITY = re.compile(r"[0-9a-f]{32}\Z")

@@ -31,7 +31,7 @@ _FIELDS = struct.Struct("<8sQQQIIQQ")
 _HEADER_CHECKSUM = struct.Struct("<Q")
 _HEADER_CHECKSUM_AT = 40
 _SHORTEST_HEADER = LENGTH + 4
-_LONGEST_HEADER = 1 << 16
+LONGEST_HEADER = 1 << 16
 _FIRST_READ = 4096
 
 
@@ -88,7 +88,7 @@ def read_header(fd: int) -> Header:
     head = os.pread(fd, _FIRST_READ, 0)
     preamble = unpack(head)
     end = preamble.dataset_offset
-    if not _SHORTEST_HEADER < end <= _LONGEST_HEADER:
+    if not _SHORTEST_HEADER < end <= LONGEST_HEADER:
         raise InstanceDamaged("the header's length is out of range")
     if end > len(head):
         head += os.pread(fd, end - len(head), len(head))

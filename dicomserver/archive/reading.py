@@ -12,6 +12,7 @@ from dicomserver.archive.errors import InstanceDamaged, InstanceMissing, unreada
 from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
 from dicomserver.archive.preamble import Preamble, check_length, check_whole, read_header
 from dicomserver.archive.writer import Checksum
+from dicomserver.wire.meta import FileMeta
 
 _COMPARE_AT_ONCE = 1 << 20
 _DIGEST_AT_ONCE = 1 << 20
@@ -131,14 +132,18 @@ def holds(directory: DataDirectory, fd: int, there: StoredInstance) -> bool:
     Raises InstanceMissing or InstanceDamaged where one of the two cannot be read, OSError.
     """
     header = read_header(fd)
-    ours, length = header.preamble, there.file_length - there.dataset_offset
-    if (header.meta.transfer_syntax_uid, ours.checksum, ours.file_length - ours.dataset_offset) != (
-            there.transfer_syntax_uid, there.checksum, length):
+    return header.preamble.checksum == there.checksum and holds_dataset(directory, fd, header.meta, there)
+
+
+def holds_dataset(directory: DataDirectory, fd: int, meta: FileMeta, there: StoredInstance) -> bool:
+    """The same of any Part 10 file whose meta header is `meta`."""
+    length = there.file_length - there.dataset_offset
+    if (meta.transfer_syntax_uid, os.fstat(fd).st_size - meta.dataset_offset) != (there.transfer_syntax_uid, length):
         return False
     theirs = open_instance(directory, there.slot, there.study_instance_uid, there.series_instance_uid,
                            there.sop_instance_uid)
     try:
-        return same_bytes(fd, ours.dataset_offset, theirs, there.dataset_offset, length)
+        return same_bytes(fd, meta.dataset_offset, theirs, there.dataset_offset, length)
     finally:
         os.close(theirs)
 

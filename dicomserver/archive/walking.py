@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from dicomserver.archive.durable import OPEN_FILE, Folder
 from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated, unreadable_is_damaged
-from dicomserver.archive.layout import OWN_FOLDERS, SUFFIX, DataDirectory
+from dicomserver.archive.layout import IMPORTS, OWN_FOLDERS, SUFFIX, DataDirectory
 from dicomserver.archive.preamble import LENGTH, Header, check_length, check_whole, read_header, unpack
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.archive.tombstones import Tombstones
 from dicomserver.standard.uids import is_valid_uid
 
 _NO_SLOT = 1 << 64
-_NOT_FOREIGN = {*OWN_FOLDERS, "nodes", "trash", "commitments", "lost+found"}
+_NOT_FOREIGN = {*OWN_FOLDERS, IMPORTS, "nodes", "trash", "commitments", "lost+found"}
 
 
 def count_instances(directory: DataDirectory) -> int:

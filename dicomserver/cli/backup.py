@@ -5,22 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from dicomserver.archive.errors import ArchiveLocked
 from dicomserver.cli import arguments
-from dicomserver.cli.arguments import Failed
-from dicomserver.cli.configured import add_storage, configuration
+from dicomserver.cli.configured import add_storage
 from dicomserver.cli.control import translated
 from dicomserver.cli.failures import disk_told, told
 from dicomserver.cli.figures import counted, size
 from dicomserver.cli.progress import Progress
-from dicomserver.cli.settings import settings_alone
-from dicomserver.server import logs
+from dicomserver.cli.running_or_stopped import running_or_stopped
 from dicomserver.server.backup import KEPT, BackupReport, back_up
 from dicomserver.server.backup_origins import Origin, RunningServer, StoppedServer
-from dicomserver.server.control_client import NotRunning
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,8 +40,8 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Backs up; the exit code. Raises ConfigurationError, Failed."""
     unfinished = "This backup is not complete; earlier ones are still good"
-    with told(), translated(), _origin(options) as origin, disk_told(options.target, unfinished), \
-            Progress("backup", "files") as progress:
+    with told(), translated(), running_or_stopped(options, RunningServer, StoppedServer) as origin, \
+            disk_told(options.target, unfinished), Progress("backup", "files") as progress:
         _warn_of_one_disk(options.target, origin)
         report = back_up(origin, options.target, lambda so_far: progress.reached(so_far.instances, so_far.total),
                          kept=options.keep, reread=options.reread)
@@ -55,30 +49,6 @@ def run(options: argparse.Namespace) -> int:
         print(f"{path}: {why}")
     print(_in_words(report))
     return arguments.EXIT_FAILED if report.damaged or report.left_behind else arguments.EXIT_SUCCESS
-
-
-@contextmanager
-def _origin(options: argparse.Namespace) -> Iterator[Origin]:
-    """The running server, else the data directory of one that does not run. Raises Failed and what these raise."""
-    try:
-        running = RunningServer(options.port, options.control_dir)
-    except NotRunning:
-        running = None
-    if running is not None:
-        asked = options.data_directory
-        if asked is not None and os.path.realpath(asked) != os.path.realpath(running.data_directory):
-            raise Failed(f"the server on port {options.port} has the data directory {running.data_directory}")
-        yield running
-        return
-    settings = settings_alone(configuration(options))
-    if not os.path.isdir(settings.data_directory):
-        raise Failed(f"no server runs on port {options.port}, and there is no data directory {settings.data_directory}")
-    try:
-        stopped = StoppedServer(settings, logs.set_up(settings.log))
-    except ArchiveLocked as error:
-        raise Failed(f"{error}: if a server has it, say with --port which one") from None
-    with stopped:
-        yield stopped
 
 
 def _warn_of_one_disk(target: str, origin: Origin) -> None:

@@ -31,6 +31,7 @@ COMMANDS = {
     "unkeep": ("unkeep", "take such a mark away"),
     "backup": ("backup", "copy everything to another disk, while the server runs"),
     "restore": ("restore", "make a data directory from a backup, or check a backup"),
+    "import": ("import_files", "take over the DICOM files of a CD, a dump or another PACS"),
     "conflicts": ("conflicts", "decide what two images with one UID, or a study with two patients, mean"),
     "index": ("index", "make the index anew from the stored files, or move it to another place"),
 }

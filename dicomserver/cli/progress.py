@@ -18,6 +18,11 @@ class Progress:
 
             self._bar = tqdm(desc=title, unit=f" {unit}", total=total, file=sys.stderr, dynamic_ncols=True)
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a terminal to show it on."""
+        return self._bar is not None
+
     def done(self, count: int = 1) -> None:
         """So many more are done."""
         if self._bar is not None:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 FLAG_PIXEL_DATA_SHORT = 1
 FLAG_INFLATION_CAPPED = 2
+FLAG_PIXEL_DATA_MISSING = 4
 
 
 @dataclass(slots=True)

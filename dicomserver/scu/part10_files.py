@@ -12,6 +12,7 @@ from dicomserver.scu.store import Instance
 from dicomserver.standard.transfer_syntaxes import encoding
 from dicomserver.standard.uids import is_valid_uid
 from dicomserver.wire.errors import DatasetError, MetaError
+from dicomserver.wire.meta import FileMeta
 from dicomserver.wire.part10 import decode_file_meta
 from dicomserver.wire.scanner import DatasetScanner
 from dicomserver.wire.wanted import Wanted
@@ -98,27 +99,41 @@ def read_file(path: str) -> Part10File:
 
 
 def _read(path: str, fd: int) -> Part10File:
+    meta = read_meta(fd)
+    length = os.fstat(fd).st_size - meta.dataset_offset
+    return Part10File(path, instance_in(fd, meta), meta.dataset_offset, length)
+
+
+def read_meta(fd: int) -> FileMeta:
+    """The meta header of an open file. Raises NotSendable, OSError."""
     head = os.pread(fd, _FIRST_READ, 0)
     try:
         try:
-            meta = decode_file_meta(head)
+            return decode_file_meta(head)
         except MetaError:
             if len(head) < _FIRST_READ or head[128:132] != b"DICM":
                 raise
-            meta = decode_file_meta(os.pread(fd, _LONGEST_META, 0))
+            return decode_file_meta(os.pread(fd, _LONGEST_META, 0))
     except MetaError as error:
         if head[128:132] != b"DICM":
             raise NotSendable("is no DICOM file", is_foreign=True) from None
         raise NotSendable(f"has a damaged header: {error}") from None
-    length = os.fstat(fd).st_size - meta.dataset_offset
+
+
+def instance_in(fd: int, meta: FileMeta) -> Instance:
+    """What the file with this meta header holds; where that does not say it, the dataset does.
+
+    Raises NotSendable, OSError.
+    """
     sop_class, sop_instance = meta.sop_class_uid, meta.sop_instance_uid
     if not (sop_class and sop_instance):
+        length = os.fstat(fd).st_size - meta.dataset_offset
         sop_class, sop_instance, _, _ = _identity(fd, meta.dataset_offset, length, meta.transfer_syntax_uid)
     if sop_class == MEDIA_STORAGE_DIRECTORY:
-        raise NotSendable("is a DICOMDIR, which is not sent", is_foreign=True)
+        raise NotSendable("is a DICOMDIR, which holds no image", is_foreign=True)
     if not all(map(is_valid_uid, (sop_class, sop_instance, meta.transfer_syntax_uid))):
         raise NotSendable("does not say which SOP class or instance it is")
-    return Part10File(path, Instance(sop_class, sop_instance, meta.transfer_syntax_uid), meta.dataset_offset, length)
+    return Instance(sop_class, sop_instance, meta.transfer_syntax_uid)
 
 
 def read_identity(file: Part10File) -> tuple[str, str, str, str]:

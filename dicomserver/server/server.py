@@ -18,8 +18,8 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveError
 from dicomserver.archive.filing import Waiting
 from dicomserver.index import Index, IndexFault
-from dicomserver.server import (backup_commands, commands, deletion_commands, doors, forecast, logs,
-                                retention_commands, systemd)
+from dicomserver.server import (backup_commands, commands, deletion_commands, doors, forecast, import_commands,
+                                logs, retention_commands, systemd)
 from dicomserver.server.adoption import Adoption, join
 from dicomserver.server.commitments import Committer
 from dicomserver.server.conflicts import Conflicts, commands as conflict_commands
@@ -204,7 +204,8 @@ class Server:
         table = commands.table(
             self.statistics, Verifier(archive, index, log), self.reload, deletion_commands.table(deleter, self._trash),
             retention_commands.table(archive, index, self._retention), backup_commands.table(archive, index, settings),
-            conflict_commands(conflicts))
+            conflict_commands(conflicts),
+            import_commands.table(archive, index, mover.add, lambda: self.settings, log))
         self._serve(entrance, table if self._leadership is None else self._leadership.guarded(table))
         commands.watch(self.statistics, archive, index, mover, self._lobby, self._pool)
         self.statistics.add_source(committer.figures)

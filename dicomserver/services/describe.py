@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
 
-from dicomserver.index import FLAG_INFLATION_CAPPED, FLAG_PIXEL_DATA_SHORT, Instance
+from dicomserver.index import FLAG_INFLATION_CAPPED, FLAG_PIXEL_DATA_MISSING, FLAG_PIXEL_DATA_SHORT, Instance
 from dicomserver.standard.attributes import INDEXED, Level
 from dicomserver.standard.transfer_syntaxes import encoding
 from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.meta import FileMeta
-from dicomserver.wire.pixels import pixel_data_short
+from dicomserver.wire.pixels import pixel_data_missing, pixel_data_short
 from dicomserver.wire.scanner import DatasetScanner
 from dicomserver.wire.wanted import Wanted
 
@@ -44,6 +44,8 @@ def describe(scanner: DatasetScanner, *, transfer_syntax_uid: str, slot: int, fi
     flags = FLAG_INFLATION_CAPPED if scanner.inflation_capped else 0
     if pixel_data_short(scanner):
         flags |= FLAG_PIXEL_DATA_SHORT
+    if pixel_data_missing(scanner):
+        flags |= FLAG_PIXEL_DATA_MISSING
     return Instance(
         study_instance_uid=study, series_instance_uid=series, sop_instance_uid=sop_instance, sop_class_uid=sop_class,
         transfer_syntax_uid=transfer_syntax_uid, slot=slot, file_length=file_length, dataset_offset=dataset_offset,
@@ -52,17 +54,20 @@ def describe(scanner: DatasetScanner, *, transfer_syntax_uid: str, slot: int, fi
         series=values.packed(Level.SERIES), instance=values.packed(Level.INSTANCE), flags=flags)
 
 
-def describe_file(fd: int, meta: FileMeta, *, slot: int, file_length: int, checksum: int) -> Instance:
-    """The index entry of an instance in a file of ours. Of large values only the headers are read.
+def describe_file(fd: int, meta: FileMeta, *, slot: int, file_length: int, checksum: int,
+                  limits: ScanLimits | None = None) -> Instance:
+    """The index entry of an instance in a file. Of large values only the headers are read.
 
-    What was once accepted is never refused here, whatever the limits for receiving say today. Raises DatasetError
-    where the dataset is malformed or lacks its UIDs, OSError where the file cannot be read.
+    limits: for what is to be accepted now. What was once accepted is never refused here, whatever the limits for
+    receiving say today. Raises DatasetError where the dataset is malformed or lacks its UIDs, OSError where the file
+    cannot be read.
     """
-    scanner = _scanner_of_files(meta, ScanLimits().inflated)
+    scanner = (scanner_for(meta.transfer_syntax_uid, limits) if limits
+               else _scanner_of_files(meta, ScanLimits().inflated))
     try:
         _scan(scanner, fd, meta, file_length)
     except DatasetError:
-        if not scanner.inflation_capped:
+        if limits or not scanner.inflation_capped:
             raise
         scanner = _scanner_of_files(meta, MOST_INFLATED)    # what it lacked may come behind the cap
         _scan(scanner, fd, meta, file_length)

@@ -30,6 +30,10 @@ _ENCODINGS = {
     "1.2.840.10008.1.2.4.205": _DEFLATED,     # JPIP HTJ2K Referenced Deflate
 }
 
+# JPIP: the dataset says where the pixels are (PS3.5 A.6, A.7, A.11).
+PIXELS_ELSEWHERE = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (94, 95, 204, 205))
+
+
 @cache
 def transfer_syntaxes() -> frozenset[str]:
     """The UIDs of all transfer syntaxes of PS3.6, retired ones too."""

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from dicomserver.wire.scanner import DatasetScanner
 
+FLOAT_PIXEL_DATA = 0x7FE00008       # the first of the three attributes that hold pixels
+
 
 def pixel_data_short(scanner: DatasetScanner) -> bool:
     """Whether the scanned dataset has native Pixel Data of fewer bytes than Rows, Columns and the rest declare.
@@ -21,3 +23,12 @@ def pixel_data_short(scanner: DatasetScanner) -> bool:
     if shared:      # neighbouring pixels share chrominance
         declared = declared * shared[0] // shared[1]
     return scanner.values.pixel_length < (declared + 7) // 8
+
+
+def pixel_data_missing(scanner: DatasetScanner) -> bool:
+    """Whether the dataset declares Rows and Columns, and ends in front of where its pixels would be.
+
+    Those that are to be had elsewhere (JPIP, PS3.5 A.6) are missing, too.
+    """
+    *_, rows, columns, _ = scanner.values.declared_pixels
+    return bool(rows and columns) and not scanner.inflation_capped and (scanner.element or 0) < FLOAT_PIXEL_DATA

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 
+from dicomserver.archive.adopting import read_foreign_header
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.writer import xxh3_64
 from dicomserver.archive.filing import Waiting
@@ -48,6 +50,33 @@ def stored(waiting: Waiting, dataset: bytes = b"pixels") -> Tombstone:
     """What the index's row would say of a stored file."""
     return Tombstone(waiting.slot, xxh3_64(dataset), waiting.study_instance_uid, waiting.series_instance_uid,
                      waiting.sop_instance_uid)
+
+
+def lay_in(data: Path, sop: str, dataset: bytes = b"pixels", preamble: bytes = bytes(LENGTH)) -> str:
+    """A file in imports/, as an import leaves one for the server; its name."""
+    name = uuid.uuid4().hex
+    (data / "imports").mkdir(exist_ok=True)
+    write_foreign(data / "imports" / name, sop, dataset, preamble)
+    return name
+
+
+def write_foreign(path: Path, sop: str, dataset: bytes, preamble: bytes = bytes(LENGTH)) -> None:
+    """A Part 10 file as others write it; not synced."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.write(fd, preamble + b"DICM" + encode_file_meta(CT, sop, IMPLICIT_VR_LE, source_ae="SCANNER") + dataset)
+    os.close(fd)
+
+
+def adopt(archive: Archive, name: str, slot: Slot, order: int = 1) -> int:
+    """All steps for that file but the last, by which slots are settled; the file's length. name: "" if it was written
+    into the slot."""
+    fd = archive.adopting.open(name) if name else slot.fd
+    meta = read_foreign_header(fd)
+    length = os.fstat(fd).st_size
+    dataset = os.pread(fd, length, meta.dataset_offset)
+    archive.adopting.mark(slot, fd, meta, xxh3_64(dataset), order)
+    archive.adopting.seal(slot, name, fd)
+    return length
 
 
 def names(folder: Path) -> list[str]:

@@ -13,7 +13,7 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.filing import Result, Waiting
 from dicomserver.archive.recovery import Verdict
 from dicomserver.archive.tombstones import Tombstone
-from tests.archive.files import SERIES, STUDY, instance_bytes, names, store, stored
+from tests.archive.files import SERIES, STUDY, adopt, instance_bytes, lay_in, names, store, stored, write_foreign
 from tests.archive.power import Disk, PowerCut, Survives, watch
 
 OTHER_SERIES = "1.2.3.4.6"
@@ -118,11 +118,30 @@ def set_aside_a_slot(archive: Archive, ledger: Ledger) -> None:
     assert name == f"{waiting.slot:016x}"
 
 
+def adopt_two(archive: Archive, ledger: Ledger) -> None:
+    slots = {sop: archive.take() for sop in ("1.3", "1.4")}
+    lengths = {sop: adopt(archive, lay_in(Path(archive.path), sop, content(sop)), slot) for sop, slot in slots.items()}
+    archive.adopting.settle()
+    for sop, slot in slots.items():
+        archive.keep(slot, lengths[sop])
+        ledger.acknowledged[sop] = Waiting(slot.number, STUDY, SERIES, sop, lengths[sop])
+
+
+def adopt_a_lent_slot(archive: Archive, ledger: Ledger) -> None:
+    slot = archive.take()
+    write_foreign(Path(archive.path, archive.adopting.place_of(slot)), "1.3", content("1.3"))
+    length = adopt(archive, "", slot)
+    archive.keep(slot, length)
+    ledger.acknowledged["1.3"] = Waiting(slot.number, STUDY, SERIES, "1.3", length)
+    archive.file_batch([ledger.acknowledged["1.3"]])
+
+
 SCENARIOS = {
     "file": (False, file_two_series), "delete a slot": (False, delete_one), "delete a file": (True, delete_one),
     "delete all": (True, delete_all), "delete and store again": (True, delete_and_store_again),
     "duplicate": (True, delete_after_a_discarded_duplicate), "stray": (False, replace_a_stray),
-    "set aside": (False, set_aside_a_slot),
+    "set aside": (False, set_aside_a_slot), "adopt": (False, adopt_two),
+    "adopt a lent slot": (False, adopt_a_lent_slot),
 }
 
 

@@ -13,7 +13,7 @@ from dicomserver.archive.backup_source import BackupSource
 from dicomserver.archive.errors import ArchiveUnusable, InstanceMissing
 from dicomserver.archive.manifest import ListedInstance
 from dicomserver.archive.writer import xxh3_64
-from tests.archive.files import SERIES, STUDY, store, stored
+from tests.archive.files import SERIES, STUDY, lay_in, store, stored
 
 LATER = 1 << 62
 
@@ -48,6 +48,7 @@ def test_everything_by_a_rule(archive: Archive, data: Path) -> None:
     archive.begin_delete([])
     store(archive, "1.2")
     (data / "trash" / "1" / "2").mkdir(parents=True)
+    lay_in(data, "1.3")
     for name in ("trash/1/2/1.1.dcm", "index.db", "index.db-wal", "keep", "note.json.new", f"{STUDY}/notes.txt",
                  f"{STUDY}/{SERIES}/thumbs.db", "quarantine/a.dcm"):
         (data / name).touch()

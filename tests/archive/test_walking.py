@@ -11,7 +11,7 @@ from dicomserver.archive import walking
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import RecoveryFailed
 from dicomserver.archive.recovery import Verdict
-from tests.archive.files import SERIES, STUDY, store, stored
+from tests.archive.files import SERIES, STUDY, lay_in, store, stored
 
 
 def test_every_instance_with_its_uids(archive: Archive) -> None:
@@ -34,6 +34,7 @@ def test_what_waits_in_the_intake_is_not_walked(archive: Archive) -> None:
 def test_foreign_files_are_reported_and_nothing_else_of_the_data_directory(archive: Archive, data: Path,
                                                                            tmp_path: Path) -> None:
     archive.file_batch([store(archive, "1.1")])
+    lay_in(data, "1.6")
     for name in ("index.sqlite", "lost+found/x", "my study/x", f"{STUDY}/x.txt", f"{STUDY}/my series/x",
                  f"{STUDY}/{SERIES}/1.3.txt", f"{STUDY}/{SERIES}/..1.dcm"):
         (data / name).parent.mkdir(exist_ok=True)

@@ -5,6 +5,7 @@ from dicomserver.cli.progress import Progress
 
 def test_no_terminal_no_bar(capsys):
     with Progress("send", "files", 3) as progress:
+        assert not progress.is_shown
         progress.done()
         progress.expect(9)
         progress.say("a word")
@@ -14,6 +15,7 @@ def test_no_terminal_no_bar(capsys):
 def test_a_bar_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with Progress("send", "files", 3) as progress:
+        assert progress.is_shown
         progress.done(3)
         progress.expect(2)
         progress.say("a word")

@@ -98,7 +98,10 @@ _POSTGRES = "tests/index/postgres/test_engine.py::"
 _NODES = "tests/archive/test_nodes.py::test_the_names_of_its_folders_are_durable_before_the_start_is_counted"
 _TAKING_BACK = "tests/archive/test_replacing.py::test_taking_back_is_durable_and_no_old_tombstone_can_return"
 _TRASH = "tests/archive/test_trash_power_cuts.py::test_power_cut_at_every_call"
+_ADOPTING = "tests/archive/test_archive_power_cuts.py::test_power_cut_at_every_call[adopt]"
 ELSEWHERE = {
+    "archive/adopting.py Adopting.seal: os.fdatasync(fd)": _ADOPTING,
+    "archive/adopting.py Adopting.settle: self._intake.sync()": _ADOPTING,
     "archive/commitments.py Commitments.adopt: self._folder.sync()":
         "tests/archive/test_commitments.py::test_what_was_taken_over_is_durable",
     "archive/nodes.py Nodes._settle: self.folder.sync()": _NODES,

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from dicomserver.standard.attributes import INDEXED
-from dicomserver.wire.pixels import pixel_data_short
+from dicomserver.wire.pixels import pixel_data_missing, pixel_data_short
 from dicomserver.wire.scanner import DatasetScanner
 from dicomserver.wire.wanted import Wanted
 
@@ -58,3 +58,18 @@ def test_declared_sizes_that_overflow_are_only_numbers():
     scanner.feed(image(2, rows=65535, columns=65535, bits=65535, samples=65535, frames=b"2147483647"))
     scanner.finish()
     assert pixel_data_short(scanner)
+
+
+def is_missing(data: bytes, **options) -> bool:
+    scanner = DatasetScanner(Wanted(INDEXED), **options)
+    scanner.feed(data)
+    scanner.finish()
+    return pixel_data_missing(scanner)
+
+
+def test_pixels_are_missing_where_the_dataset_ends_in_front_of_them():
+    whole = image(48)
+    part = whole[:whole.index(b"\xe0\x7f")]
+    assert is_missing(part) and not is_missing(whole) and not is_missing(image(None))
+    assert is_missing(part + b"\x32\0\x32\x40LT\x02\0ab") and not is_missing(part + b"\xe0\x7f\x08\0OF\0\0\0\0\0\0")
+    assert not is_missing(image(48, rows=0)[:len(part)]) and not is_missing(b"")
