@@ -1,6 +1,7 @@
 """Statements straight through libpq: what they do, and what happens when they fail."""
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -107,3 +108,17 @@ def test_a_connection_that_breaks_is_closed(prepared: Prepared, connection: Conn
         with pytest.raises(psycopg.Error):
             use()
         assert connection.closed
+
+
+def test_others_run_while_one_waits(prepared: Prepared, postgres: PostgresServer) -> None:
+    """The compiled driver is what is loaded, and it waits without the interpreter's lock."""
+    assert psycopg.pq.__impl__ in ("binary", "c")
+    with psycopg.connect(postgres.url, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(77)")
+        waiting = threading.Thread(target=prepared.run, args=("SELECT pg_advisory_lock(%s)", (77,)))
+        waiting.start()
+        deadline = time.monotonic() + 60
+        while not other.execute("SELECT 1 FROM pg_locks WHERE objid = 77 AND NOT granted").fetchall():
+            assert time.monotonic() < deadline
+    waiting.join(60)
+    assert not waiting.is_alive()
