@@ -6,7 +6,7 @@ deleting, and to verify: a pass that found nothing to change has compared every 
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import NamedTuple, Protocol
@@ -168,14 +168,17 @@ def _adjust(table: Table, columns: tuple[str, ...], target: Target, wanted: list
 
 
 def _remove(table: Table, target: Target, keys: Collection[tuple]) -> None:
-    if keys:
-        where = " AND ".join(f"{column} = {target.dialect.VALUE}" for column in table.key)
-        target.session.run_each(f"DELETE FROM {table.name} WHERE {where}", list(keys))
+    _delete(table.name, table.key, target, keys)
 
 
-def _clear(table: Table, target: Target, about: Iterable[Value]) -> None:
-    target.session.run(f"DELETE FROM {table.name} WHERE {table.about} {target.dialect.WITH_IDS}",
-                       (target.dialect.rows_of([one for one in about if one is not None]),))
+def _clear(table: Table, target: Target, about: Collection[Value]) -> None:
+    _delete(table.name, (table.about,), target, [(one,) for one in about if one is not None])
+
+
+def _delete(table: str, columns: Sequence[str], target: Target, rows: Collection[tuple[Value, ...]]) -> None:
+    if rows:
+        where = " AND ".join(f"{column} = {target.dialect.VALUE}" for column in columns)
+        target.session.run_each(f"DELETE FROM {table} WHERE {where}", list(rows))
 
 
 def _page(table: Table, columns: Sequence[str], dialect: ModuleType) -> str:

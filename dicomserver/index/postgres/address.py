@@ -54,5 +54,6 @@ def without_password(url: str) -> str:
     scheme, _, rest = url.partition("://")
     where, question, query = rest.partition("?")
     user, at, place = where.rpartition("@")
-    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if "password" not in name]
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True)
+            if not ("password" in name or "secret" in name)]
     return f"{scheme}://{user.partition(':')[0]}{at}{place}{question if kept else ''}{urlencode(kept, safe='/')}"

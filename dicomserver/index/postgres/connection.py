@@ -31,6 +31,16 @@ class Connection(psycopg.Connection):
         """Its writing statements."""
         return Prepared(self.pgconn)
 
+    @contextmanager
+    def transaction(self, *details, **more):
+        """See psycopg, which drops all statements of the connection at a rollback if one of its own is prepared."""
+        try:
+            with super().transaction(*details, **more) as transaction:
+                yield transaction
+        except BaseException:
+            self.prepared.forget()
+            raise
+
     def wait(self, gen: Generator, *details, **more):
         """See psycopg."""
         if self.keep_going is None:
@@ -126,9 +136,6 @@ class PostgresSession:
 
     def run(self, sql: str, values: Sequence[Value] = ()) -> int:
         """See engine.Session. Not to be interrupted once it runs."""
-        if list in map(type, values):       # an array is psycopg's to encode
-            with translating(self._connection):
-                return self._executed(sql, values).rowcount
         self._ask()
         with translating(self._connection):
             return self._prepared.run(sql, values)

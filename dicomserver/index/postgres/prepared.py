@@ -21,11 +21,18 @@ _GOOD = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 class Prepared:
     """The statements of one connection, each prepared when it is first run. Not beside psycopg's own pipeline."""
 
-    __slots__ = ("_libpq", "_names")
+    __slots__ = ("_libpq", "_made", "_names")
 
     def __init__(self, libpq: pq.abc.PGconn) -> None:
         self._libpq = libpq
+        self._made = 0
         self._names: dict[str, bytes] = {}
+
+    def forget(self) -> None:
+        """None is prepared any more, neither here nor on the server; psycopg has none of its own."""
+        self._names.clear()
+        if self._libpq.status == pq.ConnStatus.OK and self._libpq.pipeline_status == pq.PipelineStatus.OFF:
+            self._libpq.exec_(b"DEALLOCATE ALL")
 
     def run(self, sql: str, values: Sequence[Value]) -> int:
         """How many rows it changed. Waits without the interpreter's lock."""
@@ -67,7 +74,8 @@ class Prepared:
     def _name(self, sql: str, values: Sequence[Value]) -> bytes:
         name = self._names.get(sql)
         if name is None:
-            name = b"dicom_server_%d" % len(self._names)
+            self._made += 1
+            name = b"dicom_server_%d" % self._made      # never again: a forgotten one may be there still
             first, *rest = sql.split("%s")
             numbered = first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
             _count(self._libpq.prepare(name, numbered.encode(), [_TYPES.get(type(value), 0) for value in values]))

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import apsw
@@ -108,16 +108,9 @@ class SqliteTarget:
         self._open()
         self.begin(origin)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """See transfer.Target."""
-        self.session.run("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.session.run("COMMIT")
-        finally:
-            if self._connection.in_transaction:
-                self.session.run("ROLLBACK")
+        return self.session.transaction()
 
     def add(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Value, ...]]) -> None:
         """See transfer.Target."""

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -142,3 +144,24 @@ def test_why_there_is_no_connection(change: str, text: str, postgres: PostgresSe
         connect(parameters_of(url), "dicom_server")
     assert "secret" not in str(refused.value) and "\n" not in str(refused.value)
     assert refused.value.__suppress_context__
+
+
+def test_a_rollback_takes_no_statement_away(postgres: PostgresServer) -> None:
+    """psycopg drops all statements of a connection then, if it has prepared one of its own."""
+    with closing(connect(parameters_of(postgres.url), "dicom_server")) as connection:
+        session = PostgresSession(connection)
+        session.run("CREATE TEMPORARY TABLE x (id INTEGER)")
+        for nested in (False, True):
+            for _ in range(10):     # so often that psycopg prepares it
+                session.one("SELECT %s", (1,))
+            assert session.run("INSERT INTO x VALUES (%s)", (1,)) == 1
+            with contextlib.ExitStack() as outer, contextlib.suppress(ZeroDivisionError):
+                if nested:
+                    outer.enter_context(connection.transaction())
+                with connection.transaction():
+                    session.run("INSERT INTO x VALUES (%s)", (1,))
+                    raise ZeroDivisionError
+            assert session.run("INSERT INTO x VALUES (%s)", (2,)) == 1
+            assert session.run_each("INSERT INTO x VALUES (%s)", [(3,), (4,)]) == [1, 1]
+        assert session.rows("SELECT id FROM x ORDER BY 1") == [(1,), (1,), (2,), (2,), (3,), (3,), (4,), (4,)]
+        assert session.one("SELECT count(*) FROM pg_prepared_statements")[0] < 8
