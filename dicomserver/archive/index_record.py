@@ -15,7 +15,8 @@ _LIMIT = 1 << 16
 
 
 class IndexRecord(NamedTuple):
-    """identity: of that index and of no other. place: where it was when this was written, without secrets."""
+    """identity: of that index and of no other; "": it is still to be made. place: where it was when this was written,
+    without secrets."""
 
     identity: str
     place: str

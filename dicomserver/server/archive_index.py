@@ -47,5 +47,5 @@ def note_index(archive: Archive, index: Index, log: logging.Logger) -> None:
     if former == record:
         return
     archive.note_index(record)
-    if former is not None and former.place != record.place:
+    if former is not None and former.identity and former.place != record.place:
         log.warning("the archive had its index at %s; from now on it is the one at %s", former.place, record.place)

@@ -116,7 +116,7 @@ class _Restore:
         self._left_out: dict[str, int] = {}     # SOP Instance UIDs and slots of rows without a whole file
         self._format = json.dumps({"format": FORMAT}).encode() + b"\n"
         self._last_starts: dict[int, int] = {}     # of each node
-        self._identity = ""     # of the index; none has this one
+        self._identity = ""     # of the index; the first start makes one
 
     def run(self) -> RestoreReport:
         has_index = False

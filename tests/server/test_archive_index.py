@@ -5,8 +5,11 @@ import pytest
 
 from dicomserver.index import open_index
 from dicomserver.server.archive_index import WrongIndex, check_index, note_index
+from dicomserver.server.backup import back_up
 from dicomserver.server.rebuild import rebuild
 from dicomserver.server.recovery import recover
+from dicomserver.server.restore import restore
+from tests.server.backing_up import StoreOrigin
 
 
 def recovered(store, index):
@@ -108,3 +111,24 @@ def test_who_does_not_serve_it_takes_a_fresh_one_only_where_the_archive_s_was_lo
     (store.path / "dicom-server.db").unlink()
     store.index = open_index(store.url)
     check_index(store.archive, store.index, serves=False)
+
+
+@pytest.mark.parametrize("with_index", [True, False])
+def test_what_is_restored_is_not_served_on_an_index_that_stayed_behind(store, other, tmp_path, with_index, caplog):
+    store.index.mark_complete()
+    store.archive.file_batch([store.receive("1.2.3.4.1", mover=False)])
+    origin = StoreOrigin(store)
+    if not with_index:
+        origin.database_url = "memory:"
+    (tmp_path / "target").mkdir()
+    back_up(origin, str(tmp_path / "target"), lambda report: None)
+    assert restore(str(tmp_path / "target"), str(tmp_path / "new"), lambda report: None).has_index == with_index
+    again = type(store)(tmp_path / "new")
+    try:
+        again.describe = store.describe
+        with closing(open_index(other)) as index, pytest.raises(WrongIndex, match=f"{tmp_path}/new/dicom-server.db"):
+            recovered(again, index)
+        recovered(again, again.index)
+        assert uids(again.index) == {"1.2.3.4.1"} and "from now on" not in caplog.text
+    finally:
+        again.close()

@@ -62,6 +62,7 @@ def test_no_error_quotes_a_password(url: str) -> None:
     ("postgres:///pacs?host=/run/postgresql&password=secret", "postgres:///pacs?host=/run/postgresql"),
     ("postgres://?password=secret", "postgres://"), ("postgres://", "postgres://"),
     ("postgres://a:secret@one,two/pacs", "postgres://a@one,two/pacs"),
+    ("postgres://db/pacs?oauth_client_secret=secret", "postgres://db/pacs"),
 ])
 def test_without_password(url: str, shown: str) -> None:
     assert without_password(url) == shown
