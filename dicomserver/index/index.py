@@ -15,14 +15,13 @@ from dicomserver.index.integrity import Integrity
 from dicomserver.index.ledger import Ledger, stored_of
 from dicomserver.index.other_patients import OtherPatients
 from dicomserver.index.search.query import Query
-from dicomserver.index.search.selection import Selection, select
+from dicomserver.index.search.selection import FIRST_ROWS, Selection, select
 from dicomserver.index.searchable import instance_number_of
 from dicomserver.index.tickets import Ticket, TicketQueue
 from dicomserver.index.unsynced import Unsynced
 
 PAGE_ROWS = 500
-FIRST_ROWS = 50  # of a search: few, so that they are soon there and no slow peer keeps them from being sent
-NEXT_ROWS = 128  # at once, then: few enough for rows of any length
+NEXT_ROWS = 128  # of a search, behind its FIRST_ROWS: few enough for rows of any length
 BULK_ROWS = 1000
 REMOVAL_ROWS = 500
 ATTEMPTS = 5    # where other nodes are in the way
@@ -152,20 +151,19 @@ class Index:
         """
         selection = select(query, self._engine.dialect)
         with self._engine.searching() as session, session.watched(keep_going):
-            with closing(session.stream(selection.ids, selection.values)) as found:
-                first = [row for row, in islice(found, FIRST_ROWS)]
-            page = self._page(session, selection, first)
-        yield from page
+            found = session.rows(selection.first, selection.values)
+        first = {row[-1] for row in found}
+        yield from self._page(selection, [row[:-1] for row in found])
         if len(first) < FIRST_ROWS:
             return
         with self._engine.searching() as session, session.watched(keep_going):
-            rest = self._ids_but(session, selection, frozenset(first))
+            rest = self._ids_but(session, selection, first)
         for at in range(0, len(rest), NEXT_ROWS):
             if not keep_going():
                 raise SearchInterrupted("nobody wants the rest")
             with self._engine.searching() as session, session.watched(keep_going):
-                page = self._page(session, selection, rest[at:at + NEXT_ROWS])
-            yield from page
+                found = session.rows(selection.rows, (self._engine.dialect.rows_of(rest[at:at + NEXT_ROWS]),))
+            yield from self._page(selection, found)
 
     def instance_ids(self, query: Query, keep_going: Callable[[], bool] = lambda: True) -> array:
         """The ids, for `instances`, of all instances that meet a query of level INSTANCE, in the order of arrival.
@@ -245,9 +243,9 @@ class Index:
         with closing(session.stream(selection.ids, selection.values)) as found:
             return array("q", (row for row, in found if row not in known))
 
-    def _page(self, session: Session, selection: Selection, ids: Sequence[int]) -> list[list[tuple]]:
-        """The rows of these entities as a page, no page where there are none."""
-        rows = session.rows(selection.rows, (self._engine.dialect.rows_of(ids),)) if ids else []
+    @staticmethod
+    def _page(selection: Selection, rows: list[tuple]) -> list[list[tuple]]:
+        """Those of the rows that meet all of the query as a page, no page where there are none."""
         if selection.meets is not None:
             rows = list(filter(selection.meets, rows))
         return [rows] if rows else []

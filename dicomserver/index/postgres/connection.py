@@ -85,6 +85,8 @@ def set_up(connection: psycopg.Connection, schema: str, *, read_only: bool = Fal
         "default_transaction_isolation": "read committed",
         "default_transaction_read_only": "on" if read_only else "off",
         "statement_timeout": "0", "client_min_messages": "warning",
+        "jit": "off",       # it takes longer to compile a query of ours than to run it
+        "cursor_tuple_fraction": "1",   # what streams is read to its end
     }
     with translating(connection):
         version = connection.info.server_version

@@ -1,7 +1,7 @@
 """How PostgreSQL says what the conditions of a query need; the same names as in sqlite/dialect.py."""
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 Part = tuple[str, tuple]
 
@@ -10,7 +10,11 @@ _LITERALLY = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_", "*": "%", "?":
 
 def among(column: str, values: Collection[str | int]) -> Part:
     """The column has one of any number of values."""
-    return f"{column} = ANY(%s)", (rows_of(values),)
+    there = rows_of(values)
+    if len(there) == 1:
+        # Of one value PostgreSQL knows beforehand how many rows it has, so it keeps the plan: half of the time.
+        return f"{column} = %s", tuple(there)
+    return f"{column} = ANY(%s)", (there,)
 
 
 def like(column: str, pattern: str) -> Part:
@@ -35,10 +39,16 @@ def containing(_column: str, _pattern: str) -> Part | None:
     return None
 
 
-def sounding(table: str, column: str, words: Collection[Collection[str]]) -> Part:
-    """A statement for the ids of those whose name has one of the codes (index/sounds.py) of each word."""
-    tests = " AND ".join([f"string_to_array({column}_sounds, ' ') && %s"] * len(words))
-    return f"SELECT id FROM {table} WHERE {tests}", tuple(map(sorted, words))
+def sounding(alias: str, _table: str, column: str, words: Collection[Collection[str]]) -> Part:
+    """The name has one of the codes (index/sounds.py) of each word."""
+    tests = " AND ".join([f"string_to_array({alias}.{column}_sounds, ' ') && %s"] * len(words))
+    return tests, tuple(map(sorted, words))
+
+
+def scanned(_alias: str, _table: str, columns: Sequence[str], pattern: str) -> Part:
+    """One of the columns matches a pattern."""
+    parts = [like(column, pattern) for column in columns]
+    return "(" + " OR ".join(f"({sql})" for sql, _ in parts) + ")", tuple(one for _, values in parts for one in values)
 
 
 def rows_of(ids: Collection[int | str]) -> list[int] | list[str]:
@@ -47,5 +57,7 @@ def rows_of(ids: Collection[int | str]) -> list[int] | list[str]:
 
 
 VALUE = "%s"    # the place of a parameter
+ASIDE = ""      # PostgreSQL has statistics: which index is used is its own choice
 WITH_IDS = "= ANY(%s)"
+WITH_FOUND = "= ANY(ARRAY({}))"     # one of the ids that a statement finds: an index scan, whatever is thought of it
 JOINED = "string_agg(v.text, '\\' ORDER BY v.text)"  # the values in the rows of v, joined as DICOM joins them

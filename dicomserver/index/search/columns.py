@@ -12,6 +12,7 @@ from dicomserver.standard import query
 from dicomserver.standard.attributes import Level
 
 TABLES = {Level.PATIENT: "p", Level.STUDY: "t", Level.SERIES: "s", Level.INSTANCE: "i"}
+FROM = {"p": "patients p", "t": "studies t", "s": "series s", "i": "instances i"}
 
 
 class Kind(Enum):
@@ -27,48 +28,51 @@ class Kind(Enum):
 
 
 class Column(NamedTuple):
-    """table: as above. trigrams: the column of study_texts with the same text. empty: holds where there is no value."""
+    """table: as above. trigrams: the column of study_texts with the same text. indexed: by itself, in order. empty:
+    holds where there is no value. aside: see Dialect.ASIDE."""
 
     kind: Kind
     table: str
     name: str
     trigrams: str = ""
+    indexed: bool = False
     empty: str = "IS NULL"
+    aside: str = ""
 
     @property
     def sql(self) -> str:
         """The column, said in full."""
-        return f"{self.table}.{self.name}"
+        return f"{self.aside}{self.table}.{self.name}"
 
 
 _OF_PATIENT = {
-    0x00100010: Column(Kind.NAME, "p", "name"),
-    0x00100020: Column(Kind.TEXT, "p", "patient_id"),
+    0x00100010: Column(Kind.NAME, "p", "name", indexed=True),
+    0x00100020: Column(Kind.TEXT, "p", "patient_id", indexed=True),
     query.ISSUER_OF_PATIENT_ID: Column(Kind.TEXT, "p", "issuer", empty="= ''"),
-    0x00100030: Column(Kind.DATE, "p", "birth_date"),
+    0x00100030: Column(Kind.DATE, "p", "birth_date", indexed=True),
     0x00100040: Column(Kind.TEXT, "p", "sex"),
 }
 _BELOW = {
-    0x00100010: Column(Kind.NAME, "t", "patient_name", "patient_name"),
-    0x00100020: Column(Kind.TEXT, "t", "patient_id", "patient_id"),
+    0x00100010: Column(Kind.NAME, "t", "patient_name", "patient_name", indexed=True),
+    0x00100020: Column(Kind.TEXT, "t", "patient_id", "patient_id", indexed=True),
     query.ISSUER_OF_PATIENT_ID: Column(Kind.TEXT, "t", "patient_issuer", empty="= ''"),
-    0x00100030: Column(Kind.DATE, "t", "patient_birth_date"),
+    0x00100030: Column(Kind.DATE, "t", "patient_birth_date", indexed=True),
     0x00100040: Column(Kind.TEXT, "t", "patient_sex"),
-    0x0020000D: Column(Kind.UID, "t", "uid"),
-    0x00080020: Column(Kind.DATE, "t", "study_date"),
+    0x0020000D: Column(Kind.UID, "t", "uid", indexed=True),
+    0x00080020: Column(Kind.DATE, "t", "study_date", indexed=True),
     0x00080030: Column(Kind.TIME, "t", "study_time"),
-    0x00080050: Column(Kind.TEXT, "t", "accession_number", "accession_number"),
-    0x00200010: Column(Kind.TEXT, "t", "study_id"),
-    0x00080090: Column(Kind.NAME, "t", "referring_physician", "referring_physician"),
+    0x00080050: Column(Kind.TEXT, "t", "accession_number", "accession_number", indexed=True),
+    0x00200010: Column(Kind.TEXT, "t", "study_id", indexed=True),
+    0x00080090: Column(Kind.NAME, "t", "referring_physician", "referring_physician", indexed=True),
     0x00081030: Column(Kind.TEXT, "t", "description", "description"),
-    0x0020000E: Column(Kind.UID, "s", "uid"),
+    0x0020000E: Column(Kind.UID, "s", "uid", indexed=True),
     0x00080060: Column(Kind.TEXT, "s", "modality"),
     0x00200011: Column(Kind.INTEGER, "s", "number"),
     0x0008103E: Column(Kind.TEXT, "s", "description"),
     0x00180015: Column(Kind.TEXT, "s", "body_part"),
     0x00400244: Column(Kind.DATE, "s", "performed_date"),
     0x00400245: Column(Kind.TIME, "s", "performed_time"),
-    0x00080018: Column(Kind.UID, "i", "uid"),
+    0x00080018: Column(Kind.UID, "i", "uid", indexed=True),
     0x00080016: Column(Kind.LABEL, "i", "sop_class"),
     0x00200013: Column(Kind.INTEGER, "i", "number"),
     query.AVAILABLE_TRANSFER_SYNTAX_UID: Column(Kind.LABEL, "i", "transfer_syntax"),

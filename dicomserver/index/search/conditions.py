@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
-from dicomserver.index.search.columns import COUNTS, EXISTING, Column, Kind, column_of
+from dicomserver.index.search.columns import COUNTS, EXISTING, FROM, Column, Kind, column_of
 from dicomserver.index.search.criteria import AnyOf, Criterion, Empty, Equal, Like, Name, Numeric, Within
 from dicomserver.index.search.query import Condition, ItemCondition, Moment
 from dicomserver.index.sounds import Words
@@ -23,12 +23,16 @@ class Fragment(NamedTuple):
     table: str
 
 
-def fragment_of(condition: Condition | Moment | ItemCondition, level: Level, dialect: ModuleType) -> Fragment | None:
-    """The condition in SQL, neither more nor less; None where no column answers it."""
+def fragment_of(condition: Condition | Moment | ItemCondition, level: Level, dialect: ModuleType,
+                aside: str = "") -> Fragment | None:
+    """The condition in SQL, neither more nor less; None where no column answers it.
+
+    aside: the dialect's ASIDE where another condition finds the rows, so that this one need not look into an index."""
     if isinstance(condition, ItemCondition):
         return None
     if isinstance(condition, Moment):
-        return _of_moment(condition, dialect) if condition.date.tag == STUDY_DATE and level >= Level.STUDY else None
+        known = condition.date.tag == STUDY_DATE and level >= Level.STUDY
+        return _of_moment(condition, dialect, aside) if known else None
     tag, criterion = condition.attribute.tag, condition.criterion
     if tag in EXISTING:
         return _of_existing(tag, criterion, dialect)
@@ -36,7 +40,9 @@ def fragment_of(condition: Condition | Moment | ItemCondition, level: Level, dia
         table, expression = COUNTS[tag]
         return _placed(_of_integer(expression, criterion, dialect), table)
     column = column_of(tag, level)
-    return None if column is None else _placed(_of_column(column, criterion, dialect), column.table)
+    if column is None:
+        return None
+    return _placed(_of_column(column._replace(aside=aside), criterion, dialect), column.table)
 
 
 def _placed(part: tuple[str, tuple] | None, table: str) -> Fragment | None:
@@ -64,10 +70,15 @@ def _text(column: Column, criterion: Criterion, dialect: ModuleType) -> tuple[st
     if not isinstance(criterion, Like):
         return None
     sql, values = dialect.like(column.sql, criterion.pattern)
-    found = dialect.containing(column.trigrams, criterion.pattern) if column.trigrams else None
-    if found is None or criterion.pattern[0] not in "*?":
-        return f"({sql})", values
-    return f"({column.table}.id IN ({found[0]}) AND {sql})", found[1] + values
+    in_order = column.indexed and criterion.pattern[0] not in "*?"
+    found = None if in_order else _by_trigrams(column, criterion.pattern, dialect)
+    return f"({found[0]}{sql})" if found else f"({sql})", (found[1] if found else ()) + values
+
+
+def _by_trigrams(column: Column, pattern: str, dialect: ModuleType) -> tuple[str, tuple] | None:
+    """What finds a superset, to be followed by what sorts out; None: nothing does, or need to."""
+    found = dialect.containing(column.trigrams, pattern) if column.trigrams and not column.aside else None
+    return None if found is None else (f"{column.table}.id IN ({found[0]}) AND ", found[1])
 
 
 def _label(column: Column, criterion: Criterion, dialect: ModuleType) -> tuple[str, tuple] | None:
@@ -112,26 +123,23 @@ def _name(column: Column, criterion: Criterion, dialect: ModuleType) -> tuple[st
 def _of_forms(column: Column, patterns: Sequence[str], forms: Sequence[str], sounds: Words,
               dialect: ModuleType) -> tuple[str, tuple]:
     """One of these forms of the name matches one of the patterns, or all sounds are in it."""
-    table = {"p": "patients", "t": "studies"}[column.table]
-    conditions, searches = [], []
-    for pattern in patterns:
-        found = dialect.containing(column.trigrams, pattern) if column.trigrams and pattern[:1] in "*?" else None
-        if found is not None:
-            sql, values = _either([dialect.like(f"{column.sql}_{form}", pattern) for form in forms])
-            conditions.append((f"{column.table}.id IN ({found[0]}) AND {sql}", found[1] + values))
-            continue
-        exact = "*" not in pattern and "?" not in pattern
-        compare: Callable = (lambda sql, text: dialect.among(sql, (text,))) if exact else dialect.like
-        for form in forms:
-            sql, values = compare(f"{column.name}_{form}", pattern)
-            searches.append((f"SELECT id FROM {table} WHERE {sql}", values))
+    parts = [_of_pattern(column, pattern, forms, dialect) for pattern in patterns]
     if sounds:
-        searches.append(dialect.sounding(table, column.name, sounds))
-    if searches:
-        # One search in each form's own index; joined by OR, they would be none.
-        union = " UNION ALL ".join(sql for sql, _ in searches)
-        conditions.append((f"{column.table}.id IN ({union})", tuple(value for _, part in searches for value in part)))
-    return _either(conditions)
+        parts.append(dialect.sounding(column.table, FROM[column.table], column.name, sounds))
+    return _either(parts) if len(parts) > 1 else parts[0]
+
+
+def _of_pattern(column: Column, pattern: str, forms: Sequence[str], dialect: ModuleType) -> tuple[str, tuple]:
+    columns = [f"{column.sql}_{form}" for form in forms]
+    exact = "*" not in pattern and "?" not in pattern
+    compare: Callable = (lambda sql, text: dialect.among(sql, (text,))) if exact else dialect.like
+    sql, values = _either([compare(one, pattern) for one in columns])
+    if pattern[0] not in "*?" or column.aside:
+        return sql, values
+    found = _by_trigrams(column, pattern, dialect)
+    if found is None:
+        return dialect.scanned(column.table, FROM[column.table], columns, pattern)
+    return f"({found[0]}{sql})", found[1] + values
 
 
 def _of_existing(tag: int, criterion: Criterion, dialect: ModuleType) -> Fragment | None:
@@ -142,14 +150,14 @@ def _of_existing(tag: int, criterion: Criterion, dialect: ModuleType) -> Fragmen
     return None if part is None else Fragment(f"EXISTS (SELECT 1 {rows} AND {part[0]})", part[1], "t")
 
 
-def _of_moment(moment: Moment, dialect: ModuleType) -> Fragment:
+def _of_moment(moment: Moment, dialect: ModuleType, aside: str) -> Fragment:
     low, high = moment.criterion.low, moment.criterion.high
     both = "t.study_date || t.study_time"
     parts, values = [], []
     # The date alone too: that one has an index.
     for sign, end in ((">=", low and low.low), ("<=", high and high.high)):
         if end is not None:
-            parts += [f"t.study_date {sign} {dialect.VALUE}", f"{both} {sign} {dialect.VALUE}"]
+            parts += [f"{aside}t.study_date {sign} {dialect.VALUE}", f"{both} {sign} {dialect.VALUE}"]
             values += [end[:8], end]
     return Fragment("(" + " AND ".join(parts) + ")", tuple(values), "t")
 

@@ -1,6 +1,7 @@
-"""The two statements of a query: which entities, and what is known of some of them.
+"""The statements of a query: the first rows; which entities there are; and the rows of some of them.
 
-Two, so that no reading transaction stays open while a slow peer takes its answers: ids are few bytes, even a million.
+Apart, so that no reading transaction stays open while a slow peer takes its answers: ids are few bytes, even a million.
+And most queries have few answers: those come with the first statement, so with one round trip to a database elsewhere.
 """
 from __future__ import annotations
 
@@ -8,13 +9,13 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
-from dicomserver.index.search.columns import TABLES, computed_sql
+from dicomserver.index.search.breadth import narrowest
+from dicomserver.index.search.columns import FROM, TABLES, computed_sql
 from dicomserver.index.search.conditions import fragment_of
 from dicomserver.index.search.query import Query
 from dicomserver.index.search.remainder import remainder
 from dicomserver.standard.attributes import Level
 
-_FROM = {"p": "patients p", "t": "studies t", "s": "series s", "i": "instances i"}
 _JOIN = {"p": "JOIN patients p ON p.id = t.patient", "t": "JOIN studies t ON t.id = s.study",
          "s": "JOIN series s ON s.id = i.series"}
 _PACKED = {
@@ -26,10 +27,15 @@ _PACKED = {
 }
 
 
-class Selection(NamedTuple):
-    """ids, values: the first statement and its parameters. rows: the second; its parameter is the dialect's rows_of.
-    meets: what a row must meet besides, or None."""
+FIRST_ROWS = 50  # few, so that they are soon there and no slow peer keeps them from being sent
 
+
+class Selection(NamedTuple):
+    """first: the rows of FIRST_ROWS entities, each with its id behind it. ids: those of all. values: the parameters of
+    both. rows: of the entities whose ids are its parameter, as the dialect's rows_of gives it. meets: what a row must
+    meet besides, or None."""
+
+    first: str
     ids: str
     values: tuple
     rows: str
@@ -39,32 +45,36 @@ class Selection(NamedTuple):
 def select(query: Query, dialect: ModuleType) -> Selection:
     """How to find what a query asks for."""
     fragments, rest = [], []
+    finds = narrowest(query)
     for condition in query.conditions:
-        fragment = fragment_of(condition, query.level, dialect)
+        aside = "" if finds is None or finds is condition else dialect.ASIDE
+        fragment = fragment_of(condition, query.level, dialect, aside)
         if fragment is None:
             rest.append(condition)
         else:
             fragments.append(fragment)
     table = TABLES[query.level]
     where = " AND ".join(fragment.sql for fragment in fragments) or "1 = 1"
+    ids = f"SELECT {table}.id FROM {_tables(query.level, {fragment.table for fragment in fragments})} WHERE {where}"
+    columns, tables = _columns(query, dialect), _tables(query.level, {"p"})
     return Selection(
-        f"SELECT {table}.id FROM {_tables(query.level, {fragment.table for fragment in fragments})} WHERE {where}",
-        tuple(value for fragment in fragments for value in fragment.values),
-        _rows(query, dialect), remainder(rest))
+        f"SELECT {columns}, {table}.id FROM {tables}"
+        f" WHERE {table}.id {dialect.WITH_FOUND.format(f'{ids} LIMIT {FIRST_ROWS}')}",
+        ids, tuple(value for fragment in fragments for value in fragment.values),
+        f"SELECT {columns} FROM {tables} WHERE {table}.id {dialect.WITH_IDS}", remainder(rest))
 
 
-def _rows(query: Query, dialect: ModuleType) -> str:
+def _columns(query: Query, dialect: ModuleType) -> str:
     packed = dict(_PACKED)
     if query.level is Level.PATIENT:
         packed[Level.PATIENT] = ("p.character_set", "p.attributes")
     columns = [column for level in Level if level <= query.level for column in packed[level]]
     columns += [computed_sql(tag, dialect.JOINED) for tag in query.computed]
-    return (f"SELECT {', '.join(columns)} FROM {_tables(query.level, {'p'})}"
-            f" WHERE {TABLES[query.level]}.id {dialect.WITH_IDS}")
+    return ", ".join(columns)
 
 
 def _tables(level: Level, named: set[str]) -> str:
     """The level's own table, joined with those above as far as they are named."""
     tables = [TABLES[one] for one in reversed(Level) if one <= level]
     last = max((tables.index(table) for table in named), default=0)
-    return " ".join([_FROM[tables[0]], *(_JOIN[table] for table in tables[1:last + 1])])
+    return " ".join([FROM[tables[0]], *(_JOIN[table] for table in tables[1:last + 1])])

@@ -5,7 +5,7 @@ Each gives SQL and its parameters; `column` is SQL of ours, never a peer's text.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 Part = tuple[str, tuple]
 
@@ -43,13 +43,26 @@ def containing(column: str, pattern: str) -> Part | None:
     return "SELECT rowid FROM study_texts WHERE study_texts MATCH ?", (f"{column} : ({terms})",)
 
 
-def sounding(table: str, column: str, words: Collection[Collection[str]]) -> Part:
-    """A statement for the ids of those whose name has one of the codes (index/sounds.py) of each word."""
+def sounding(alias: str, table: str, column: str, words: Collection[Collection[str]]) -> Part:
+    """The name has one of the codes (index/sounds.py) of each word. table: as in FROM, with the alias."""
     terms = " AND ".join("(" + " OR ".join(f'"{code}"' for code in sorted(codes)) + ")" for codes in words)
-    return f"SELECT rowid FROM {table}_sounds WHERE {table}_sounds MATCH ?", (f"{column} : ({terms})",)
+    sounds = f"{table.split()[0]}_sounds"
+    return f"{alias}.id IN (SELECT rowid FROM {sounds} WHERE {sounds} MATCH ?)", (f"{column} : ({terms})",)
 
 
 MOST_TRIGRAMS = 32      # more of them cost more than they sort out
+
+
+def scanned(alias: str, table: str, columns: Sequence[str], pattern: str) -> Part:
+    """One of the columns matches a pattern that no index looks up. Each has an index, which is read through instead of
+    the table's wide rows: the first one's row by row, those of the others, in which few have a value, beforehand.
+    table: as in FROM, with the alias."""
+    if len(columns) == 1:
+        return like(columns[0], pattern)
+    (sql, values), *others = [like(aside + column, pattern)
+                              for column, aside in zip(columns, [ASIDE] + [""] * len(columns))]
+    union = " UNION ALL ".join(f"SELECT {alias}.id FROM {table} WHERE {other}" for other, _ in others)
+    return f"({sql} OR {alias}.id IN ({union}))", values + tuple(one for _, more in others for one in more)
 
 
 def rows_of(ids: Collection[int | str]) -> str:
@@ -58,5 +71,7 @@ def rows_of(ids: Collection[int | str]) -> str:
 
 
 VALUE = "?"      # the place of a parameter
+ASIDE = "+"      # before a column in whose index nothing is to be looked up. SQLite has no idea what that may find
 WITH_IDS = "IN (SELECT value FROM json_each(?))"
+WITH_FOUND = "IN ({})"  # one of the ids that a statement finds
 JOINED = "group_concat(v.text, '\\')"  # the values in the rows of v, joined as DICOM joins them

@@ -50,26 +50,40 @@ def test_sql(tag: int, value: bytes, level: Level, sql: str, values: tuple) -> N
 
 @pytest.mark.parametrize("tag, value, searched", [
     (DESCRIPTION, b"*knee*", True), (DESCRIPTION, b"?knee", True), (DESCRIPTION, b"*kn*", False),
-    (DESCRIPTION, b"knee*", False),
-    (ID, b"*123", True), (NAME, b"*john*", True), (NAME, b"john*", False), (NAME, b"=*john", True), (NAME, b"=jo*hn",
-    False),
+    (DESCRIPTION, b"knee*", True), (DESCRIPTION, b"kn*", False),
+    (ID, b"123*", False), (ID, b"*123", True), (NAME, b"*john*", True), (NAME, b"john*", False),
+    (NAME, b"=*john", True), (NAME, b"=jo*hn", False),
     (SEX, b"*abc", False)])
 def test_text_in_the_middle_is_looked_up_where_there_are_trigrams(tag: int, value: bytes, searched: bool) -> None:
-    """Text with a beginning has an index of its own."""
+    """Where there is an index of its own, a beginning is looked up in that."""
     assert ("study_texts" in fragment(tag, value).sql) is searched
 
 
 def test_sounds_are_looked_up_beside_the_forms() -> None:
     criterion = criterion_of("PN", b"Smith^J*", b"", fuzzy=True)
     found = fragment_of(Condition(query_attributes()[0, NAME], criterion), Level.STUDY, dialect)
-    assert found.sql.lstrip("(").startswith("t.id IN (SELECT id FROM studies WHERE patient_name_folded")
-    assert " OR " not in found.sql
-    assert found.sql.endswith("UNION ALL SELECT rowid FROM studies_sounds WHERE studies_sounds MATCH ?)))")
+    assert found.sql.lstrip("(").startswith("t.patient_name_folded >= ? AND t.patient_name_folded < ?) OR (")
+    assert found.sql.endswith(" OR (t.id IN (SELECT rowid FROM studies_sounds WHERE studies_sounds MATCH ?)))")
     assert found.values[-1] == 'patient_name : (("SM0" OR "XMT") AND ("A" OR "J"))'
     assert found.sql.count("?") == len(found.values)
     patient = fragment_of(Condition(query_attributes()[0, NAME], criterion), Level.PATIENT, dialect)
     assert "FROM patients_sounds WHERE" in patient.sql and patient.table == "p"
 
+
+@pytest.mark.parametrize("tag, value, sql", [
+    (ID, b"A*", "(+t.patient_id >= ? AND +t.patient_id < ?)"), (STUDY_DATE, b"20240101-", "(+t.study_date >= ?)"),
+    (DESCRIPTION, b"*knee*", "(+t.description IS NOT NULL AND +t.description GLOB ?)"),
+    (NAME, b"=jo*", "((+t.patient_name_ideographic >= ? AND +t.patient_name_ideographic < ?))"),
+    (NAME, b"doe", "((+t.patient_name_folded = ?) OR (+t.patient_name_latin = ?) OR (+t.patient_name_ideographic = ?)"
+                   " OR (+t.patient_name_phonetic = ?))"),
+    (MODALITIES, b"CT", "EXISTS (SELECT 1 FROM series x WHERE x.study = t.id AND x.modality = ?)")])
+def test_what_only_sorts_out_looks_into_no_index(tag: int, value: bytes, sql: str) -> None:
+    assert fragment_of(condition(tag, value), Level.STUDY, dialect, dialect.ASIDE).sql == sql
+
+
+@pytest.mark.parametrize("value", [b"*john*", b"*jo*", b"john*"])
+def test_what_only_sorts_out_names_compares_them(value: bytes) -> None:
+    assert "SELECT" not in fragment_of(condition(NAME, value), Level.STUDY, dialect, dialect.ASIDE).sql
 
 def test_no_value_of_a_peer_stands_in_sql() -> None:
     for tag, value in ((NAME, b"'||x*=y\\*z'"), (ID, b"*'x'"), (DESCRIPTION, b"*\"'xyz"), (CLASSES, b"1'"),

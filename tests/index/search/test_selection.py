@@ -98,6 +98,15 @@ def test_computed_values(index: Index) -> None:
     ({"StudyDescription": "*knee*"}, MIDDLE), ({"StudyDate": "20240229"}, "studies_by_date"),
     ({"StudyDate": "20240101-20240131"}, "studies_by_date"), ({"StudyDate": "20240101-"}, "studies_by_date"),
     ({"StudyDate": "20240101-", "ModalitiesInStudy": "CT"}, "series_by_study"),
+    ({"PatientBirthDate": "19500101"}, "studies_by_birth_date"), ({"StudyID": "A"}, "studies_by_study_id"),
+    ({"StudyDescription": "knee*"}, MIDDLE),
+    # Of several conditions the narrowest one's.
+    ({"PatientName": "doe*", "StudyDate": "20150101-"}, "studies_by_patient_name"),
+    ({"PatientName": "d*", "StudyDate": "20240101"}, "studies_by_date"),
+    ({"PatientName": "*doe*", "StudyDate": "20240101-20240102"}, "studies_by_date"),
+    ({"PatientName": "*d*", "PatientID": "P1"}, "studies_by_patient_id"),
+    ({"PatientName": "d*", "PatientBirthDate": "19500101"}, "studies_by_birth_date"),
+    ({"StudyDate": "20240101", "StudyInstanceUID": "1.2"}, "sqlite_autoindex_studies_1"),
 ])
 def test_a_study_is_found_by_an_index(keys: dict[str, str], index: str) -> None:
     steps = plan(Level.STUDY, **keys)
@@ -105,10 +114,20 @@ def test_a_study_is_found_by_an_index(keys: dict[str, str], index: str) -> None:
     assert [step for step in steps if is_scan(step)] == []
 
 
+@pytest.mark.parametrize("keys", [
+    {"PatientName": "d*", "StudyDate": "20240101"}, {"PatientName": "*doe*", "PatientID": "P1"},
+    {"PatientName": "*d*", "StudyInstanceUID": "1.2"}, {"PatientName": "doe*"}])
+def test_nothing_is_gathered_before_the_first_row(keys: dict[str, str]) -> None:
+    assert [step for step in plan(Level.STUDY, **keys) if "SUBQUERY" in step or "study_texts" in step] == []
+
+
 @pytest.mark.parametrize("level, keys, index", [
     (Level.PATIENT, {"PatientID": "P1"}, "sqlite_autoindex_patients_1"),
     (Level.PATIENT, {"PatientName": "doe*"}, "patients_by_name"),
     (Level.PATIENT, {"PatientName": "*doe*"}, "patients_by_name"),
+    (Level.PATIENT, {"PatientBirthDate": "19500101"}, "patients_by_birth_date"),
+    (Level.SERIES, {"StudyDate": "20240101", "Modality": "CT"}, "studies_by_date"),
+    (Level.INSTANCE, {"PatientName": "d*", "StudyDate": "20240101"}, "studies_by_date"),
     (Level.SERIES, {"StudyInstanceUID": "1.2", "PatientID": "P1"}, "series_by_study"),
     (Level.SERIES, {"StudyInstanceUID": "1.2", "Modality": "CT"}, "series_by_study"),
     (Level.SERIES, {"PatientName": "doe*"}, "series_by_study"),

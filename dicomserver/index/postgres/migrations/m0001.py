@@ -1,4 +1,4 @@
-"""Version 1: what SQLite's index has at its version 6."""
+"""Version 1: what SQLite's index has at its version 7."""
 from __future__ import annotations
 
 import psycopg
@@ -154,6 +154,7 @@ CREATE INDEX patients_by_ideographic_name ON patients (name_ideographic) WHERE n
 CREATE INDEX patients_by_phonetic_name ON patients (name_phonetic) WHERE name_phonetic IS NOT NULL;
 CREATE INDEX patients_by_latin_name ON patients (name_latin) WHERE name_latin IS NOT NULL;
 CREATE INDEX patients_by_sounds ON patients USING gin (string_to_array(name_sounds, ' '));
+CREATE INDEX patients_by_birth_date ON patients (birth_date);
 CREATE INDEX studies_by_patient ON studies (patient);
 CREATE INDEX studies_by_date ON studies (study_date, study_time);
 CREATE INDEX studies_by_accession_number ON studies (accession_number);
@@ -172,6 +173,8 @@ CREATE INDEX studies_by_phonetic_physician ON studies (referring_physician_phone
 CREATE INDEX studies_by_latin_physician ON studies (referring_physician_latin)
     WHERE referring_physician_latin IS NOT NULL;
 CREATE INDEX studies_by_patient_id ON studies (patient_id);
+CREATE INDEX studies_by_birth_date ON studies (patient_birth_date);
+CREATE INDEX studies_by_study_id ON studies (study_id);
 CREATE INDEX series_by_study ON series (study, modality);
 CREATE INDEX instances_by_series ON instances (series);
 CREATE INDEX integrity_by_fault ON integrity (instance) WHERE fault IS NOT NULL;
