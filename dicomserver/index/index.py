@@ -227,8 +227,14 @@ class Index:
                 self._ledger.forget()
 
     def counts(self) -> Counts:
+        """Counts them: with millions of instances a second or so."""
         with self._engine.reading() as session:
             return Counts(*session.one(self._sql.COUNTS))
+
+    def study_count(self) -> int:
+        """The same of the studies alone, which takes a small part of that."""
+        with self._engine.reading() as session:
+            return session.one(self._sql.COUNT_STUDIES)[0]
 
     def checkpoint(self) -> None:
         """Keeps the write-ahead log bounded. Cheap when there is little to do; call it every second or so."""

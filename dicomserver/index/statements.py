@@ -69,6 +69,7 @@ REMOVE_INSTANCE = "DELETE FROM instances WHERE uid = {v} AND slot = {v}"
 
 COUNTS = """SELECT (SELECT count(*) FROM patients), (SELECT count(*) FROM studies),
     (SELECT count(*) FROM series), (SELECT count(*) FROM instances)"""
+COUNT_STUDIES = "SELECT count(*) FROM studies"
 MARK = "UPDATE state SET marker = marker + 1 WHERE id = 1"
 IS_COMPLETE = "SELECT complete FROM state WHERE id = 1"
 BEGIN_COPY = "UPDATE state SET complete = 0, identity = {v}, origin = {v} WHERE id = 1"

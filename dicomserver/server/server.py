@@ -269,7 +269,7 @@ class Server:
         engine = "in memory" if settings.index_url() == "memory:" else settings.index_url().partition(":")[0]
         self._log.info("ready: AE title %s, port %d, data directory %s, database %s, %d studies",
                        settings.ae_title, self.port, settings.data_directory.absolute(), engine,
-                       index.counts().studies)
+                       index.study_count())
         systemd.notify("READY=1\nSTATUS=serving")
 
     def stop_soon(self) -> None:

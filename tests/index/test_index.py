@@ -50,6 +50,7 @@ def test_counts_every_level(index: Index) -> None:
             for number in range(series):
                 index.add(make(number + 1, study=study, series=f"{study}.{series}"))
     assert index.counts() == Counts(1, 2, 6, 12)
+    assert index.study_count() == 2
     assert sizes(index) == [("1.1", 3, 6), ("1.2", 3, 6)]
     assert ask(index, "SELECT studies FROM patients") == [(2,)]
     assert ask(index, "SELECT uid, instances FROM series JOIN tallies ON series = id WHERE study = 1") == [
