@@ -13,6 +13,8 @@ from tests.bench.sender import LoadFailed
 from tests.bench.servers import ON_POSTGRES, ORTHANC, OURS, STORESCP
 
 DEFAULT_FOLDER = "/var/tmp"         # /tmp may be memory, where syncs cost nothing
+# Whose queries are compared with ours.
+ORTHANC_LIKE = {OURS: ORTHANC, ON_POSTGRES[OURS]: ON_POSTGRES[ORTHANC]}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--find", action="store_true",
                       help="instead: queries over many studies, beside Orthanc's over as many as it takes in in time")
     made.add_argument("--studies", type=int, metavar="N", help="with --find (default: 100000; 200 with --quick)")
+    made.add_argument("--keep", type=Path, metavar="DIR",
+                      help="with --find: where indexes that were filled stay, for the next time")
     made.add_argument("--feed-seconds", type=float, default=600, metavar="N",
                       help="with --find: how long studies are sent to Orthanc (default: 600)")
     made.add_argument("--soak", type=int, nargs="?", const=10_000, metavar="N",
@@ -68,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.soak:
             return soak.main(Path(folder), options.soak)
         try:
-            peers.install([ORTHANC] if options.find and ORTHANC in options.peers else contestants(options))
+            peers.install(contestants(options))
         except peers.CannotInstall as error:
             print(error, file=sys.stderr)
             return 1
@@ -112,29 +116,39 @@ def _results(measurement: Measurement, load: Load, servers: list[str], times: in
 
 
 def compare_finds(options: argparse.Namespace, folder: Path) -> int:
-    """Prints the tables of queries; -> the exit code."""
+    """Prints the tables of queries: of ours, then of each engine's beside Orthanc with the same; -> the exit code."""
     effort = finds.QUICK if options.quick else finds.Effort()
     number = options.studies or (200 if options.quick else 100_000)
-    with_orthanc = ORTHANC in options.peers
-    print(peers.versions([OURS, ORTHANC] if with_orthanc else [OURS]), end="\n\n")
+    servers = contestants(options)
+    print(peers.versions(servers), end="\n\n")
+    failed = False
+
+    def ours(name: str, studies: int) -> finds.Findings:
+        nonlocal failed
+        _say(f"{name}: {studies} studies")
+        found = finds.ours(name, folder, studies, effort, kept=options.keep, databases=options.folder)
+        failed = failed or found.has_failed()
+        return found
+
     try:
-        _say(f"our server: {number} studies")
-        alone = finds.ours(folder, number, effort)
+        alone = {name: ours(name, number) for name in servers if name in ORTHANC_LIKE}
         _say("")
-        print(*find_table.rows(alone), sep="\n", flush=True)
-        if not with_orthanc:
-            return int(alone.has_failed())
-        _say(f"Orthanc: as many studies as it takes in within {options.feed_seconds:g} s")
-        theirs = finds.orthanc(folder, number, effort, options.feed_seconds)
-        _say(f"our server: {theirs.studies} studies")
-        same = alone if theirs.studies == number else finds.ours(folder, theirs.studies, effort)
+        print(*find_table.rows(*alone.values()), sep="\n", flush=True)
+        for name, one in alone.items():
+            if ORTHANC_LIKE[name] not in servers:
+                continue
+            _say(f"{ORTHANC_LIKE[name]}: as many studies as it takes in within {options.feed_seconds:g} s")
+            theirs = finds.orthanc(ORTHANC_LIKE[name], folder, number, effort, options.feed_seconds,
+                                   databases=options.folder)
+            same = one if theirs.studies == number else ours(name, theirs.studies)
+            _say("")
+            print(*find_table.rows(same, theirs), sep="\n", flush=True)
     except LoadFailed as failure:
         print(f"FAILED: {failure}")
         return 1
     finally:
         _say("")
-    print(*find_table.rows(same, theirs), sep="\n")
-    return int(alone.has_failed() or same.has_failed())
+    return int(failed)
 
 
 def _say(text: str) -> None:

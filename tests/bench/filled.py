@@ -1,31 +1,63 @@
-"""An index with many instances in it and nothing behind them: only the index is to be slow, if anything is."""
+"""Indexes with many instances in them and nothing behind them: only the index is to be slow, if anything is."""
 from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
-from dicomserver.index import Instance, open_index
+from dicomserver.index import Index, Instance, begin_copy, open_index, open_source, open_target, run_pass
 from dicomserver.standard.uids import EXPLICIT_VR_LE
 from dicomserver.wire.packed import Element, pack
+from tests.bench.fill import fill
 from tests.bench.payloads import CT
+from tests.bench.servers import Server
 
 IN_A_SERIES, IN_A_STUDY = 100, 300
+NO_SCRUB = {"DICOM_SERVER_SCRUB_DAYS": "0"}     # which would look for the files, and say of each that it is missing
 NAME = "dicom-server.db"            # where the server's settings have it when nothing else is said
 
 
-def put_index(cache: Path, data: Path, count: int) -> None:
+def put_index(cache: Path, server: Server, count: int) -> None:
     """Puts an index of `count` instances into the data directory that a server is about to make.
 
     It is made once in `cache` and copied from there.
     """
-    made = cache / f"filled-{count}.db"
-    if not made.exists():
-        index = open_index(f"sqlite://{made}")
+    def put(index: Index) -> None:
         index.add_many(instances(count))
         index.mark_complete()
-        index.close()
+
+    _copy(_made(cache / f"filled-{count}.db", put), server)
+
+
+def put_studies(cache: Path, server: Server, number: int) -> None:
+    """The same with the first `number` studies of the population; into its database, if the server has one."""
+    made = _made(cache / f"studies-{number}.db", lambda index: fill(index, number))
+    if server.database is None:
+        _copy(made, server)
+        return
+    with closing(open_source(f"sqlite://{made}")) as source, closing(open_target(server.database.url)) as target:
+        begin_copy(target, source, replace=False)
+        run_pass(source, target, lambda rows, expected: None)
+        target.finish()
+
+
+def _made(path: Path, put: Callable[[Index], object]) -> Path:
+    if not path.exists():
+        new = path.with_suffix(".new")      # one that was cut short is no index for the next time
+        new.unlink(missing_ok=True)
+        index = open_index(f"sqlite://{new}")
+        try:
+            put(index)
+        finally:
+            index.close()
+        new.rename(path)
+    return path
+
+
+def _copy(made: Path, server: Server) -> None:
+    data = server.folder / "data"
     data.mkdir(mode=0o700)
     shutil.copyfile(made, data / NAME)
     (data / NAME).chmod(0o600)

@@ -3,30 +3,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tests.bench.finds import PAUSES, FindFigures, Findings, StoreFigures
+from tests.bench.finds import EMPTY, PAUSES, FindFigures, Findings, StoreFigures
 from tests.bench.questions import KINDS
 from tests.bench.sender import LoadFailed
 from tests.bench.table import aligned
 
 FIND_HEADINGS = ("question", "server", "studies", "matches", "p50 ms", "p95 ms", "p99 ms", "1st ms", "found/s", "MB",
                  "ours is")
-STORE_HEADINGS = ("small objects, 1 association", "server", "studies", "stored/s", "of alone", "asked p50")
-WIDTHS, LEFT = (34, 9, 8, 8, 9, 9, 9, 9, 9, 7, 9), {0, 1}
+STORE_HEADINGS = ("small objects, 1 association", "server", "studies", "stored/s", "of empty", "asked p50")
+WIDTHS, LEFT = (34, 10, 8, 8, 9, 9, 9, 9, 9, 7, 9), {0, 1}
 
 
-def rows(first: Findings, other: Findings | None = None) -> Iterator[str]:
-    """The tables of one server, or of two beside each other; `ours is` so many times as fast."""
-    both = [first] if other is None else [first, other]
+def rows(first: Findings, *others: Findings) -> Iterator[str]:
+    """The tables of some servers beside each other; `ours is` so many times as fast: the first one."""
+    servers = [first, *others]
     yield _line(FIND_HEADINGS)
     for kind, says in KINDS.items():
-        for one in both:
+        for one in servers:
             yield _row(says if one is first else "", one, one.finds[kind],
                        lambda found: _found(found, first.finds[kind]))
     yield ""
     yield _line(STORE_HEADINGS)
-    for says in PAUSES:
-        for one in both:
+    for says in (EMPTY, *PAUSES):
+        for one in servers:
             yield _row(says if one is first else "", one, one.stores[says], lambda stored: _stored(stored, one))
+    yield ""
+    for one in servers:
+        if one.start is not None:
+            yield f"start to 1st echo, {one.server}, {one.studies} studies: {one.start:.2f} s"
     yield ""
 
 
@@ -44,8 +48,8 @@ def _found(found: FindFigures, of_first: FindFigures | LoadFailed) -> list[str]:
 
 
 def _stored(stored: StoreFigures, findings: Findings) -> list[str]:
-    alone = next(iter(findings.stores.values()))
-    share = "" if stored is alone or isinstance(alone, LoadFailed) else f"{100 * stored.rate / alone.rate:.0f} %"
+    empty = findings.stores[EMPTY]
+    share = "" if stored is empty or isinstance(empty, LoadFailed) else f"{100 * stored.rate / empty.rate:.0f} %"
     return [f"{stored.rate:.0f}", share, f"{_milliseconds(stored.asked)} ms" if stored.asked else ""]
 
 

@@ -1,5 +1,5 @@
 """Queries over many studies: of our server, whose index is filled beforehand, and of Orthanc, to which they are sent;
-and what queries cost whoever stores meanwhile."""
+what queries cost whoever stores meanwhile, and what so many studies do."""
 from __future__ import annotations
 
 import statistics
@@ -8,19 +8,18 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dicomserver.index import open_index
 from tests.bench.asking import Answer, Question, ask_all, asking_beside
 from tests.bench.feeding import feed
-from tests.bench.filled import NAME
-from tests.bench.fill import fill
+from tests.bench.filled import NO_SCRUB, put_studies
 from tests.bench.loads import percentile
 from tests.bench.memory import PeakMemory
 from tests.bench.questions import KINDS, LARGE, questions
 from tests.bench.sender import Job, LoadFailed, run, settle
-from tests.bench.servers import ORTHANC, OURS, Server
+from tests.bench.servers import Server
 
 ASKERS = 4
 BESIDE = ("patient", "prefix", "day", "substring")      # what they ask while somebody stores
+EMPTY = "index empty, nobody asks"
 PAUSES = {"nobody asks": None, "4 clients, 10 queries/s each": 0.1, "4 clients without pause": 0.0}
 
 
@@ -62,10 +61,12 @@ class StoreFigures:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Of one server with so many studies, by the names in KINDS and PAUSES."""
+    """Of one server with so many studies, by the names in KINDS; those of EMPTY and PAUSES. start: seconds to the first
+    answered C-ECHO where it had all of them from its start."""
 
     server: str
     studies: int
+    start: float | None
     finds: dict[str, FindFigures | LoadFailed]
     stores: dict[str, StoreFigures | LoadFailed]
 
@@ -74,8 +75,8 @@ class Findings:
         return any(isinstance(one, LoadFailed) for one in (*self.finds.values(), *self.stores.values()))
 
 
-def measure(server: Server, number: int, effort: Effort) -> Findings:
-    """Of a server that holds the first `number` studies."""
+def measure(server: Server, number: int, effort: Effort, start: float | None = None) -> Findings:
+    """Of a server that holds the first `number` studies. start: as in Findings."""
     asked = questions(number)
     settle()
     finds = {kind: _found(server, asked[kind], effort.large if kind in LARGE else effort.asks, effort.seconds)
@@ -85,7 +86,7 @@ def measure(server: Server, number: int, effort: Effort) -> Findings:
               for question in several]
     stores = {says: _stored(server, beside, pause, turn, effort.stores)
               for turn, (says, pause) in enumerate(PAUSES.items(), start=1)}
-    return Findings(server.name, number, finds, stores)
+    return Findings(server.name, number, start, finds, stores)
 
 
 def _found(server: Server, asked: Sequence[Question], times: int, seconds: float) -> FindFigures | LoadFailed:
@@ -115,24 +116,33 @@ def _stored(server: Server, beside: Sequence[Question], pause: float | None, tur
         return failure
 
 
-def ours(folder: Path, number: int, effort: Effort) -> Findings:
-    """Our server, started on an index that was filled before. Raises LoadFailed when it does not start."""
-    def prepare(into: Path) -> None:
-        (into / "data").mkdir(mode=0o700)
-        index = open_index(f"sqlite://{into / 'data' / NAME}")
-        try:
-            fill(index, number)
-        finally:
-            index.close()
-
-    with Server(OURS, folder, prepare=prepare) as server:
-        return measure(server, number, effort)
+def ours(name: str, folder: Path, number: int, effort: Effort, *, kept: Path | None = None,
+         databases: Path | None = None) -> Findings:
+    """Our server, started on an index that was filled before. name: OURS, or ON_POSTGRES[OURS]. kept: see put_studies.
+    databases: see Server. Raises LoadFailed when it does not start."""
+    empty = _stored_when_empty(name, folder, effort, databases)
+    with Server(name, folder, databases=databases, environment=NO_SCRUB,
+                prepare=lambda server: put_studies(kept or folder, server, number)) as server:
+        return _with_empty(measure(server, number, effort, server.start_seconds), empty)
 
 
-def orthanc(folder: Path, number: int, effort: Effort, seconds: float) -> Findings:
-    """Orthanc, with as many of the studies as it takes in within so many seconds. Raises LoadFailed."""
-    with Server(ORTHANC, folder) as server:
+def orthanc(name: str, folder: Path, number: int, effort: Effort, seconds: float, *,
+            databases: Path | None = None) -> Findings:
+    """Orthanc, with as many of the studies as it takes in within so many seconds. name: ORTHANC, or with PostgreSQL.
+    Raises LoadFailed."""
+    empty = _stored_when_empty(name, folder, effort, databases)
+    with Server(name, folder, databases=databases) as server:
         taken = feed(server.port, number, seconds)
         if not taken:
-            raise LoadFailed(f"{ORTHANC} was given no time for a single study")
-        return measure(server, taken, effort)
+            raise LoadFailed(f"{name} was given no time for a single study")
+        return _with_empty(measure(server, taken, effort), empty)
+
+
+def _stored_when_empty(name: str, folder: Path, effort: Effort, databases: Path | None) -> StoreFigures | LoadFailed:
+    with Server(name, folder, databases=databases) as server:
+        settle()
+        return _stored(server, [], None, 0, effort.stores)
+
+
+def _with_empty(found: Findings, empty: StoreFigures | LoadFailed) -> Findings:
+    return replace(found, stores={EMPTY: empty} | found.stores)

@@ -99,10 +99,11 @@ class Measurement:
         shim = None
         if self.sync_ms is not None or load.name == "syncs":
             shim = SlowSync(self.folder, self.sync_ms or 0)
+        environment = (shim.environment() if shim else {}) | (filled.NO_SCRUB if contestant == FILLED else {})
         settle()
         with Server(OURS if contestant == FILLED else contestant, self.folder,
-                    environment=shim.environment() if shim else {}, databases=self.databases,
-                    prepare=self._fill if contestant == FILLED else lambda folder: None) as server:
+                    environment=environment, databases=self.databases,
+                    prepare=self._fill if contestant == FILLED else lambda server: None) as server:
             if not load.kind:
                 time.sleep(QUIET)
                 self.on_server(server, None)
@@ -125,8 +126,8 @@ class Measurement:
             self.on_server(server, timing)
             return figures(load, timing, memory.peak, server.start_seconds, syncs)
 
-    def _fill(self, folder: Path) -> None:
-        filled.put_index(self.folder, folder / "data", self.fill)
+    def _fill(self, server: Server) -> None:
+        filled.put_index(self.folder, server, self.fill)
 
 
 def _asked(port: int, kind: str, count: int) -> Timing:

@@ -27,7 +27,7 @@ PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so")
 
 
 class Server:
-    """One running server. `prepare(folder)` runs before it starts; environment is added to ours.
+    """One running server. `prepare(server)` runs before it starts; environment is added to ours.
 
     As a context manager: started, and stopped with its folder removed. start_seconds: from the start of the process
     to the first answered C-ECHO. sink_port: where it expects the destination retrieving.SINK. databases: see
@@ -37,7 +37,7 @@ class Server:
     database: PostgresServer | None = None
 
     def __init__(self, name: str, parent: Path, *, environment: Mapping[str, str] = {},
-                 prepare: Callable[[Path], None] = lambda folder: None, databases: Path | None = None) -> None:
+                 prepare: Callable[[Server], None] = lambda server: None, databases: Path | None = None) -> None:
         self.name = name
         self.port = free_port()
         self.sink_port = free_port()
@@ -51,10 +51,10 @@ class Server:
 
     def __enter__(self) -> Server:
         self.folder.mkdir()
-        self._prepare(self.folder)
         if self.name in ON_POSTGRES.values():
             self.database = PostgresServer(port=free_port(), as_shipped=True, parent=self._databases,
                                            environment=self._added)
+        self._prepare(self)
         with open(self.folder / "log", "wb") as log:
             begun = time.monotonic()
             command = COMMANDS[self.name](self)

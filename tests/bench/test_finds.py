@@ -128,8 +128,9 @@ def test_figures_are_ordered() -> None:
 
 def test_all_of_it_is_measured(clinic: Clinic) -> None:
     server = SimpleNamespace(name="ours", port=clinic.port, process=SimpleNamespace(pid=os.getpid()))
-    found = finds.measure(server, STUDIES, finds.Effort(asks=2, large=1, stores=3))
+    found = finds.measure(server, STUDIES, finds.Effort(asks=2, large=1, stores=3), 0.5)
     assert not found.has_failed()
+    assert found.start == 0.5
     assert list(found.finds) == list(KINDS)
     assert found.finds["all"].matches == STUDIES
     assert found.finds["patient"].memory > 1 << 20
@@ -138,15 +139,18 @@ def test_all_of_it_is_measured(clinic: Clinic) -> None:
 
 def test_the_tables_have_a_row_for_each_server() -> None:
     def findings(name: str, seconds: float, rate: float) -> Findings:
-        return Findings(name, 1000, dict.fromkeys(KINDS, FindFigures(3, seconds, seconds, seconds, seconds, 3 / seconds,
-                                                                     50_000_000)),
-                        {says: StoreFigures(rate / (turn + 1), turn) for turn, says in enumerate(finds.PAUSES)})
+        return Findings(name, 1000, 0.25 if name == "ours" else None,
+                        dict.fromkeys(KINDS, FindFigures(3, *[seconds] * 4, 3 / seconds, 50_000_000)),
+                        {says: StoreFigures(rate / (turn + 1), turn)
+                         for turn, says in enumerate((finds.EMPTY, *finds.PAUSES))})
 
     ours, theirs = findings("ours", 0.001, 900), findings("orthanc", 0.004, 300)
     lines = [line.split() for line in find_table.rows(ours, theirs)]
     assert lines[1][-9:] == ["ours", "1000", "3", "1.00", "1.00", "1.00", "1.00", "3000", "50.0"]
     assert lines[2] == ["orthanc", "1000", "3", "4.00", "4.00", "4.00", "4.00", "750", "50.0", "4.00", "x"]
-    assert lines[-3][-7:] == ["ours", "1000", "300", "33", "%", "2000.00", "ms"]
+    assert lines[-5][-7:] == ["ours", "1000", "225", "25", "%", "3000.00", "ms"]
+    assert [line for line in lines if "start" in line] == [
+        ["start", "to", "1st", "echo,", "ours,", "1000", "studies:", "0.25", "s"]]
     ours.finds["uid"] = LoadFailed("A700")
     assert ours.has_failed() and not theirs.has_failed()
     assert sum("FAILED  A700" in line for line in find_table.rows(ours)) == 1
