@@ -51,6 +51,19 @@ def test_one_of_any_number(database: psycopg.Connection) -> None:
     assert not holds(database, None, among("x", ["v"]))
 
 
+def test_one_value_is_compared_with_equals_so_that_its_plan_is_kept(database: psycopg.Connection) -> None:
+    assert among("x", ["a"]) == ("x = %s", ("a",)) and among("x", [7]) == ("x = %s", (7,))
+    database.execute("CREATE TEMPORARY TABLE kept AS SELECT n, n::text COLLATE \"C\" AS x FROM generate_series(1, 9999) n")
+    database.execute("CREATE INDEX ON kept (x)")
+    database.execute("ANALYZE kept")
+    sql, _ = among("x", ["1"])
+    for number in range(12):
+        database.execute(f"SELECT n FROM kept WHERE {sql}", (str(number),), prepare=True)
+    plans = database.execute("SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE"
+                             " '%%kept WHERE%%'", prepare=False).fetchall()
+    assert plans == [(7, 5)]
+
+
 def test_a_nul_is_in_no_text(database: psycopg.Connection) -> None:
     for part in (among("x", ["a\0b"]), like("x", "a\0b*"), like("x", "*\0")):
         assert not holds(database, "a", part)
