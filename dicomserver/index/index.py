@@ -298,9 +298,8 @@ class Index:
     def _commit_together(self, tickets: list[Ticket]) -> None:
         try:
             session = self._engine.writer()     # first: on a new connection nothing is remembered
-            rows = self._ledger.known_rows(tickets)
-            if rows is not None:
-                outcomes = self._ledger.add_rows(session, rows)
+            if self._ledger.knows(tickets):
+                outcomes = self._ledger.add_all(session, tickets)   # one statement each, and by itself a transaction
             else:
                 with self._engine.transaction() as session:
                     outcomes = self._ledger.add_all(session, tickets)

@@ -58,10 +58,9 @@ class Ledger:
                   label(instance.source_ae), label(instance.receiving_ae))
         return None if None in labels else _row(ticket, known.id, labels)
 
-    def known_rows(self, tickets: Sequence[Ticket]) -> list[tuple[Value, ...]] | None:
-        """The rows of all of them, if all that they refer to is remembered."""
-        rows = [self.known_row(ticket) for ticket in tickets]
-        return None if None in rows else rows
+    def knows(self, tickets: Sequence[Ticket]) -> bool:
+        """Whether all that they refer to is remembered."""
+        return all(map(self.known_row, tickets))
 
     def add_known(self, session: Session, row: tuple[Value, ...]) -> Stored | None:
         """None if the row is in, what is stored under its UID if it was there."""
@@ -104,7 +103,7 @@ class Ledger:
         write, too: whoever changes the same rows has to do so in the same order."""
         if self._order is None:
             return self._add_in_turn(session, tickets)
-        if not all(map(self.known_row, tickets)):
+        if not self.knows(tickets):
             self._order(session)    # before any row is changed
         numbers = sorted(range(len(tickets)), key=lambda number: _place(tickets[number].instance))
         outcomes = self._add_in_turn(session, [tickets[number] for number in numbers])
@@ -119,12 +118,12 @@ class Ledger:
             if row is not None:
                 rows.append(row)
                 continue
-            outcomes += self.add_rows(session, rows)
+            outcomes += self._add_rows(session, rows)
             outcomes.append(self.add(session, ticket))
             rows = []
-        return outcomes + self.add_rows(session, rows)
+        return outcomes + self._add_rows(session, rows)
 
-    def add_rows(self, session: Session, rows: list[tuple[Value, ...]]) -> list[Stored | None]:
+    def _add_rows(self, session: Session, rows: list[tuple[Value, ...]]) -> list[Stored | None]:
         """add_known for each of them, in one round trip; all of them or none."""
         added = session.run_each(self._sql.ADD_INSTANCE, rows) if rows else []
         return [None if new else self._there(session, row) for row, new in zip(rows, added, strict=True)]
