@@ -106,7 +106,7 @@ def _latin_form(stored: str) -> str:
 _LATIN = {
     "ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ж": "zh",
     **dict(zip("люксембургоазвчшитыё", "l iu k s e m b u r g o a z v ch sh i t y e".split(), strict=True)),
-    **dict(zip("αδεηικλνορσςυφω", "a d e i i k l n o r s s y f o".split(), strict=True)),
+    **dict(zip("αδεηικλνοπρσςυφω", "a d e i i k l n o p r s s y f o".split(), strict=True)),
     **dict(zip("ヤマダタロウ", "ya ma da ta ro u".split(), strict=True)), "ー": "", "я": "ia",
 }
 
