@@ -287,7 +287,8 @@ class Index:
     def _committed_together(self, tickets: list[Ticket]) -> bool:
         try:
             self._commit_together(tickets)
-        except OutcomeUnknown:
+        except (OutcomeUnknown, Collision):
+            # Rows of known series commit together; what comes up when one is looked for leaves the others in.
             for ticket in tickets:
                 ticket.doubtful = True
             return False
