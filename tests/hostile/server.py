@@ -149,7 +149,8 @@ class Server:
 
     def files(self) -> set[str]:
         """Every file below the data directory that somebody may call stray, by its relative path."""
-        own = {"format", "starts", "lock", "dicom-server.db", "dicom-server.db-wal", "dicom-server.db-shm"}
+        own = {"format", "starts", "lock", "index.json",
+               "dicom-server.db", "dicom-server.db-wal", "dicom-server.db-shm"}
         return {str(path.relative_to(self.data)) for path in _walk(self.data)} - own
 
     def slots_in_use(self) -> int:

@@ -57,11 +57,18 @@ def _of_column(column: Column, criterion: Criterion, dialect: ModuleType) -> tup
     return _BY_KIND[column.kind](column, criterion, dialect)
 
 
-def _either(parts: list[tuple[str, tuple] | None]) -> tuple[str, tuple] | None:
+def _either(parts: Sequence[tuple[str, tuple] | None]) -> tuple[str, tuple] | None:
     if None in parts:
         return None
-    sql = " OR ".join(f"({one})" for one, _ in parts)
-    return f"({sql})", tuple(value for _, values in parts for value in values)
+    return _joined([sql for sql, _ in parts]), tuple(value for _, values in parts for value in values)
+
+
+def _joined(conditions: Sequence[str]) -> str:
+    """By OR, in halves: SQLite takes no expression that is more than a thousand deep."""
+    if len(conditions) == 1:
+        return f"({conditions[0]})"
+    half = len(conditions) // 2
+    return f"({_joined(conditions[:half])} OR {_joined(conditions[half:])})"
 
 
 def _text(column: Column, criterion: Criterion, dialect: ModuleType) -> tuple[str, tuple] | None:

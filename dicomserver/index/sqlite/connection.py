@@ -89,20 +89,8 @@ class SqliteSession:
         """See engine.Session."""
         if self._connection.in_transaction:
             return [self.run(sql, row) for row in rows]
-        with self.transaction():
+        with transaction(self, self._connection):
             return [self.run(sql, row) for row in rows]
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """One transaction, rolled back if the block raises."""
-        self.run("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.run("COMMIT")
-        finally:
-            # SQLite may have rolled back by itself, as it does when the disk is full.
-            if self._connection.in_transaction:
-                self.run("ROLLBACK")
 
     def one(self, sql: str, values: Sequence[Value] = ()) -> tuple | None:
         """See engine.Session."""
@@ -134,3 +122,16 @@ class SqliteSession:
             yield
         finally:
             self._connection.set_progress_handler(None)
+
+
+@contextmanager
+def transaction(session: SqliteSession, connection: apsw.Connection) -> Iterator[SqliteSession]:
+    """One transaction of the session, which is the connection's; rolled back if the block raises."""
+    session.run("BEGIN IMMEDIATE")
+    try:
+        yield session
+        session.run("COMMIT")
+    finally:
+        # SQLite may have rolled back by itself, as it does when the disk is full.
+        if connection.in_transaction:
+            session.run("ROLLBACK")

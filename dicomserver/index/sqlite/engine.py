@@ -15,7 +15,7 @@ import apsw
 
 from dicomserver.index.errors import IndexUnavailable
 from dicomserver.index.sqlite import dialect
-from dicomserver.index.sqlite.connection import FULL, LOG_LIMIT, MEMORY, PAGE_SIZE, SqliteSession, connect
+from dicomserver.index.sqlite.connection import FULL, LOG_LIMIT, MEMORY, PAGE_SIZE, SqliteSession, connect, transaction
 from dicomserver.index.sqlite.errors import SyncFailed, translated
 from dicomserver.index.sqlite.files import create
 from dicomserver.index.sqlite.readers import Readers
@@ -80,8 +80,7 @@ class SqliteFile:
     @contextmanager
     def transaction(self) -> Iterator[SqliteSession]:
         """See engine.Engine."""
-        session = self.writer()
-        with session.transaction():
+        with transaction(self.writer(), self._writing) as session:
             yield session
 
     @contextmanager
@@ -198,8 +197,7 @@ class SqliteMemory:
     @contextmanager
     def transaction(self) -> Iterator[SqliteSession]:
         """See engine.Engine."""
-        session = self.writer()
-        with session.transaction():
+        with transaction(self.writer(), self._connection) as session:
             yield session
 
     @contextmanager

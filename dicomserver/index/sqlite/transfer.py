@@ -11,7 +11,7 @@ import apsw
 from dicomserver.index.engine import Value
 from dicomserver.index.errors import IndexUnavailable
 from dicomserver.index.sqlite import dialect, files
-from dicomserver.index.sqlite.connection import FULL, NORMAL, PAGE_SIZE, SqliteSession, connect
+from dicomserver.index.sqlite.connection import FULL, NORMAL, PAGE_SIZE, SqliteSession, connect, transaction
 from dicomserver.index.sqlite.engine import STATEMENTS
 from dicomserver.index.sqlite.errors import translated
 from dicomserver.index.sqlite.schema import STEPS, UNFINISHED, is_unfinished, migrate
@@ -110,7 +110,7 @@ class SqliteTarget:
 
     def transaction(self) -> AbstractContextManager[None]:
         """See transfer.Target."""
-        return self.session.transaction()
+        return transaction(self.session, self._connection)
 
     def add(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Value, ...]]) -> None:
         """See transfer.Target."""

@@ -73,9 +73,9 @@ def test_sounds_are_looked_up_beside_the_forms() -> None:
 @pytest.mark.parametrize("tag, value, sql", [
     (ID, b"A*", "(+t.patient_id >= ? AND +t.patient_id < ?)"), (STUDY_DATE, b"20240101-", "(+t.study_date >= ?)"),
     (DESCRIPTION, b"*knee*", "(+t.description IS NOT NULL AND +t.description GLOB ?)"),
-    (NAME, b"=jo*", "((+t.patient_name_ideographic >= ? AND +t.patient_name_ideographic < ?))"),
-    (NAME, b"doe", "((+t.patient_name_folded = ?) OR (+t.patient_name_latin = ?) OR (+t.patient_name_ideographic = ?)"
-                   " OR (+t.patient_name_phonetic = ?))"),
+    (NAME, b"=jo*", "(+t.patient_name_ideographic >= ? AND +t.patient_name_ideographic < ?)"),
+    (NAME, b"doe", "(((+t.patient_name_folded = ?) OR (+t.patient_name_latin = ?)) OR"
+                   " ((+t.patient_name_ideographic = ?) OR (+t.patient_name_phonetic = ?)))"),
     (MODALITIES, b"CT", "EXISTS (SELECT 1 FROM series x WHERE x.study = t.id AND x.modality = ?)")])
 def test_what_only_sorts_out_looks_into_no_index(tag: int, value: bytes, sql: str) -> None:
     assert fragment_of(condition(tag, value), Level.STUDY, dialect, dialect.ASIDE).sql == sql
@@ -84,6 +84,7 @@ def test_what_only_sorts_out_looks_into_no_index(tag: int, value: bytes, sql: st
 @pytest.mark.parametrize("value", [b"*john*", b"*jo*", b"john*"])
 def test_what_only_sorts_out_names_compares_them(value: bytes) -> None:
     assert "SELECT" not in fragment_of(condition(NAME, value), Level.STUDY, dialect, dialect.ASIDE).sql
+
 
 def test_no_value_of_a_peer_stands_in_sql() -> None:
     for tag, value in ((NAME, b"'||x*=y\\*z'"), (ID, b"*'x'"), (DESCRIPTION, b"*\"'xyz"), (CLASSES, b"1'"),
