@@ -46,7 +46,15 @@ class Ledger:
 
     def known_row(self, ticket: Ticket) -> tuple[Value, ...] | None:
         """The instance's row if all that it refers to is remembered, so that one statement adds it."""
-        instance = ticket.instance
+        references = self._references(ticket.instance)
+        return None if references is None else _row(ticket, *references)
+
+    def knows(self, tickets: Sequence[Ticket]) -> bool:
+        """Whether all that they refer to is remembered."""
+        return all(self._references(ticket.instance) for ticket in tickets)
+
+    def _references(self, instance: Instance) -> tuple[int, tuple[int, int, int, int]] | None:
+        """The ids of its series and labels, if all of them are remembered."""
         key = (instance.study_instance_uid, instance.series_instance_uid)
         known = self._series.get(key)
         if known is None or known.patient != instance.patient \
@@ -56,11 +64,7 @@ class Ledger:
         label = self._labels.get
         labels = (label(instance.sop_class_uid), label(instance.transfer_syntax_uid),
                   label(instance.source_ae), label(instance.receiving_ae))
-        return None if None in labels else _row(ticket, known.id, labels)
-
-    def knows(self, tickets: Sequence[Ticket]) -> bool:
-        """Whether all that they refer to is remembered."""
-        return all(map(self.known_row, tickets))
+        return None if None in labels else (known.id, labels)
 
     def add_known(self, session: Session, row: tuple[Value, ...]) -> Stored | None:
         """None if the row is in, what is stored under its UID if it was there."""

@@ -288,9 +288,8 @@ class _Batch:
         try:
             self._archive.adopting.settle()
         except OSError as error:
-            self._stopped = f"the names of slots cannot be made durable: {os.strerror(error.errno)}"
             for one in sealed:
-                self._verdicts[one.name] = (Verdict.STOPPED, self._stopped)
+                self._stop(one, f"the names of slots cannot be made durable: {os.strerror(error.errno)}")
             return False
         return True
 
