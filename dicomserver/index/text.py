@@ -45,6 +45,7 @@ def _large_katakana() -> dict[str, str]:
 
 
 _LETTERS = str.maketrans({**_TYPED_AS, **_large_katakana()})
+_WILDCARD = re.compile("[*?]")
 _SIGNS = re.compile(r"[*?\\^=]")
 
 
@@ -99,6 +100,11 @@ def _fold_letter(letter: str) -> str:
         return letter.casefold()
     folded = _MARKS.sub("", folded).casefold().translate(_LETTERS)
     return folded if folded == letter else "".join(map(_fold_letter, folded))
+
+
+def beginning(pattern: str) -> str:
+    """What stands before the first wildcard of a key."""
+    return _WILDCARD.split(pattern, maxsplit=1)[0]
 
 
 def name_groups(text: str) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomserver.index.text import (
-    TEXT_LIMIT, bounded, comparable, date_of, integer_of, searchable, split_values, time_of,
+    TEXT_LIMIT, beginning, bounded, comparable, date_of, integer_of, searchable, split_values, time_of,
 )
 from tests.index.character_set_matrix import ASKED
 
@@ -81,3 +81,11 @@ def test_reads_times(value: bytes | None, time: str | None) -> None:
 ])
 def test_reads_integers(value: bytes | None, number: int | None) -> None:
     assert integer_of(value) == number
+
+
+@pytest.mark.parametrize(("pattern", "begin"), [
+    ("doe", "doe"), ("do*", "do"), ("d?e*", "d"), ("d*e?", "d"), ("*doe", ""), ("?", ""), ("", ""),
+    ("do[e]*", "do[e]"),
+])
+def test_what_stands_before_a_wildcard(pattern: str, begin: str) -> None:
+    assert beginning(pattern) == begin

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from dicomserver.index.text import beginning
+
 Part = tuple[str, tuple]
 
 _LITERALLY = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_", "*": "%", "?": "_"})
@@ -22,7 +24,7 @@ def like(column: str, pattern: str) -> Part:
     letters, or by its trigrams."""
     if "\0" in pattern:
         return "1 = 0", ()      # no text of PostgreSQL's has it
-    begin = pattern[:min(at for at in (pattern.find("*"), pattern.find("?"), len(pattern)) if at >= 0)]
+    begin = beginning(pattern)
     matching = f"{column} LIKE %s", (pattern.translate(_LITERALLY),)
     if not begin:
         # Said twice, for the sake of indexes of what is not NULL.

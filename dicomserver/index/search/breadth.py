@@ -12,6 +12,7 @@ from dicomserver.index.search.conditions import STUDY_DATE
 from dicomserver.index.search.criteria import AnyOf, Criterion, Equal, Like, Name, Within
 from dicomserver.index.search.query import Condition, ItemCondition, Moment, Query
 from dicomserver.index.search.times import Span
+from dicomserver.index.text import beginning
 from dicomserver.standard.attributes import Level
 
 ONE = 1e-6              # the share of a value that only one has
@@ -61,10 +62,9 @@ def _of(criterion: Criterion, kind: Kind, indexed: bool, trigrams: bool) -> floa
 
 
 def _of_pattern(pattern: str, indexed: bool, trigrams: bool, alike: int) -> float:
-    runs = pattern.replace("?", "*").split("*")
-    if indexed and runs[0]:
-        return 10.0 ** -min(len(runs[0]) / alike, MOST_LETTERS)
-    letters = max(map(len, runs))
+    if indexed and (begin := beginning(pattern)):
+        return 10.0 ** -min(len(begin) / alike, MOST_LETTERS)
+    letters = max(map(len, pattern.replace("?", "*").split("*")))
     # In the middle a text is found more often, and after more looking.
     return 10.0 ** (1 - min(letters, MOST_LETTERS)) if trigrams and letters >= 3 else ALL
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 
+from dicomserver.index.text import beginning
+
 Part = tuple[str, tuple]
 
 
@@ -20,7 +22,7 @@ def among(column: str, values: Collection[str | int]) -> Part:
 def like(column: str, pattern: str) -> Part:
     """The column matches a pattern of DICOM's (* and ?), case and all; through an index as far as it begins with
     letters. GLOB does not backtrack where a pattern cannot match any more."""
-    begin = pattern[:min(at for at in (pattern.find("*"), pattern.find("?"), len(pattern)) if at >= 0)]
+    begin = beginning(pattern)
     glob = f"{column} GLOB ?", (pattern.replace("[", "[[]"),)
     if not begin:
         # Said twice, as SQLite looks into an index of what is not NULL for nothing less.
