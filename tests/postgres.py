@@ -46,7 +46,8 @@ class PostgresServer:
             os.chown(self.folder, account.pw_uid, account.pw_gid)
             self._as |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         self._halts = not as_shipped and standby_of is None
-        self._settings = [*(["fsync=off"] if self._halts else []), "listen_addresses=" + ("127.0.0.1" if port else ""),
+        self._settings = [*(["fsync=off", "autovacuum=off"] if self._halts else []),
+                          "listen_addresses=" + ("127.0.0.1" if port else ""),
                           *([f"port={port}"] if port else []), *settings]
         if standby_of is None:
             self._make_data()
