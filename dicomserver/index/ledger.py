@@ -165,22 +165,21 @@ class Ledger:
         return study, any(patient.differs(Patient(*columns)) for columns in (named[:fields], named[fields:]))
 
     def _new_study(self, session: Session, instance: Instance, patient: Patient) -> tuple[int, bool]:
-        patient_id, kept, same_bytes = self._patient(session, instance, patient)
+        patient_id, kept = self._patient(session, instance, patient)
         values = study_of(instance.study, instance.character_set)
         return session.one(self._sql.ADD_STUDY, (
             instance.study_instance_uid, patient_id, *values, *patient, instance.character_set, instance.study,
-            None if same_bytes else instance.patient))[0], patient.differs(kept)
+            instance.patient))[0], patient.differs(kept)
 
-    def _patient(self, session: Session, instance: Instance, patient: Patient) -> tuple[int, Patient, bool]:
-        """Row id, what is stored there, and whether the attributes there are the instance's own bytes."""
+    def _patient(self, session: Session, instance: Instance, patient: Patient) -> tuple[int, Patient]:
+        """Row id, and what is stored there."""
         if patient.patient_id is not None:
             found = session.one(self._sql.FIND_PATIENT, (patient.patient_id, patient.issuer))
             if found is not None:
-                row, character_set, attributes, *kept = found
-                same = character_set == instance.character_set and attributes == instance.patient
-                return row, Patient(*kept), same
+                row, *kept = found
+                return row, Patient(*kept)
         row = session.one(self._sql.ADD_PATIENT, (*patient, instance.character_set, instance.patient))[0]
-        return row, patient, True
+        return row, patient
 
     def _series_of(self, session: Session, instance: Instance, study: int) -> int:
         found = session.one(self._sql.FIND_SERIES, (instance.series_instance_uid, study))

@@ -9,8 +9,10 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from dicomserver.index.character_sets import ENCODINGS, ESCAPES, STAND_ALONE, defined_term
+from dicomserver.index.decoding import decode
 
 _LONGEST = 512  # bytes of (0008,0005); a list of all the terms is shorter
+_SHORT = 256  # bytes of a value that may be remembered
 _UTF_8 = b"ISO_IR 192"
 _DELIMITERS = frozenset("\\\r\n\t\f")
 _DELIMITERS_OF_NAMES = frozenset("^=")
@@ -41,6 +43,25 @@ def represent(texts: Sequence[tuple[str, str]], asked: bytes) -> tuple[bytes, li
         return character_set, [_even(encode(text, vr)) for text, vr in texts]
     except UnicodeEncodeError:
         return _UTF_8, [_even(text.encode("utf_8", "backslashreplace")) for text, _ in texts]
+
+
+def represent_stored(texts: Sequence[tuple[bytes, bytes, str]], asked: bytes) -> tuple[bytes, list[bytes]]:
+    """The same of values as the index has them: (value, raw character set, VR). Any thread."""
+    asked = asked[:_LONGEST]
+    try:
+        return _answer_to(asked)[0], [
+            (_known if len(value) <= _SHORT else _represented)(value, character_set, vr, asked)
+            for value, character_set, vr in texts]
+    except UnicodeEncodeError:
+        return represent([(decode(value, character_set), vr) for value, character_set, vr in texts], asked)
+
+
+def _represented(value: bytes, character_set: bytes, vr: str, asked: bytes) -> bytes:
+    return _even(_answer_to(asked)[1](decode(value, character_set), vr))
+
+
+# Physicians and descriptions come again in one answer, and whole answers where a workplace asks every minute.
+_known = lru_cache(maxsize=2048)(_represented)
 
 
 def _even(value: bytes) -> bytes:

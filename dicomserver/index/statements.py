@@ -30,7 +30,7 @@ ADD_SERIES = _insert("series", (
     "uid", "study", *Series._fields, "character_set", "attributes"), "RETURNING id")
 
 FIND_LABEL = "SELECT id FROM labels WHERE text = {v}"
-FIND_PATIENT = "SELECT id, character_set, attributes, " + _listed("", Patient._fields) + """
+FIND_PATIENT = "SELECT id, " + _listed("", Patient._fields) + """
     FROM patients WHERE patient_id = {v} AND issuer = {v}"""
 # The patient as the study names him, and as the first study with his Patient ID does.
 FIND_STUDY = "SELECT t.id, " + _listed("t.", PATIENT_OF_STUDY) + ", " + _listed("p.", Patient._fields) + """

@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dicomserver.index import Index, IndexFault, SearchInterrupted
-from dicomserver.index.decoding import decode
-from dicomserver.index.representing import represent
+from dicomserver.index.representing import represent_stored
 from dicomserver.services.identifiers import (
     IdentifierRefused,
     Options,
@@ -125,9 +125,5 @@ def _encoder(acceptor: AssociationAcceptor, context: AcceptedContext, request: C
     status = statuses.PENDING if question.all_supported else statuses.PENDING_SOME_KEYS_UNSUPPORTED
     command = encode_command(response_to(request, status, command_data_set_type=DATA_SET_FOLLOWS))
     how = encoding(context.transfer_syntax)
-    asked = question.character_set
-
-    def in_one_set(texts: Sequence[tuple[bytes, bytes, str]]) -> tuple[bytes, list[bytes]]:
-        return represent([(decode(value, character_set), vr) for value, character_set, vr in texts], asked)
     return ResponseEncoder(context.context_id, command, question.fields, acceptor.association.peer_maximum_length,
-                           how.explicit, how.big_endian, in_one_set)
+                           how.explicit, how.big_endian, partial(represent_stored, asked=question.character_set))

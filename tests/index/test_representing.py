@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dicomserver.index.character_sets import ENCODINGS
 from dicomserver.index.decoding import decode, encoding_of
 from dicomserver.index.mislabelled import guess
-from dicomserver.index.representing import represent
+from dicomserver.index.representing import represent, represent_stored
 from tests.index.character_set_matrix import ALONE, ASKED, MANY_BYTES, MIXED, ONE_BYTE, Stored, in_own_words
 
 UTF_8 = b"ISO_IR 192"
@@ -57,6 +57,16 @@ def test_all_values_share_one_set() -> None:
     assert represent(texts, b"ISO_IR 100") == (UTF_8, [
         "Jérôme".encode(), "Zürich\\Genève ".encode(), "Διονύσιος".encode()])
     assert represent([], b"ISO_IR 100") == (b"ISO_IR 100", [])
+
+
+@pytest.mark.parametrize("asked", [b"", *ASKED])
+def test_stored_values_are_read_by_their_own_sets_and_written_in_one(asked: bytes) -> None:
+    """Twice, as what was written once is remembered; each alone, and all together, which no small set has room for."""
+    stored = [(one.raw, one.character_set, "PN") for one in (*ALONE, *MANY_BYTES, *MIXED)]
+    stored += [(raw * 100, character_set, "LT") for raw, character_set, _ in stored]
+    for some in 2 * [*([one] for one in stored), stored]:
+        texts = [(decode(raw, character_set), vr) for raw, character_set, vr in some]
+        assert represent_stored(some, asked) == represent(texts, asked)
 
 
 @pytest.mark.parametrize(("text", "asked"), [

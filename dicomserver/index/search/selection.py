@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from dicomserver.index.search.breadth import narrowest
-from dicomserver.index.search.columns import FROM, TABLES, computed_sql
+from dicomserver.index.search.columns import COUNTS, FROM, TABLES, computed_sql
 from dicomserver.index.search.conditions import fragment_of
 from dicomserver.index.search.query import Query
 from dicomserver.index.search.remainder import remainder
@@ -19,8 +19,7 @@ from dicomserver.standard.attributes import Level
 _JOIN = {"p": "JOIN patients p ON p.id = t.patient", "t": "JOIN studies t ON t.id = s.study",
          "s": "JOIN series s ON s.id = i.series"}
 _PACKED = {
-    Level.PATIENT: ("CASE WHEN t.patient_attributes IS NULL THEN p.character_set ELSE t.character_set END",
-                    "coalesce(t.patient_attributes, p.attributes)"),
+    Level.PATIENT: ("t.character_set", "t.patient_attributes"),
     Level.STUDY: ("t.character_set", "t.attributes"),
     Level.SERIES: ("s.character_set", "s.attributes"),
     Level.INSTANCE: ("i.character_set", "i.attributes"),
@@ -56,7 +55,9 @@ def select(query: Query, dialect: ModuleType) -> Selection:
     table = TABLES[query.level]
     where = " AND ".join(fragment.sql for fragment in fragments) or "1 = 1"
     ids = f"SELECT {table}.id FROM {_tables(query.level, {fragment.table for fragment in fragments})} WHERE {where}"
-    columns, tables = _columns(query, dialect), _tables(query.level, {"p"})
+    columns = _columns(query, dialect)
+    counted = {COUNTS[tag][0] for tag in query.computed if tag in COUNTS}
+    tables = _tables(query.level, counted | {"p" if query.level is Level.PATIENT else "t"})
     return Selection(
         f"SELECT {columns}, {table}.id FROM {tables}"
         f" WHERE {table}.id {dialect.WITH_FOUND.format(f'{ids} LIMIT {FIRST_ROWS}')}",

@@ -10,9 +10,9 @@ from types import ModuleType
 import apsw
 
 from dicomserver.index.errors import IndexDamaged, IndexTooNew, IndexUnfinished
-from dicomserver.index.sqlite.migrations import m0001, m0002, m0003, m0004, m0005, m0006, m0007
+from dicomserver.index.sqlite.migrations import m0001, m0002, m0003, m0004, m0005, m0006, m0007, m0008
 
-STEPS: tuple[ModuleType, ...] = (m0001, m0002, m0003, m0004, m0005, m0006, m0007)
+STEPS: tuple[ModuleType, ...] = (m0001, m0002, m0003, m0004, m0005, m0006, m0007, m0008)
 APPLICATION_ID = 0x44434D53  # "DCMS", in the header of every index file of ours
 UNFINISHED = "unfinished"   # the table of an index to which another one is being copied
 

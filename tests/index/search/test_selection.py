@@ -40,6 +40,16 @@ def test_only_those_tables_are_joined_that_are_asked(level: Level, keys: dict[st
     assert f" FROM {tables} WHERE " in selected(level, **keys).ids
 
 
+@pytest.mark.parametrize("level, computed, tables", [
+    (Level.PATIENT, "NumberOfPatientRelatedStudies", "patients p"), (Level.STUDY, "ModalitiesInStudy", "studies t"),
+    (Level.STUDY, "NumberOfPatientRelatedStudies", "studies t JOIN patients p ON p.id = t.patient"),
+    (Level.SERIES, "NumberOfSeriesRelatedInstances", "series s JOIN studies t ON t.id = s.study"),
+])
+def test_a_study_answers_for_its_patient(level: Level, computed: str, tables: str) -> None:
+    selection = select(query(level, computed), dialect)
+    assert f" FROM {tables} WHERE " in selection.rows and f" FROM {tables} WHERE " in selection.first
+
+
 def test_what_no_column_answers_is_left_over() -> None:
     both = selected(Level.STUDY, PatientID="A", PatientComments="x")
     assert both.ids.endswith("WHERE t.patient_id = ?") and both.values == ("A",) and both.meets is not None

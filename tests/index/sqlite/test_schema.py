@@ -22,7 +22,7 @@ def version(path: Path) -> int:
 
 def test_a_new_file_gets_every_step(url: str, tmp_path: Path) -> None:
     open_index(url).close()
-    assert version(tmp_path / "index.db") == len(STEPS) == 7
+    assert version(tmp_path / "index.db") == len(STEPS) == 8
 
 
 def test_a_newer_schema_is_refused_and_left_alone(url: str, tmp_path: Path) -> None:

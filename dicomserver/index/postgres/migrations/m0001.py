@@ -1,4 +1,4 @@
-"""Version 1: what SQLite's index has at its version 7."""
+"""Version 1: what SQLite's index has at its version 8."""
 from __future__ import annotations
 
 import psycopg
@@ -72,7 +72,7 @@ CREATE TABLE studies (
     patient_sex TEXT COLLATE "C",
     character_set BYTEA NOT NULL,
     attributes BYTEA NOT NULL,
-    patient_attributes BYTEA     -- NULL: the same bytes and character set as the patient's own
+    patient_attributes BYTEA NOT NULL    -- in the same character set
 );
 
 CREATE TABLE series (
