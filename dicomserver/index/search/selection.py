@@ -54,15 +54,22 @@ def select(query: Query, dialect: ModuleType) -> Selection:
             fragments.append(fragment)
     table = TABLES[query.level]
     where = " AND ".join(fragment.sql for fragment in fragments) or "1 = 1"
-    ids = f"SELECT {table}.id FROM {_tables(query.level, {fragment.table for fragment in fragments})} WHERE {where}"
+    asked = _tables(query.level, {fragment.table for fragment in fragments})
+    shown = _tables(query.level, _shown(query))
     columns = _columns(query, dialect)
+    ids = f"SELECT {table}.id FROM {asked} WHERE {where}"
+    few = f"{where} LIMIT {FIRST_ROWS}"
+    if shown != asked:  # apart, so that no row of another table is read before its turn
+        few = f"{table}.id " + dialect.WITH_FOUND.format(f"{ids} LIMIT {FIRST_ROWS}")
+    return Selection(f"SELECT {columns}, {table}.id FROM {shown} WHERE {few}",
+                     ids, tuple(value for fragment in fragments for value in fragment.values),
+                     f"SELECT {columns} FROM {shown} WHERE {table}.id {dialect.WITH_IDS}", remainder(rest))
+
+
+def _shown(query: Query) -> set[str]:
+    """The tables of what a row has. A study's own has its patient, too."""
     counted = {COUNTS[tag][0] for tag in query.computed if tag in COUNTS}
-    tables = _tables(query.level, counted | {"p" if query.level is Level.PATIENT else "t"})
-    return Selection(
-        f"SELECT {columns}, {table}.id FROM {tables}"
-        f" WHERE {table}.id {dialect.WITH_FOUND.format(f'{ids} LIMIT {FIRST_ROWS}')}",
-        ids, tuple(value for fragment in fragments for value in fragment.values),
-        f"SELECT {columns} FROM {tables} WHERE {table}.id {dialect.WITH_IDS}", remainder(rest))
+    return counted | {"p" if query.level is Level.PATIENT else "t"}
 
 
 def _columns(query: Query, dialect: ModuleType) -> str:
