@@ -12,10 +12,9 @@ from psycopg.types.numeric import Int8Dumper
 from dicomserver.index.engine import Value
 from dicomserver.index.errors import IndexAway, IndexUnavailable, SearchInterrupted
 from dicomserver.index.postgres.errors import translating
-from dicomserver.index.postgres.prepared import Prepared
+from dicomserver.index.postgres.prepared import ASKED_SECONDS, Prepared
 
 OLDEST = 130000         # the version whose pg_trgm the owner of a database may add
-ASKED_SECONDS = 0.05    # between two questions whether a statement is still wanted
 FIRST_ROWS = 64         # of a stream: soon there
 NEXT_ROWS = 2000
 
@@ -28,8 +27,8 @@ class Connection(psycopg.Connection):
 
     @cached_property
     def prepared(self) -> Prepared:
-        """Its writing statements."""
-        return Prepared(self.pgconn)
+        """Its statements."""
+        return Prepared(self)
 
     @contextmanager
     def transaction(self, *details, **more):
@@ -52,14 +51,19 @@ class Connection(psycopg.Connection):
             state = next(gen)
             while True:
                 ready = yield state
-                if not ready and not self.keep_going():
-                    self.keep_going = None
-                    self.cancel_safe(timeout=2)
-                    self.close()
-                    raise SearchInterrupted("nobody wants the rest")
+                if not ready:
+                    self.still()
                 state = gen.send(ready)
         except StopIteration as end:
             return end.value
+
+    def still(self) -> None:
+        """Asks keep_going, while a statement runs."""
+        if self.keep_going is not None and not self.keep_going():
+            self.keep_going = None
+            self.cancel_safe(timeout=2)
+            self.close()
+            raise SearchInterrupted("nobody wants the rest")
 
 
 def connect(parameters: Mapping[str, str], schema: str) -> Connection:
@@ -129,11 +133,10 @@ def _reason(error: psycopg.Error, parameters: Mapping[str, str]) -> str:
 class PostgresSession:
     """See engine.Session."""
 
-    __slots__ = ("_connection", "_cursor", "_prepared")
+    __slots__ = ("_connection", "_prepared")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._cursor = connection.cursor(binary=True)
         self._prepared = connection.prepared
 
     def run(self, sql: str, values: Sequence[Value] = ()) -> int:
@@ -154,8 +157,10 @@ class PostgresSession:
 
     def rows(self, sql: str, values: Sequence[Value] = ()) -> list[tuple]:
         """See engine.Session."""
+        self._ask()
         with translating(self._connection):
-            return self._executed(sql, values).fetchall()
+            still = self._connection.still if self._connection.keep_going else None
+            return self._prepared.rows(sql, values, still)
 
     def stream(self, sql: str, values: Sequence[Value] = ()) -> Iterator[tuple]:
         """See engine.Session."""
@@ -177,10 +182,6 @@ class PostgresSession:
             yield
         finally:
             self._connection.keep_going = None
-
-    def _executed(self, sql: str, values: Sequence[Value]) -> psycopg.Cursor:
-        self._ask()
-        return self._cursor.execute(sql, values or None)
 
     def _ask(self) -> None:
         keep_going = self._connection.keep_going

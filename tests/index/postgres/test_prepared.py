@@ -10,7 +10,7 @@ import pytest
 
 from dicomserver.index.postgres.address import parameters_of
 from dicomserver.index.postgres.connection import Connection, connect
-from dicomserver.index.postgres.prepared import Prepared
+from dicomserver.index.postgres.prepared import MOST, Prepared
 from tests.postgres import PostgresServer
 
 INSERT = "INSERT INTO x VALUES (%s, %s, %s) ON CONFLICT (id) DO NOTHING"
@@ -27,7 +27,7 @@ def connection(postgres: PostgresServer) -> Iterator[Connection]:
 
 @pytest.fixture
 def prepared(connection: Connection) -> Prepared:
-    return Prepared(connection.pgconn)
+    return Prepared(connection)
 
 
 def rows(connection: Connection) -> list[tuple]:
@@ -81,6 +81,52 @@ def test_one_of_several_fails_and_none_is_in(wrong: tuple, state: str, prepared:
     assert failed.value.sqlstate == state
     assert prepared.run_each(INSERT, [(8, "", None), (9, "", None)]) == [1, 1]
     assert [one for one, _, _ in rows(connection)] == [0, 8, 9]
+
+
+TEXTS = ["", "a", "NULL", "null", "{}", '"', "\\", '\\"', "a,b", " a ", "山田^太郎", "'", "%s", "\n", "\x1b"]
+
+
+def test_gives_rows(prepared: Prepared) -> None:
+    for still in (None, lambda: None):
+        assert prepared.rows("SELECT %s, %s, %s, 1 = 1, 2::smallint, 3::int", (1 << 40, "山", b"\0\xff"), still) == [
+            (1 << 40, "山", b"\0\xff", True, 2, 3)]
+        assert prepared.rows("SELECT g, repeat('x', 100) FROM generate_series(1, %s) g", (50_000,), still)[-1] == (
+            50_000, "x" * 100)
+        assert prepared.rows("SELECT id, b FROM x WHERE id = %s", (77,), still) == []
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            prepared.rows("SELECT 1 / %s", (0,), still)
+
+
+def test_a_list_is_an_array(prepared: Prepared, connection: Connection) -> None:
+    for number, text in enumerate(TEXTS):
+        prepared.run(INSERT, (number, text, None))
+        assert prepared.rows("SELECT id FROM x WHERE t = ANY(%s)", ([text],)) == [(number,)]
+    assert prepared.rows("SELECT t FROM x WHERE t = ANY(%s) ORDER BY id", (TEXTS,)) == [(text,) for text in TEXTS]
+    assert prepared.rows("SELECT id FROM x WHERE id = ANY(%s) ORDER BY id", ([3, 1, -1],)) == [(1,), (3,)]
+    for column in ("t", "id"):
+        assert prepared.rows(f"SELECT id FROM x WHERE {column} = ANY(%s)", ([],)) == []
+    with pytest.raises(psycopg.DataError):
+        prepared.rows("SELECT id FROM x WHERE t = ANY(%s)", (["a\0b"],))
+    assert prepared.rows("SELECT 1", ()) == [(1,)]
+
+
+def test_keeps_no_more_statements_than_that(prepared: Prepared, connection: Connection) -> None:
+    for number in [*range(MOST + 20), 0]:
+        assert prepared.rows(f"SELECT %s + {number}", (1,)) == [(number + 1,)]
+        assert prepared.rows("SELECT %s", ("often",)) == [("often",)]
+    kept = {sql for sql, in connection.execute("SELECT statement FROM pg_prepared_statements WHERE from_sql = false")}
+    assert len(kept) == MOST and "SELECT $1" in kept and "SELECT $1 + 0" in kept and "SELECT $1 + 1" not in kept
+
+
+def test_asks_while_it_waits(prepared: Prepared) -> None:
+    asked = []
+
+    def still() -> None:
+        asked.append(1)
+        if len(asked) == 3:
+            raise KeyError
+    with pytest.raises(KeyError):
+        prepared.rows("SELECT pg_sleep(%s)::text", (60,), still)
 
 
 def test_sends_and_receives_more_than_fits_into_any_buffer(prepared: Prepared, connection: Connection) -> None:

@@ -148,6 +148,13 @@ CREATE TABLE other_patients (    -- instances that name somebody else than their
 );
 """
 
+# How many values of a column PostgreSQL looks at for each plan. With its usual hundred, a plan for the four forms of a
+# name takes longer than the query.
+STATISTICS = "\n".join(
+    f"ALTER TABLE {table} ALTER COLUMN {name}_{form} SET STATISTICS 30;"
+    for table, name in (("patients", "name"), ("studies", "patient_name"), ("studies", "referring_physician"))
+    for form in ("folded", "latin", "ideographic", "phonetic"))
+
 INDEXES = """
 CREATE INDEX patients_by_name ON patients (name_folded);
 CREATE INDEX patients_by_ideographic_name ON patients (name_ideographic) WHERE name_ideographic IS NOT NULL;
@@ -229,5 +236,5 @@ CREATE TRIGGER study_removed AFTER DELETE ON studies FOR EACH ROW EXECUTE FUNCTI
 
 def upgrade(connection: psycopg.Connection) -> None:
     """In an open transaction, with the index's schema as the search path."""
-    for script in (TABLES, INDEXES, TRIGGERS):
+    for script in (TABLES, STATISTICS, INDEXES, TRIGGERS):
         connection.execute(script)
