@@ -95,6 +95,13 @@ class Installed:
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)
 
+    def freeze(self) -> None:
+        """Until SIGCONT; returns when no thread runs any more: one of them has to notice the signal first."""
+        self.signal(signal.SIGSTOP)
+        threads = Path("/proc", str(self.process.pid), "task")
+        wait_until(lambda: all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+                               for thread in threads.iterdir()))
+
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         """Another command of dicom-server, to its end."""
         return subprocess.run([DICOM_SERVER, *arguments], capture_output=True, text=True, timeout=PATIENCE,

@@ -216,7 +216,7 @@ def test_a_node_that_was_taken_for_dead_acknowledges_nothing_more(nodes: Nodes, 
     tokens = postgres.execute("SELECT token FROM dicom_server.nodes WHERE number = %s", stopped)
     lane = Lane(nodes[stopped], 20)
     wait_until(lambda: lane.count(0) > 20)
-    nodes[stopped].signal(signal.SIGSTOP)
+    nodes[stopped].freeze()
     before = set(lane.statuses)
     # What a network file system does with the lock of a machine that does not answer.
     (nodes.data / "nodes" / str(stopped) / "lock").unlink()

@@ -87,12 +87,14 @@ class Later:
         connection.execute("CREATE TABLE later (id INTEGER)")
 
 
-def test_a_later_version_waits_until_all_are_stopped(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_version_waits_until_all_are_stopped(opened: Opened, postgres: PostgresServer,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     one = opened(1)
     monkeypatch.setattr(schema.migrate, "__defaults__", ((m0001, Later),))
     with pytest.raises(IndexUnavailable, match="stop them all"):
         opened(2)
     one.close()
+    cut_off(postgres, 1)        # PostgreSQL notices that it is closed a moment later
     opened(2)
     opened(3)
 
