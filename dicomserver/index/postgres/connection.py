@@ -15,7 +15,7 @@ from dicomserver.index.postgres.errors import translating
 from dicomserver.index.postgres.prepared import ASKED_SECONDS, Prepared
 
 OLDEST = 130000         # the version whose pg_trgm the owner of a database may add
-FIRST_ROWS = 64         # of a stream: soon there
+AT_ONCE = 1000          # rows of what is streamed: that many and fewer take one round trip instead of five
 NEXT_ROWS = 2000
 
 
@@ -163,16 +163,18 @@ class PostgresSession:
             return self._prepared.rows(sql, values, still)
 
     def stream(self, sql: str, values: Sequence[Value] = ()) -> Iterator[tuple]:
-        """See engine.Session."""
+        """See engine.Session. The statement has no LIMIT."""
+        few = self.rows(f"{sql} LIMIT {AT_ONCE + 1}", values)
+        if len(few) <= AT_ONCE:
+            yield from few
+            return
         with translating(self._connection), self._connection.transaction(), \
                 self._connection.cursor("stream", binary=True) as cursor:
             self._ask()
             cursor.execute(sql, values or None)
-            count = FIRST_ROWS
-            while rows := cursor.fetchmany(count):
+            while rows := cursor.fetchmany(NEXT_ROWS):
                 yield from rows
                 self._ask()
-                count = NEXT_ROWS
 
     @contextmanager
     def watched(self, keep_going: Callable[[], bool]) -> Iterator[None]:

@@ -11,7 +11,14 @@ import pytest
 
 from dicomserver.index import IndexAway, IndexUnavailable, SearchInterrupted
 from dicomserver.index.postgres.address import parameters_of
-from dicomserver.index.postgres.connection import Connection, PostgresSession, connect, is_quiet
+from dicomserver.index.postgres.connection import (
+    AT_ONCE,
+    NEXT_ROWS,
+    Connection,
+    PostgresSession,
+    connect,
+    is_quiet,
+)
 from tests.postgres import DATABASE, GUARDED, USER, PostgresServer
 
 
@@ -53,6 +60,12 @@ def test_streams_with_flat_memory_and_may_be_given_up(connection: Connection) ->
     assert [next(given_up) for _ in range(100)][-1] == (100,)
     given_up.close()
     assert session.one("SELECT 1") == (1,)
+
+
+@pytest.mark.parametrize("count", [0, 1, AT_ONCE, AT_ONCE + 1, AT_ONCE + NEXT_ROWS, AT_ONCE + NEXT_ROWS + 1])
+def test_streams_every_row_once(connection: Connection, count: int) -> None:
+    found = PostgresSession(connection).stream("SELECT generate_series(1, %s::int)", (count,))
+    assert sorted(number for number, in found) == list(range(1, count + 1))
 
 
 def test_a_statement_that_nobody_wants_any_more_ends(connection: Connection, postgres: PostgresServer) -> None:
