@@ -1,6 +1,9 @@
 """What is kept of a dataset: its bounds, and what asking for what is not there gives. See test_scanner for the rest."""
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from dicomserver.standard.attributes import INDEXED
@@ -52,3 +55,40 @@ def test_padding_of_either_kind_is_no_part_of_a_uid():
     data = GOOD.replace(b"1.2.3.4\0", b"1.2.3.4 ")
     assert values_of(data).uids[1] == "1.2.3.4"
     values_of(data).require_identity(*IDENTITY)
+
+
+COLLECTED = """
+import gc
+import sys
+from pathlib import Path
+
+from dicomserver.wire.scanner import DatasetScanner
+from tests.wire.test_kept import WANTED
+from tests.wire.test_scanner import element
+
+gc.disable()
+data = element(0x00081030, b"LO", b"x" * 60_000)
+
+
+def collected(number):
+    for _ in range(number):
+        scanner = DatasetScanner(WANTED)
+        scanner.feed(data)
+        scanner.finish()
+        cycle = [scanner.values]
+        cycle.append(cycle)
+    del scanner, cycle
+    assert gc.collect() >= number
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+collected(200)
+print(collected(2000) - collected(200))
+"""
+
+
+def test_what_the_garbage_collector_finds_in_a_circle_is_freed_whole():
+    """It takes away what an object refers to before the object itself goes."""
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", COLLECTED], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert abs(int(ran.stdout)) < 60_000 * 1000

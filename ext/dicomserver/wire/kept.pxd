@@ -35,6 +35,7 @@ cdef class KeptValues:
     cdef bint big_endian
     cdef size_t maximum_value           # bytes kept of one value
     cdef Blob *blobs                    # one a level; owned
+    cdef int levels
     cdef Note notes[NOTES]
     cdef readonly bint native_pixels    # Pixel Data of defined length was seen
     cdef readonly uint64_t pixel_length # bytes of it

@@ -80,6 +80,7 @@ cdef class KeptValues:
         self.wanted = wanted
         self.big_endian = big_endian
         self.maximum_value = min(maximum_value, <size_t>0xFFFF)
+        self.levels = wanted.levels
         self.blobs = <Blob *>calloc(wanted.levels, sizeof(Blob))
         if self.blobs == NULL:
             raise MemoryError
@@ -87,7 +88,7 @@ cdef class KeptValues:
     def __dealloc__(self):
         cdef int level
         if self.blobs != NULL:
-            for level in range(self.wanted.levels):
+            for level in range(self.levels):    # `wanted` may have gone: the garbage collector takes it away first
                 free(self.blobs[level].data)
         free(self.blobs)
 
@@ -119,7 +120,7 @@ cdef class KeptValues:
 
     def packed(self, int level) -> bytes:
         """The kept elements of a level, in the order of the dataset (dicomserver.wire.packed)."""
-        if not 0 <= level < self.wanted.levels:
+        if not 0 <= level < self.levels:
             raise IndexError(level)
         return PyBytes_FromStringAndSize(<char *>self.blobs[level].data, self.blobs[level].length)
 
@@ -164,7 +165,7 @@ cdef class KeptValues:
     cdef void clear(self) noexcept nogil:
         """Ready for the next dataset."""
         cdef int level
-        for level in range(self.wanted.levels):
+        for level in range(self.levels):
             self.blobs[level].length = 0
             self.blobs[level].sequence = self.blobs[level].item = 0
         memset(self.notes, 0, sizeof(self.notes))
