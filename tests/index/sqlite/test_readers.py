@@ -74,19 +74,15 @@ def test_a_place_is_given_back_after_an_error() -> None:
 
 
 class Counting:
-    """A connection that says how often its memory was asked back."""
+    """A connection that says how often its memory was asked back. No statement is run on it."""
+
+    execute = changes = None
 
     def __init__(self) -> None:
         self.released = 0
 
     def cursor(self) -> Counting:
         return self
-
-    def execute(self) -> None:
-        raise NotImplementedError
-
-    def changes(self) -> int:
-        raise NotImplementedError
 
     def release_memory(self) -> int:
         self.released += 1
