@@ -20,8 +20,8 @@ import os
 import struct
 from dataclasses import dataclass
 
+from dicomserver.archive.checksum import checksum_file, xxh3_64
 from dicomserver.archive.errors import InstanceDamaged, NoPreamble
-from dicomserver.archive.writer import checksum_file, xxh3_64
 from dicomserver.wire.errors import MetaError
 from dicomserver.wire.part10 import FileMeta, decode_file_meta
 

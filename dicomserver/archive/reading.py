@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from dicomserver.archive.checksum import Checksum
 from dicomserver.archive.durable import OPEN_FILE, Folder
 from dicomserver.archive.errors import InstanceDamaged, InstanceMissing, unreadable_is_damaged
 from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
 from dicomserver.archive.preamble import Preamble, check_length, check_whole, read_header
-from dicomserver.archive.writer import Checksum
 from dicomserver.wire.meta import FileMeta
 
 _COMPARE_AT_ONCE = 1 << 20

@@ -18,9 +18,9 @@ from enum import StrEnum
 from itertools import islice
 
 from dicomserver.archive.backup_folder import are_apart
+from dicomserver.archive.checksum import checksum_file
 from dicomserver.archive.errors import IntakeError
 from dicomserver.archive.imports import Imports, SourceUnreadable
-from dicomserver.archive.writer import checksum_file
 from dicomserver.index import IndexFault
 from dicomserver.server import control_client
 from dicomserver.server.import_sources import Candidate, NotImportable, Source, open_source, walk

@@ -15,11 +15,11 @@ from enum import StrEnum
 
 from dicomserver.archive.adopting import read_foreign_header
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.checksum import checksum_file
 from dicomserver.archive.claims import ClaimTaken
 from dicomserver.archive.errors import ArchiveError, InstanceMissing, IntakeError
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
-from dicomserver.archive.writer import checksum_file
 from dicomserver.index import FLAG_PIXEL_DATA_MISSING, Index, IndexFault, Instance, OutcomeUnknown, Stored
 from dicomserver.services.describe import ScanLimits, describe_file
 from dicomserver.services.inspection import Inspector

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.checksum import checksum_file
 from dicomserver.archive.errors import InstanceDamaged
-from dicomserver.archive.writer import checksum_file
 from dicomserver.index import Stored
 from dicomserver.standard.transfer_syntaxes import name_of
 from dicomserver.transcoding.choice import choose

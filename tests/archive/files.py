@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dicomserver.archive.adopting import read_foreign_header
 from dicomserver.archive.archive import Archive
-from dicomserver.archive.writer import xxh3_64
+from dicomserver.archive.checksum import xxh3_64
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
 from dicomserver.archive.preamble import LENGTH, Preamble, pack

@@ -10,9 +10,9 @@ import pytest
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.backup_source import BackupSource
+from dicomserver.archive.checksum import xxh3_64
 from dicomserver.archive.errors import ArchiveUnusable, InstanceMissing
 from dicomserver.archive.manifest import ListedInstance
-from dicomserver.archive.writer import xxh3_64
 from tests.archive.files import SERIES, STUDY, lay_in, store, stored
 
 LATER = 1 << 62

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dicomserver.archive.checksum import xxh3_64
 from dicomserver.archive.durable import Folder
 from dicomserver.archive.errors import BackupDamaged, InstanceDamaged
 from dicomserver.archive.manifest import AbsentInstance, ListedFile, ListedInstance, Manifest, ManifestWriter, digest_of
-from dicomserver.archive.writer import xxh3_64
 from tests.archive.files import instance_bytes
 
 INSTANCE = ListedInstance(0x5_0000_1234, 0xAB, 400, "1.2", "1.2.3", "1.2.3.4")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from dicomserver.archive.writer import xxh3_64
+from dicomserver.archive.checksum import xxh3_64
 from dicomserver.archive.errors import InstanceDamaged, NoPreamble
 from dicomserver.archive.preamble import MAGIC, Preamble, check_whole, pack, read_header, unpack, verify
 from tests.archive.files import CT, instance_bytes

@@ -9,9 +9,9 @@ import pytest
 
 from dicomserver.archive import reading
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.checksum import xxh3_64
 from dicomserver.archive.errors import InstanceDamaged, InstanceMissing, InvalidUid
 from dicomserver.archive.filing import Waiting
-from dicomserver.archive.writer import xxh3_64
 from tests.archive.files import IMPLICIT_VR_LE, SERIES, STUDY, instance_bytes, store, write_instance
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.checksum import xxh3_64
 from dicomserver.archive.errors import InstanceDamaged, InstanceMissing
-from dicomserver.archive.writer import xxh3_64
 from dicomserver.index import Stored
 from tests.archive.files import CT, IMPLICIT_VR_LE, SERIES, STUDY, store
 

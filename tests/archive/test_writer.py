@@ -15,7 +15,7 @@ import pytest
 import xxhash
 
 from dicomserver.archive.preamble import read_header
-from dicomserver.archive.writer import DatasetWriter, IdentityMismatch, checksum_file, xxh3_64
+from dicomserver.archive.writer import DatasetWriter, IdentityMismatch
 from dicomserver.services.describe import WANTED
 from dicomserver.wire import stream
 from dicomserver.wire.errors import DatasetError, PduError
@@ -179,17 +179,6 @@ def test_only_what_was_received_can_be_sealed_and_only_once(slot):
     assert not has_no_header(slot)
     with pytest.raises(RuntimeError):
         writer.seal(1, 1)
-
-
-def test_the_checksum_is_xxh3(slot):
-    data = random.Random(1).randbytes(2_500_000)
-    os.pwrite(slot, data, 0)
-    assert xxh3_64(data) == xxhash.xxh3_64_intdigest(data)
-    assert xxh3_64(b"") == xxhash.xxh3_64_intdigest(b"")
-    assert checksum_file(slot, 3, 2_000_000) == xxhash.xxh3_64_intdigest(data[3:2_000_003])
-    assert checksum_file(slot, 0, len(data) + 1) == xxhash.xxh3_64_intdigest(data)
-    with pytest.raises(OSError):
-        checksum_file(-1, 0, 10)
 
 
 def test_a_file_that_is_nobodys_slot(tmp_path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from dicomserver.archive.checksum import xxh3_64
 from dicomserver.archive.errors import NoPreamble
 from dicomserver.archive.preamble import LENGTH, unpack
-from dicomserver.archive.writer import xxh3_64
 from dicomserver.wire.errors import MetaError
 from dicomserver.wire.part10 import decode_file_meta
 from tests.crash import lint

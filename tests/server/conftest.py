@@ -13,8 +13,8 @@ import pytest
 
 from dicomserver.archive import preamble
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.checksum import xxh3_64
 from dicomserver.archive.filing import Waiting
-from dicomserver.archive.writer import xxh3_64
 from dicomserver.index import Index, Instance, open_index
 from dicomserver.server import doors
 from dicomserver.server.lobby import Lobby, Request

@@ -8,8 +8,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from dicomserver.archive.checksum import xxh3_64
 from dicomserver.archive.preamble import LENGTH, Preamble, pack, read_header
-from dicomserver.archive.writer import xxh3_64
 from dicomserver.index import Instance
 from dicomserver.server.differences import Difference, differences, first_difference
 from dicomserver.services.describe import describe_file

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dicomserver.archive.checksum import checksum_file
 from dicomserver.archive.errors import InstanceDamaged
-from dicomserver.archive.writer import checksum_file
 from dicomserver.services.outgoing import NotSent, Outgoing
 from tests.interop.sender import Sender
 from tests.interop.synthetic import CT, EXPLICIT, instance

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomserver.archive.writer import xxh3_64
+from dicomserver.archive.checksum import xxh3_64
 from dicomserver.session.association import AssociationEnded, Ending
 from dicomserver.session.states import State
 from dicomserver.session.transport import FileUnusable

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomserver.archive.writer import xxh3_64
+from dicomserver.archive.checksum import xxh3_64
 from dicomserver.session.transport import Abandoned, FileUnusable, SocketInlet
 from tests.session.peers import reset, tcp_pair
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
+import xxhash
 
-from dicomserver.archive.writer import Checksum, checksum_file, xxh3_64
+from dicomserver.archive.checksum import Checksum, checksum_file, xxh3_64
 
 
 @pytest.mark.parametrize(("data", "expected"), [
@@ -35,3 +37,15 @@ def test_a_file_in_parts(tmp_path: Path) -> None:
     assert checksum_file(fd, 100, 1 << 40) == xxh3_64(content[100:])
     assert checksum_file(fd, 5, 0) == xxh3_64(b"")
     os.close(fd)
+
+
+def test_the_reference_says_the_same(tmp_path: Path) -> None:
+    data = random.Random(1).randbytes(2_500_000)
+    (tmp_path / "x").write_bytes(data)
+    assert xxh3_64(data) == xxhash.xxh3_64_intdigest(data)
+    assert xxh3_64(b"") == xxhash.xxh3_64_intdigest(b"")
+    with (tmp_path / "x").open("rb") as file:
+        assert checksum_file(file.fileno(), 3, 2_000_000) == xxhash.xxh3_64_intdigest(data[3:2_000_003])
+        assert checksum_file(file.fileno(), 0, len(data) + 1) == xxhash.xxh3_64_intdigest(data)
+    with pytest.raises(OSError):
+        checksum_file(-1, 0, 10)
