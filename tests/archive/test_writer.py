@@ -61,7 +61,9 @@ def opened(data: bytes, chunk: int = 1 << 20, capacity: int = 1 << 20) -> stream
 def receive(source, fd, *, slot=77, sop_class=SOP_CLASS, instance=INSTANCE):
     writer = DatasetWriter()
     writer.receive(source, DatasetScanner(WANTED), fd, META, sop_class.encode(), instance.encode())
-    return writer.seal(slot, 5)
+    received = writer.seal(slot, 5)
+    writer.sync()
+    return received
 
 
 @pytest.fixture
@@ -175,10 +177,17 @@ def test_only_what_was_received_can_be_sealed_and_only_once(slot):
     writer.receive(opened(message(dataset(10))), DatasetScanner(WANTED), slot, META, SOP_CLASS.encode(),
                    INSTANCE.encode())
     assert has_no_header(slot)
+    with pytest.raises(RuntimeError):
+        writer.sync()
     writer.seal(1, 1)
     assert not has_no_header(slot)
     with pytest.raises(RuntimeError):
         writer.seal(1, 1)
+    with pytest.raises(RuntimeError):
+        writer.complete()
+    writer.sync()
+    with pytest.raises(RuntimeError):
+        writer.sync()
 
 
 def test_a_file_that_is_nobodys_slot(tmp_path) -> None:

@@ -1,8 +1,8 @@
 """The streaming writer: a dataset goes from the receive buffer into a slot as it arrives.
 
 PDV headers are parsed in place, the scanner and the checksum see the fragments, and gathered writes take them to the
-file: the bytes are copied by the kernel alone, an instance of any size costs the same memory, and the GIL is released
-from the first byte to the end of the sync.
+file: the bytes are copied by the kernel alone, an instance of any size costs the same memory (of the page cache, too),
+and the GIL is released from the first byte to the last, and while the file is synced.
 
 The slot becomes a complete Part 10 file (PS3.10 7.1). Its preamble says what recovery needs to know after a power cut
 (dicomserver.archive.preamble has the same layout); it is written last.
@@ -34,13 +34,18 @@ cdef extern from "unistd.h" nogil:
 
 cdef extern from "fcntl.h" nogil:
     int sync_file_range(int, off_t, off_t, unsigned int)
-    unsigned int SYNC_FILE_RANGE_WRITE
+    int posix_fadvise(int, off_t, off_t, int)
+    unsigned int SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE
+    int POSIX_FADV_DONTNEED
 
 cdef enum:
     MOST_VECTORS = 1024         # IOV_MAX of Linux
     GATHER = 262144             # bytes that are gathered for one write
     LEAST_ROOM = 65536          # of the buffer: with less, it is written out and compacted before the next fill
-    WRITE_BACK = 67108864       # bytes after which the kernel is told to begin with the disk
+    WINDOW = 8388608            # bytes that the disk writes while the next ones come in
+    LARGE = 33554432            # bytes of a file from which on it does not stay in the page cache
+    TAKES_A_WHILE = 65536       # bytes of a file
+    PAGE = 4096
     PREAMBLE = 128              # its bytes
     DATASET_PREFIX = 132        # preamble and "DICM"
 
@@ -64,10 +69,13 @@ cdef class DatasetWriter:
     cdef int count                  # vectors gathered, [0] counted
     cdef size_t gathered            # bytes of them
     cdef off_t written              # where the next write goes
-    cdef off_t told                 # up to here the kernel was told to begin with the disk
+    cdef off_t begun                # up to here the disk was told to begin
+    cdef off_t dropped              # up to here the pages have left the page cache
+    cdef bint sealed                # all is written, and waits for `sync`
+    cdef bint synced                # and has been synced
     cdef PduStream source           # kept until `seal`: the last gathered bytes are in its buffer
     cdef bytearray header           # preamble, "DICM" and file meta information of the file that has begun
-    cdef int fd                     # its descriptor, borrowed; -1 where there is nothing to seal
+    cdef int fd                     # its descriptor, borrowed; -1 where no file has begun
     cdef int error                  # errno of the first write or sync that failed
 
     def __cinit__(self):
@@ -106,8 +114,7 @@ cdef class DatasetWriter:
                 identity = scanner.values.check_identity(class_uid, class_length, instance_uid, instance_length)
         if found == STREAM_FRAGMENT and not self.error and not scanner.failed and identity == IDENTITY_GOOD:
             return
-        self.source = None
-        self.fd = -1
+        self.forget()
         if found != STREAM_FRAGMENT:
             raise stream.failure(found)
         scanner.raise_if_bad()
@@ -116,21 +123,24 @@ cdef class DatasetWriter:
 
     def settle(self) -> None:
         """Writes what is left of the dataset that was received, so that the stream may be read on before `seal`, which
-        may then be called by any one thread. The GIL is released. An error comes out at `seal`."""
+        and `sync` may then be called by any one thread. The GIL is released. An error comes out at `seal`."""
         with nogil:
             self.write_out()
         self.source = None
 
     def seal(self, uint64_t slot, uint64_t order) -> Received:
-        """Completes the file that was received: writes what is left and the header, and syncs. The GIL is released.
+        """Completes the file that was received: writes what is left and the header. The GIL is released.
 
-        slot, order: for the preamble (dicomserver.archive.preamble). When it returns, the file is durable. Raises
-        OSError where it is not; nothing in the file may be kept then, and its descriptor not be used again.
+        Nothing may be taken for durable before `sync`. A file of some size is with the disk meanwhile, so that
+        something else can be done; a small one is synced at once, as handing the GIL over twice takes longer.
+
+        slot, order: for the preamble (dicomserver.archive.preamble). Raises OSError where a write failed; nothing in
+        the file may be kept then, and its descriptor not be used again.
         """
         cdef Received received = Received()
         cdef unsigned char *head
         cdef size_t header_length
-        if self.fd < 0:
+        if self.fd < 0 or self.sealed:
             raise RuntimeError("there is nothing to seal")
         head = self.header
         header_length = len(self.header)
@@ -140,26 +150,39 @@ cdef class DatasetWriter:
             received.dataset_offset = <uint32_t>header_length
             fill_preamble(head, header_length, received, slot, order)
             self.finish(head, header_length)
-            if not self.error and fdatasync(self.fd) != 0:
-                self.error = errno
+            if received.file_length < TAKES_A_WHILE:
+                self.sync_file()
+            else:
+                # The sync says whether it succeeded.
+                sync_file_range(self.fd, 0, 0, SYNC_FILE_RANGE_WRITE)
         self.source = None
-        self.fd = -1
+        self.sealed = True
         self.raise_if_failed()
         return received
+
+    def sync(self) -> None:
+        """Makes the sealed file durable. The GIL is released. Raises OSError where it is not; nothing in the file may
+        be kept then, and its descriptor not be used again."""
+        if not self.sealed:
+            raise RuntimeError("there is nothing to sync")
+        if not self.synced:
+            with nogil:
+                self.sync_file()
+        self.forget()
+        self.raise_if_failed()
 
     def complete(self) -> None:
         """Completes the file that was received without a preamble of ours and without a sync: it is nobody's slot.
         The GIL is released. Raises OSError; nothing in the file may be kept then."""
         cdef unsigned char *head
         cdef size_t header_length
-        if self.fd < 0:
+        if self.fd < 0 or self.sealed:
             raise RuntimeError("there is nothing to complete")
         head = self.header
         header_length = len(self.header)
         with nogil:
             self.finish(head, header_length)
-        self.source = None
-        self.fd = -1
+        self.forget()
         self.raise_if_failed()
 
     cdef void begin(self, int fd, const unsigned char[::1] meta):
@@ -168,12 +191,20 @@ cdef class DatasetWriter:
         self.header[DATASET_PREFIX:] = meta
         XXH3_64bits_reset(self.hash)
         self.fd = fd
-        self.written = self.told = len(self.header)
+        self.written = len(self.header)
+        self.begun = self.dropped = 0
+        self.sealed = self.synced = False
         self.gathered = self.error = 0
         self.count = 1
 
+    cdef void forget(self):
+        self.source = None
+        self.fd = -1
+        self.sealed = False
+
     cdef object raise_if_failed(self):
         if self.error:
+            self.forget()
             raise OSError(self.error, "the instance could not be written")
 
     cdef int pump(self, PduStream stream, DatasetScanner scanner) noexcept nogil:
@@ -210,12 +241,29 @@ cdef class DatasetWriter:
         if self.count > 1 and not self.error:
             self.write_all(&self.vectors[1], self.count - 1, self.written)
             self.written += self.gathered
-            if self.written - self.told >= WRITE_BACK:
-                # So that the sync at the end does not find everything still to do.
-                sync_file_range(self.fd, self.told, self.written - self.told, SYNC_FILE_RANGE_WRITE)
-                self.told = self.written
+            if self.written - self.begun >= WINDOW:
+                self.write_behind()
         self.count = 1
         self.gathered = 0
+
+    cdef void write_behind(self) noexcept nogil:
+        """Has the disk begin with what has come in since the last time, so that the sync at the end does not find all
+        of it still to do; and takes from the page cache what the disk has written by now of a large file.
+
+        What follows gets the same pages again: a large instance pushes nobody else's out, and waits for no new ones,
+        which can take longer than the disk.
+        """
+        cdef off_t done = (self.begun - WINDOW) & ~<off_t>(PAGE - 1)
+        if sync_file_range(self.fd, self.begun, self.written - self.begun, SYNC_FILE_RANGE_WRITE) != 0:
+            return      # the sync says what is wrong
+        if self.written > LARGE and done > self.dropped:
+            # An error that this call tells is not told again by the sync.
+            if sync_file_range(self.fd, self.dropped, done - self.dropped, SYNC_FILE_RANGE_WAIT_BEFORE) != 0:
+                self.error = errno
+                return
+            posix_fadvise(self.fd, self.dropped, done - self.dropped, POSIX_FADV_DONTNEED)
+            self.dropped = done
+        self.begun = self.written
 
     cdef void finish(self, unsigned char *head, size_t header_length) noexcept nogil:
         """Writes the rest, then the preamble.
@@ -233,6 +281,13 @@ cdef class DatasetWriter:
         self.vectors[0].iov_len = PREAMBLE
         if not self.error:
             self.write_all(self.vectors, 1, 0)
+
+    cdef void sync_file(self) noexcept nogil:
+        if not self.error and fdatasync(self.fd) != 0:
+            self.error = errno
+        elif self.written > LARGE:
+            posix_fadvise(self.fd, 0, 0, POSIX_FADV_DONTNEED)
+        self.synced = True
 
     cdef void write_all(self, iovec *vectors, int count, off_t offset) noexcept nogil:
         cdef ssize_t n

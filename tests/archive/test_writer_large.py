@@ -1,0 +1,114 @@
+"""What the streaming writer does with files that are too large for the page cache."""
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dicomserver.archive.checksum import xxh3_64
+from dicomserver.archive.preamble import read_header
+from dicomserver.archive.writer import DatasetWriter
+from dicomserver.services.describe import WANTED
+from dicomserver.wire.scanner import DatasetScanner
+from tests.archive.test_writer import INSTANCE, META, SOP_CLASS, dataset, message, opened, receive
+
+MEGABYTE = 1 << 20
+LARGE, SMALL = 80 * MEGABYTE, 20 * MEGABYTE
+WINDOWS = 32 * MEGABYTE     # the most of a large file that is in memory while it comes in
+
+
+def resident(fd: int) -> int:
+    """The bytes of a file that are in the page cache."""
+    length = os.fstat(fd).st_size
+    pages = -(-length // mmap.PAGESIZE)
+    seen = (ctypes.c_ubyte * pages)()
+    with mmap.mmap(fd, length, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
+        held = ctypes.c_char.from_buffer(mapped)
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.mincore(ctypes.byref(held), ctypes.c_size_t(length), seen) == 0, os.strerror(ctypes.get_errno())
+        del held
+    return sum(page & 1 for page in seen) * mmap.PAGESIZE
+
+
+@pytest.fixture
+def slot(tmp_path):
+    fd = os.open(tmp_path / "slot", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def on_disk(tmp_path):
+    """Not where files are pages and nothing else (tmpfs)."""
+    fd = os.open(tmp_path / "control", os.O_RDWR | os.O_CREAT, 0o600)
+    os.write(fd, bytes(MEGABYTE))
+    os.fsync(fd)
+    assert resident(fd) == MEGABYTE
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    left = resident(fd)
+    os.close(fd)
+    if left:
+        pytest.skip("the temporary folder is no disk")
+
+
+def test_a_large_file_takes_little_of_the_page_cache(slot: int, tmp_path: Path, on_disk: None) -> None:
+    data = dataset(LARGE)
+    writer = DatasetWriter()
+    writer.receive(opened(message(data, 131072)), DatasetScanner(WANTED), slot, META, SOP_CLASS.encode(),
+                   INSTANCE.encode())
+    assert 0 < resident(slot) <= WINDOWS
+    received = writer.seal(1, 1)
+    writer.sync()
+    assert resident(slot) < MEGABYTE
+    whole = (tmp_path / "slot").read_bytes()
+    assert whole[received.dataset_offset:] == data
+    assert read_header(slot).preamble.checksum == received.checksum == xxh3_64(data)
+
+
+def test_a_smaller_one_stays_there_for_who_asks_for_it_next(slot: int, on_disk: None) -> None:
+    receive(opened(message(dataset(SMALL), 131072)), slot)
+    assert resident(slot) >= SMALL
+
+
+RECEIVE = """
+import os, sys
+from tests.archive.test_writer import dataset, message, opened, receive
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT | os.O_EXCL)
+try:
+    receive(opened(message(dataset(int(sys.argv[2])), 131072)), fd)
+except OSError as error:
+    print(error.errno)
+"""
+
+
+def receive_traced(folder: Path, *options: str) -> tuple[str, list[str], bytes]:
+    """-> what it printed, the calls that begin with the disk or wait for it, and the file."""
+    folder.mkdir()
+    done = subprocess.run(
+        ["strace", "-f", "-e", "trace=sync_file_range", *options, "-o", folder / "trace",
+         sys.executable, "-c", RECEIVE, folder / "slot", str(LARGE)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    calls = [line for line in (folder / "trace").read_text().splitlines() if "sync_file_range(" in line]
+    return done.stdout, calls, (folder / "slot").read_bytes()
+
+
+def test_an_error_that_only_the_wait_for_the_disk_tells(tmp_path: Path) -> None:
+    """The kernel tells an error once. What the calls say that only begin, the sync says again."""
+    printed, calls, whole = receive_traced(tmp_path / "sound")
+    pixels = random.Random(LARGE).randbytes(LARGE)
+    assert printed == "" and whole.endswith(pixels)
+    waits = ["WAIT_BEFORE" in call for call in calls]
+    assert waits.count(True) >= 2 and not all(waits)
+    for number, waiting in list(enumerate(waits, 1))[:6]:
+        printed, calls, whole = receive_traced(tmp_path / str(number),
+                                               "-e", f"inject=sync_file_range:error=EIO:when={number}")
+        assert "INJECTED" in calls[number - 1]
+        assert printed == (f"{errno.EIO}\n" if waiting else "")
+        assert whole.startswith(b"DCMSRV") != waiting and whole.endswith(pixels) != waiting
