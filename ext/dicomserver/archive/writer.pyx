@@ -7,7 +7,7 @@ and the GIL is released from the first byte to the last, and while the file is s
 The slot becomes a complete Part 10 file (PS3.10 7.1). Its preamble says what recovery needs to know after a power cut
 (dicomserver.archive.preamble has the same layout); it is written last.
 """
-from libc.errno cimport EINTR, errno
+from libc.errno cimport EINTR, EINVAL, ENOSYS, ESPIPE, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -153,8 +153,7 @@ cdef class DatasetWriter:
             if received.file_length < TAKES_A_WHILE:
                 self.sync_file()
             else:
-                # The sync says whether it succeeded.
-                sync_file_range(self.fd, 0, 0, SYNC_FILE_RANGE_WRITE)
+                self.begin_disk(0, 0)
         self.source = None
         self.sealed = True
         self.raise_if_failed()
@@ -254,16 +253,26 @@ cdef class DatasetWriter:
         which can take longer than the disk.
         """
         cdef off_t done = (self.begun - WINDOW) & ~<off_t>(PAGE - 1)
-        if sync_file_range(self.fd, self.begun, self.written - self.begun, SYNC_FILE_RANGE_WRITE) != 0:
-            return      # the sync says what is wrong
+        if not self.begin_disk(self.begun, self.written - self.begun):
+            return
         if self.written > LARGE and done > self.dropped:
-            # An error that this call tells is not told again by the sync.
             if sync_file_range(self.fd, self.dropped, done - self.dropped, SYNC_FILE_RANGE_WAIT_BEFORE) != 0:
                 self.error = errno
                 return
             posix_fadvise(self.fd, self.dropped, done - self.dropped, POSIX_FADV_DONTNEED)
             self.dropped = done
         self.begun = self.written
+
+    cdef bint begin_disk(self, off_t offset, off_t length) noexcept nogil:
+        """Has the disk begin with a part of the file, 0 for all that follows; -> whether it has.
+
+        An error is the instance's: the kernel may tell it once, and the sync then finds nothing left to write.
+        """
+        if sync_file_range(self.fd, offset, length, SYNC_FILE_RANGE_WRITE) == 0:
+            return True
+        if errno != ENOSYS and errno != EINVAL and errno != ESPIPE:     # a file system that cannot
+            self.error = errno
+        return False
 
     cdef void finish(self, unsigned char *head, size_t header_length) noexcept nogil:
         """Writes the rest, then the preamble.
