@@ -44,7 +44,7 @@ cdef enum:
     LEAST_ROOM = 65536          # of the buffer: with less, it is written out and compacted before the next fill
     WINDOW = 8388608            # bytes that the disk writes while the next ones come in
     LARGE = 33554432            # bytes of a file from which on it does not stay in the page cache
-    TAKES_A_WHILE = 65536       # bytes of a file
+    TAKES_A_WHILE = 65536       # bytes of a file from which on `seal` starts the disk and does not wait for it
     PAGE = 4096
     PREAMBLE = 128              # its bytes
     DATASET_PREFIX = 132        # preamble and "DICM"
