@@ -151,7 +151,9 @@ def test_a_file_that_is_not_what_it_should_be(pair, file, size: int, why: str, i
 
 def test_cut_while_it_is_sent(pair, file) -> None:
     ours, peer = pair
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    # Small beside the file, but not below a segment of the loopback: the window would be probed 200 ms at a time.
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIECE // 4)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE // 4)
     data = data_of(16 * PIECE)
     fd = file(data)
     outcome: list[Exception] = []
