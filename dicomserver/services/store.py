@@ -184,21 +184,16 @@ class StoreService:
             raise Refused(statuses.CANNOT_UNDERSTAND, str(error)) from None
         except OSError as error:
             raise _disk_failed(error) from None
-        if acceptor.answers_beside:
-            writer.settle()
 
         def complete() -> Instance:
             try:
                 received = writer.seal(slot.number, self._archive.claims.order())
-                # While the disk writes.
-                instance = describe(scanner, transfer_syntax_uid=context.transfer_syntax, slot=slot.number,
-                                    file_length=received.file_length, dataset_offset=received.dataset_offset,
-                                    checksum=received.checksum, received_at=received_at,
-                                    source_ae=acceptor.calling_ae_title, receiving_ae=acceptor.called_ae_title)
-                writer.sync()
             except OSError as error:
                 raise _disk_failed(error) from None
-            return instance
+            return describe(scanner, transfer_syntax_uid=context.transfer_syntax, slot=slot.number,
+                            file_length=received.file_length, dataset_offset=received.dataset_offset,
+                            checksum=received.checksum, received_at=received_at,
+                            source_ae=acceptor.calling_ae_title, receiving_ae=acceptor.called_ae_title)
         return complete
 
     def _tools(self, acceptor: AssociationAcceptor) -> _Tools:

@@ -147,11 +147,6 @@ class AssociationAcceptor:
         """Sends one response. Raises AssociationEnded."""
         self.association.send(context.context_id, response, dataset)
 
-    @property
-    def answers_beside(self) -> bool:
-        """Whether `answer` leaves the work to another thread, while this one goes on to receive."""
-        return self._window is not None
-
     def answer(self, context: AcceptedContext, request: CommandSet, work: Callable[[], CommandSet]) -> int | None:
         """Does the work, which makes the response, and sends that; -> its status, None where another thread does it.
 

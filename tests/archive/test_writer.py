@@ -61,9 +61,7 @@ def opened(data: bytes, chunk: int = 1 << 20, capacity: int = 1 << 20) -> stream
 def receive(source, fd, *, slot=77, sop_class=SOP_CLASS, instance=INSTANCE):
     writer = DatasetWriter()
     writer.receive(source, DatasetScanner(WANTED), fd, META, sop_class.encode(), instance.encode())
-    received = writer.seal(slot, 5)
-    writer.sync()
-    return received
+    return writer.seal(slot, 5)
 
 
 @pytest.fixture
@@ -177,17 +175,19 @@ def test_only_what_was_received_can_be_sealed_and_only_once(slot):
     writer.receive(opened(message(dataset(10))), DatasetScanner(WANTED), slot, META, SOP_CLASS.encode(),
                    INSTANCE.encode())
     assert has_no_header(slot)
-    with pytest.raises(RuntimeError):
-        writer.sync()
     writer.seal(1, 1)
     assert not has_no_header(slot)
     with pytest.raises(RuntimeError):
         writer.seal(1, 1)
     with pytest.raises(RuntimeError):
         writer.complete()
-    writer.sync()
-    with pytest.raises(RuntimeError):
-        writer.sync()
+
+
+def test_more_meta_information_than_a_page_is_not_taken(slot) -> None:
+    meta = encode_file_meta(SOP_CLASS, INSTANCE, "1.2.840.10008.1.2.1") + bytes(4096)
+    with pytest.raises(ValueError):
+        DatasetWriter().receive(opened(message(dataset(10))), DatasetScanner(WANTED), slot, meta, SOP_CLASS.encode(),
+                                INSTANCE.encode())
 
 
 def test_a_file_that_is_nobodys_slot(tmp_path) -> None:

@@ -92,7 +92,6 @@ def put_clocks(clocks: Clocks) -> None:
         """Receives on the clock."""
         receive = clocks.timed(RECEIVE, DatasetWriter.receive)
         seal = clocks.timed(RECEIVE, DatasetWriter.seal)
-        sync = clocks.timed(RECEIVE, DatasetWriter.sync)
 
     class Inlet(SocketInlet):
         """Sends on the clock; what was sent ends a record."""

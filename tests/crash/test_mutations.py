@@ -156,7 +156,7 @@ SAMPLE = ("archive/durable.py replace_file: os.fsync(fd)",)
 def test_these_are_all_calls() -> None:
     assert set(call_sites()) == CALLS.keys() | ELSEWHERE.keys()
     # The instances' own: ("association", "slot") above, and test_is_missed_in_the_running_server_too.
-    assert in_cython() == ["if not self.error and fdatasync("]
+    assert in_cython() == ["if not self.stage.error and fdatasync("]
 
 
 @pytest.mark.parametrize("where", CALLS if IS_LONG else SAMPLE)
