@@ -11,7 +11,7 @@
                                         UID, only the one sealed first can have been acknowledged
            56  zero
 
-All little-endian. The preamble is written last, in a write of its own, which no SIGKILL breaks off: so a file without
+All little-endian. The preamble is written last, within one page, which no SIGKILL breaks apart: so a file without
 it was never acknowledged, and one with it and a checksum that does not hold was damaged, by a power cut or the disk.
 """
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Reception:
         self._folder = folder
         self._is_tree = is_tree
         self._own_title, self._peer_title = titles
-        self._writer = DatasetWriter(past_cache=False)     # somebody is about to look at it
+        self._writer = DatasetWriter()
         self._scanners: dict[str, DatasetScanner] = {}
 
     def take(self, association: Requester, context: AcceptedContext, request: CommandSet) -> Received:

@@ -45,21 +45,17 @@ class Refused(Exception):
 class _Tools:
     """A writer, and a scanner for each context, used for one instance after another of one association."""
 
-    __slots__ = ("writer", "_scanners", "_idle")
+    __slots__ = ("writer", "_scanners")
 
-    def __init__(self, idle: list[_Tools]) -> None:
+    def __init__(self) -> None:
         self.writer = DatasetWriter()
         self._scanners: dict[int, DatasetScanner] = {}
-        self._idle = idle
 
     def scanner(self, context: AcceptedContext, limits: ScanLimits) -> DatasetScanner:
         scanner = self._scanners.get(context.context_id)
         if scanner is None:
             scanner = self._scanners[context.context_id] = scanner_for(context.transfer_syntax, limits)
         return scanner
-
-    def give_back(self) -> None:
-        self._idle.append(self)
 
 
 class StoreService:
@@ -84,12 +80,13 @@ class StoreService:
             slot = self._take()
         except Refused as refused:
             return self._refuse(acceptor, context, request, refused)
-        tools = self._tools(acceptor)
+        idle: list[_Tools] = acceptor.per_association.setdefault(_Tools, [])
+        tools = idle.pop() if idle else _Tools()
         try:
             complete = self._stream_in(acceptor, context, request, slot, tools)
         except Refused as refused:
             self._discard(slot)
-            tools.give_back()
+            idle.append(tools)
             return self._refuse(acceptor, context, request, refused)
         except BaseException:
             self._discard(slot)
@@ -102,7 +99,8 @@ class StoreService:
             except Refused as refused:
                 return self._refusal(acceptor, request, refused)
             finally:
-                tools.give_back()
+                tools.writer.give_up()      # where it was refused before it was completed
+                idle.append(tools)
         return acceptor.answer(context, request, work)
 
     def _refuse(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet,
@@ -135,7 +133,7 @@ class StoreService:
         try:
             instance = complete()
         except BaseException:
-            self._discard(slot)
+            self._discard(slot, durably=True)
             raise
         there = self._add(slot, instance)
         if there is None:
@@ -195,11 +193,6 @@ class StoreService:
                             checksum=received.checksum, received_at=received_at,
                             source_ae=acceptor.calling_ae_title, receiving_ae=acceptor.called_ae_title)
         return complete
-
-    def _tools(self, acceptor: AssociationAcceptor) -> _Tools:
-        """One of the association's sets that nobody uses just now."""
-        idle: list[_Tools] = acceptor.per_association.setdefault(_Tools, [])
-        return idle.pop() if idle else _Tools(idle)
 
     def _add(self, slot: Slot, instance: Instance) -> Stored | None:
         """Into the index; where that fails the slot is given back."""

@@ -64,13 +64,6 @@ def receive(source, fd, *, slot=77, sop_class=SOP_CLASS, instance=INSTANCE):
     return writer.seal(slot, 5)
 
 
-@pytest.fixture
-def slot(tmp_path):
-    fd = os.open(tmp_path / "slot", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    yield fd
-    os.close(fd)
-
-
 @pytest.mark.parametrize("pixels", [0, 2, 1000, 70_000, 527_000, 3_000_000])
 @pytest.mark.parametrize("maximum, chunk", [(16384, 1 << 20), (64, 977), (1 << 20, 1 << 18), (131072, 65536)])
 def test_the_file_is_what_was_sent(slot, tmp_path, pixels, maximum, chunk):

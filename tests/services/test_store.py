@@ -20,6 +20,7 @@ from dicomserver.archive.intake import Slot
 from dicomserver.archive.preamble import unpack
 from dicomserver.index import IndexFull, IndexUnavailable, Instance, OutcomeUnknown
 from dicomserver.archive.claims import ClaimTaken
+from dicomserver.archive.writer import DatasetWriter
 from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.part10 import decode_file_meta
 from tests.interop.sender import Response, Sender, command_set, data_tf
@@ -250,10 +251,19 @@ def test_a_duplicate_of_what_was_deleted_in_this_moment_is_new(provider) -> None
 
 
 def test_an_instance_that_another_association_is_storing_waits_its_turn(provider, monkeypatch) -> None:
+    writers: list[DatasetWriter] = []
+
+    class Writer(DatasetWriter):
+        """Remembered, for it may keep the memory of what it received."""
+        def __init__(self) -> None:
+            writers.append(self)
+    monkeypatch.setattr("dicomserver.services.store.DatasetWriter", Writer)
     monkeypatch.setattr(provider.archive, "claims", Busy())
     response = store(provider, instance(1, 1))
     assert (response.status, response.comment) == (0xA700, "another association is storing this instance")
     assert left_behind(provider) == (0, 0, 0)
+    with pytest.raises(RuntimeError):
+        writers[0].seal(1, 1)
 
 
 def test_slots_say_their_order_across_a_reload(provider) -> None:

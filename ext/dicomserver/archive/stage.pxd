@@ -1,5 +1,5 @@
-"""Memory in which a file lies until it is written past the page cache."""
-from libc.stdint cimport uint64_t
+"""Memory in which a file lies until it is written."""
+from libc.stdint cimport int64_t, uint64_t
 from posix.types cimport off_t
 
 cdef enum:
@@ -10,18 +10,18 @@ cdef enum:
 cdef class Stage:
     cdef unsigned char *memory  # `size` bytes: the first page of the file, and a window of the rest
     cdef size_t size
-    cdef size_t filled          # bytes of it
+    cdef size_t filled          # bytes of the memory
     cdef off_t offset           # in the file, of the window
     cdef int fd                 # borrowed
-    cdef bint past_cache        # its pages are to go past the page cache
-    cdef bint is_direct         # and do so just now
-    cdef readonly int error     # errno of the first write that failed
+    cdef bint is_direct         # writes go past the page cache just now
+    cdef int error              # errno of the first write that failed
 
-    cdef void begin(self, int fd, bint past_cache) noexcept nogil
+    cdef void begin(self, int fd) noexcept nogil
     cdef void add(self, const unsigned char *data, size_t length) noexcept nogil
     cdef uint64_t length(self) noexcept nogil
     cdef void finish(self) noexcept nogil
-    cdef void write_pages(self, size_t until) noexcept nogil
+    cdef void finish_cached(self) noexcept nogil
+    cdef void write_direct(self, size_t until) noexcept nogil
     cdef void use_cache(self) noexcept nogil
     cdef void write(self, const unsigned char *data, size_t length, off_t offset) noexcept nogil
 

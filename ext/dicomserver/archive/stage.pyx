@@ -1,13 +1,18 @@
-"""Memory in which a file lies until it is written past the page cache (O_DIRECT).
+"""Memory in which a file lies until it is written, and how: by the page cache, or past it (O_DIRECT).
 
-A page of the cache costs a write more than the disk does: it has to be found, filled, written back and given up, and on
-a virtual machine that gives free memory back to its host, fetched from there. A stage is used again and again instead.
-It holds the file's first page, which is written last, and a window of the rest, which is written whenever it is full.
+A small file goes by the page cache, which writes it in one piece and has it for whoever looks at it next. A large one,
+which does not fit into the stage, goes past it: it would push everything else out, and wait for its pages.
+In between it depends on what a page costs. Commonly that is less than a microsecond; on a virtual machine that gives
+free memory back to its host, ten, and then the disk itself is faster.
+
+A stage is used again and again. It holds the file's first page, which is written last, and a window of the rest, which
+is written whenever it is full.
 """
-from libc.errno cimport EINTR, EINVAL, errno
-from libc.stdint cimport uint64_t
+from libc.errno cimport EINTR, EINVAL, EIO, errno
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
+from posix.time cimport CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 from posix.types cimport off_t
 
 cdef extern from "stdlib.h" nogil:
@@ -25,13 +30,24 @@ cdef extern from "fcntl.h" nogil:
     int F_SETFL, O_DIRECT
 
 cdef enum:
-    LARGE = 2097152             # bytes: a huge page, which the kernel need not look up piece by piece
+    LARGE = 2097152             # bytes: a huge page of most machines, which the kernel takes for one piece
     SMALL = 262144
-    MOST_LARGE = 8              # in the process; who comes when all are in use gets a small stage
-    DIRECT_FROM = 131072        # bytes of a file: a smaller one is in the page cache sooner than on the disk
+    MOST_LARGE = 32             # in the process; who comes when all are in use gets a small stage
+    MOST_IDLE = 8               # large ones that are kept for the next file
+    DIRECT_FROM = 131072        # bytes of a file: a smaller one takes few pages, whatever they cost
+    DEAR = 4000                 # nanoseconds for a page
+    LOOK_AGAIN = 32             # files: so often one goes by the page cache although pages are dear
 
 cdef list idle = []             # large ones
-cdef int made = 0
+cdef int made = 0               # large ones that there are
+# Files that go past the page cache before the next looks what a page costs. All threads write it, and none minds.
+cdef int past_cache = 0
+
+
+def assume_dear_pages(int files) -> None:
+    """So many files of middle size go past the page cache, whatever a page costs. For tests."""
+    global past_cache
+    past_cache = files
 
 
 cdef class Stage:
@@ -53,10 +69,9 @@ cdef class Stage:
         if self.size == LARGE:
             made -= 1
 
-    cdef void begin(self, int fd, bint past_cache) noexcept nogil:
+    cdef void begin(self, int fd) noexcept nogil:
         """An empty file. Whoever begins it fills memory[:STAGE_PREAMBLE] before `finish`."""
         self.fd = fd
-        self.past_cache = past_cache
         self.filled = STAGE_PREAMBLE
         self.offset = STAGE_PAGE
         self.is_direct = False
@@ -71,7 +86,7 @@ cdef class Stage:
         cdef size_t n
         while length and not self.error:
             if self.filled == self.size:
-                self.write_pages(self.size)
+                self.write_direct(self.size)
                 self.offset += self.size - STAGE_PAGE
                 self.filled = STAGE_PAGE
             n = min(length, self.size - self.filled)
@@ -86,24 +101,40 @@ cdef class Stage:
         A SIGKILL breaks a write off between two pages. So the preamble is written within one page by the last write:
         where it is in the file, all the rest is.
         """
+        global past_cache
         cdef size_t whole
-        if self.length() < DIRECT_FROM:
-            self.write(self.memory + STAGE_PREAMBLE, self.filled - STAGE_PREAMBLE, STAGE_PREAMBLE)
-            self.write(self.memory, STAGE_PREAMBLE, 0)
+        cdef uint64_t length = self.length()
+        if length < DIRECT_FROM or (length == self.filled and not past_cache):
+            self.finish_cached()
             return
+        if length == self.filled:
+            past_cache = max(0, past_cache - 1)
         whole = self.filled & ~<size_t>(STAGE_PAGE - 1)
-        self.write_pages(whole)
+        self.write_direct(whole)
         self.use_cache()
         self.write(self.memory + whole, self.filled - whole, self.offset + <off_t>(whole - STAGE_PAGE))
         self.write(self.memory, STAGE_PAGE, 0)
 
-    cdef void write_pages(self, size_t until) noexcept nogil:
-        """Writes the window, whole pages."""
-        if self.past_cache and not self.is_direct and fcntl(self.fd, F_SETFL, O_DIRECT) == 0:
+    cdef void finish_cached(self) noexcept nogil:
+        """By the page cache, the whole file."""
+        global past_cache
+        cdef size_t rest = self.filled - STAGE_PREAMBLE
+        cdef bint tells = self.filled >= DIRECT_FROM
+        # Not the time that passes: where the disk is slow, the kernel makes writers wait.
+        cdef int64_t begun = cpu_time() if tells else 0
+        self.write(self.memory + STAGE_PREAMBLE, rest, STAGE_PREAMBLE)
+        if tells and cpu_time() - begun > <int64_t>(rest // STAGE_PAGE * DEAR):
+            past_cache = LOOK_AGAIN
+        self.write(self.memory, STAGE_PREAMBLE, 0)
+
+    cdef void write_direct(self, size_t until) noexcept nogil:
+        """Writes the window, whole pages, past the page cache."""
+        if not self.is_direct and fcntl(self.fd, F_SETFL, O_DIRECT) == 0:
             self.is_direct = True
         self.write(self.memory + STAGE_PAGE, until - STAGE_PAGE, self.offset)
 
     cdef void use_cache(self) noexcept nogil:
+        """The descriptor writes by the page cache again."""
         if self.is_direct:
             fcntl(self.fd, F_SETFL, 0)
             self.is_direct = False
@@ -112,10 +143,12 @@ cdef class Stage:
         cdef ssize_t n
         while length and not self.error:
             n = pwrite(self.fd, data, length, offset)
-            if n >= 0:
+            if n > 0:
                 data += n
                 length -= n
                 offset += n
+            elif n == 0:
+                self.error = EIO
             elif errno == EINVAL and self.is_direct:
                 # A file system that cannot, or the rest of a write that was cut short and says why only now.
                 self.use_cache()
@@ -123,13 +156,20 @@ cdef class Stage:
                 self.error = errno
 
 
+cdef inline int64_t cpu_time() noexcept nogil:
+    """Of this thread, in nanoseconds."""
+    cdef timespec now
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now)
+    return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
+
+
 cdef Stage take_stage():
-    """A stage that nobody uses; `give_stage_back` is owed. With the GIL, as that."""
+    """A stage that nobody uses, which is owed to `give_stage_back`. Both with the GIL."""
     if idle:
         return idle.pop()
     return Stage(LARGE if made < MOST_LARGE else SMALL)
 
 
 cdef void give_stage_back(Stage stage):
-    if stage.size == LARGE:
+    if stage.size == LARGE and len(idle) < MOST_IDLE:
         idle.append(stage)

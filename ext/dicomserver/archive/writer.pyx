@@ -1,7 +1,7 @@
 """The streaming writer: a dataset goes from the receive buffer into a slot as it arrives.
 
-PDV headers are parsed in place, the scanner and the checksum see the fragments, and a stage takes them to the disk: an
-instance of any size costs the same memory, none of the page cache, and the GIL is released from the first byte to the
+PDV headers are parsed in place, the scanner and the checksum see the fragments, and a stage takes them to the file: an
+instance of any size costs the same memory (of the page cache, too), and the GIL is released from the first byte to the
 last, and while the file is synced.
 
 The slot becomes a complete Part 10 file (PS3.10 7.1). Its preamble says what recovery needs to know after a power cut
@@ -42,17 +42,12 @@ cdef class Received:
 
 
 cdef class DatasetWriter:
-    """Writes one dataset after another; belongs to one association and its thread.
-
-    past_cache: what is written is not to stay in the page cache (from 128 KB on, where the file system can).
-    """
+    """Writes one dataset after another; belongs to one association and its thread."""
     cdef XXH3_state_t *hash
-    cdef bint past_cache
     cdef Stage stage                # of the file that has begun, else None
     cdef size_t header_length       # bytes before its dataset
 
-    def __cinit__(self, bint past_cache=True):
-        self.past_cache = past_cache
+    def __cinit__(self):
         self.hash = XXH3_createState()
         if self.hash == NULL:
             raise MemoryError
@@ -84,6 +79,7 @@ cdef class DatasetWriter:
                 identity = scanner.values.check_identity(class_uid, class_length, instance_uid, instance_length)
         if found == STREAM_FRAGMENT and not self.stage.error and not scanner.failed and identity == IDENTITY_GOOD:
             return
+        self.stage.use_cache()
         error = self.forget()
         if found != STREAM_FRAGMENT:
             raise stream.failure(found)
@@ -118,14 +114,19 @@ cdef class DatasetWriter:
             self.stage.finish()
         raise_if_failed(self.forget())
 
+    def give_up(self) -> None:
+        """Forgets a file that was received and is not to be completed; nothing where there is none."""
+        if self.stage is not None:
+            self.forget()
+
     cdef object begin(self, int fd, const unsigned char[::1] meta):
-        self.header_length = DATASET_PREFIX + meta.shape[0]
-        if self.header_length > STAGE_PAGE:
+        if DATASET_PREFIX + meta.shape[0] > STAGE_PAGE:
             raise ValueError("more file meta information than a page")
+        self.give_up()
+        self.header_length = DATASET_PREFIX + meta.shape[0]
         XXH3_64bits_reset(self.hash)
-        if self.stage is None:      # else a file that began before was given up
-            self.stage = take_stage()
-        self.stage.begin(fd, self.past_cache)
+        self.stage = take_stage()
+        self.stage.begin(fd)
         memset(self.stage.memory, 0, STAGE_PREAMBLE)
         self.stage.add(b"DICM", 4)
         self.stage.add(&meta[0], meta.shape[0])
