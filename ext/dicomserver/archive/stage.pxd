@@ -1,5 +1,5 @@
 """Memory in which a file lies until it is written."""
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 from posix.types cimport off_t
 
 cdef enum:

@@ -103,11 +103,10 @@ cdef class Stage:
         """
         global past_cache
         cdef size_t whole
-        cdef uint64_t length = self.length()
-        if length < DIRECT_FROM or (length == self.filled and not past_cache):
-            self.finish_cached()
-            return
-        if length == self.filled:
+        if self.offset == STAGE_PAGE:       # it fits
+            if self.filled < DIRECT_FROM or not past_cache:
+                self.finish_cached()
+                return
             past_cache = max(0, past_cache - 1)
         whole = self.filled & ~<size_t>(STAGE_PAGE - 1)
         self.write_direct(whole)

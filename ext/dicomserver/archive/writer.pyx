@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 from dicomserver.archive.stage cimport STAGE_PAGE, STAGE_PREAMBLE, Stage, give_stage_back, take_stage
 from dicomserver.wire.kept cimport IDENTITY_GOOD
 from dicomserver.wire.scanner cimport DatasetScanner
-from dicomserver.wire.stream cimport STREAM_ENDED, STREAM_FRAGMENT, STREAM_MORE, Fragment, PduStream
+from dicomserver.wire.stream cimport STREAM_FRAGMENT, Fragment, PduStream
 from dicomserver.wire.xxh3 cimport (
     XXH3_64bits, XXH3_64bits_digest, XXH3_64bits_reset, XXH3_64bits_update, XXH3_createState, XXH3_freeState,
     XXH3_state_t,
@@ -148,18 +148,13 @@ cdef class DatasetWriter:
         cdef Fragment f
         cdef int found
         while True:
-            found = stream.step(&f)
-            if found == STREAM_FRAGMENT:
-                if f.length and not self.stage.error and scanner.scan(f.data, f.length) == 0:
-                    XXH3_64bits_update(self.hash, f.data, f.length)
-                    self.stage.add(f.data, f.length)
-                if f.last:
-                    return found
-            elif found == STREAM_MORE:
-                stream.inlet.compact()      # what is left is no more than a header
-                if stream.fill() == STREAM_ENDED:
-                    return STREAM_ENDED
-            else:
+            found = stream.fragment(&f)
+            if found != STREAM_FRAGMENT:
+                return found
+            if f.length and not self.stage.error and scanner.scan(f.data, f.length) == 0:
+                XXH3_64bits_update(self.hash, f.data, f.length)
+                self.stage.add(f.data, f.length)
+            if f.last:
                 return found
 
 
@@ -171,9 +166,8 @@ cdef int raise_if_failed(int error) except -1:
 
 cdef void fill_preamble(unsigned char *head, size_t header_length, Received received, uint64_t slot,
                         uint64_t order) noexcept nogil:
-    """The layout is dicomserver.archive.preamble's. Both our machines are little endian."""
+    """Into zeros. The layout is dicomserver.archive.preamble's. Both our machines are little endian."""
     cdef uint64_t header_checksum
-    memset(head, 0, STAGE_PREAMBLE)
     memcpy(head, b"DCMSRV\0\1", 8)
     memcpy(head + 8, &received.file_length, 8)
     memcpy(head + 16, &received.checksum, 8)

@@ -38,7 +38,6 @@ cdef class PduStream:
     cdef int admit(self, uint8_t context_id) noexcept nogil
     cdef int bad(self, const char *field, int reason) noexcept nogil
     cdef int refill(self) noexcept nogil
-    cdef int fill(self) noexcept nogil
     cdef int collect_command(self) noexcept nogil
     cdef int complete_pdu(self, size_t *length) noexcept nogil
     cdef int fragment(self, Fragment *found) noexcept nogil

@@ -180,8 +180,7 @@ cdef class PduStream:
     cdef int fragment(self, Fragment *found) noexcept nogil:
         """The next fragment of the dataset, waiting for it; -> STREAM_FRAGMENT or why there is none.
 
-        Before it waits, everything handed out so far must be used: the buffer may be compacted. A caller that
-        gathers fragments calls `step`, `fill` and `refill` itself.
+        Before it waits, everything handed out so far must be used: the buffer is compacted.
         """
         cdef int r
         while True:
@@ -194,12 +193,9 @@ cdef class PduStream:
 
     cdef int refill(self) noexcept nogil:
         """Compacts and fills the inlet; -> STREAM_MORE where something came, or STREAM_ENDED."""
+        cdef long got
         self.inlet.compact()
-        return self.fill()
-
-    cdef int fill(self) noexcept nogil:
-        """Fills the inlet, which has room, and leaves in place what is in it; -> likewise."""
-        cdef long got = self.inlet.fill()
+        got = self.inlet.fill()
         if got <= 0:
             self.ending = <int>got
             return STREAM_ENDED
