@@ -1,4 +1,5 @@
-/* Preloaded: pwrite is interrupted, writes less than it was asked for, or refuses to go past the page cache, at random. */
+/* Preloaded: pwrite is interrupted, writes less than it was asked for, or refuses to go past the page cache,
+   at random. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -20,6 +20,8 @@ from dicomserver.archive.writer import DatasetWriter
 from dicomserver.services.describe import WANTED
 from dicomserver.wire.scanner import DatasetScanner
 from tests.archive.test_writer import INSTANCE, META, SOP_CLASS, dataset, has_no_header, message, opened
+from tests.bench.memory import own_memory
+from tests.preloading import compiled
 
 PAGE, KILOBYTE, MEGABYTE = 4096, 1 << 10, 1 << 20
 DIRECT_FROM, LARGE, SMALL, MOST_LARGE = 128 * KILOBYTE, 2 * MEGABYTE, 256 * KILOBYTE, 32     # of stage.pyx
@@ -126,12 +128,11 @@ def test_nothing_of_an_earlier_file_comes_into_the_next(tmp_path: Path) -> None:
         os.close(given_up)
 
 
-def own_memory() -> int:
-    """Bytes of this process that are no file's."""
+def memory() -> int:
+    """Bytes that this process has for itself."""
     if "libasan" in os.environ.get("LD_PRELOAD", ""):
         pytest.skip("AddressSanitizer keeps what is freed")
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
-    return int(line.split()[1]) << 10
+    return own_memory(os.getpid())
 
 
 def test_many_at_once_take_little_memory(tmp_path: Path) -> None:
@@ -140,10 +141,10 @@ def test_many_at_once_take_little_memory(tmp_path: Path) -> None:
     source, data = message(dataset(LARGE), 131072), dataset(LARGE)
     writers = [DatasetWriter() for _ in range(count)]
     files = [os.open(tmp_path / f"{number}", os.O_RDWR | os.O_CREAT) for number in range(count)]
-    before = own_memory()
+    before = memory()
     for writer, fd in zip(writers, files, strict=True):
         writer.receive(opened(source), DatasetScanner(WANTED), fd, META, SOP_CLASS.encode(), INSTANCE.encode())
-    assert own_memory() - before < MOST_LARGE * LARGE + (count - MOST_LARGE) * SMALL + 8 * MEGABYTE
+    assert memory() - before < MOST_LARGE * LARGE + (count - MOST_LARGE) * SMALL + 8 * MEGABYTE
     for writer, fd in zip(writers, files, strict=True):
         assert os.pread(fd, 1 << 22, writer.seal(1, 1).dataset_offset) == data
         os.close(fd)
@@ -151,12 +152,12 @@ def test_many_at_once_take_little_memory(tmp_path: Path) -> None:
 
 def test_who_is_given_up_has_no_stage(slot: int) -> None:
     writers = [DatasetWriter() for _ in range(2 * MOST_LARGE)]
-    before = own_memory()
+    before = memory()
     for writer in writers:
         begun(writer, dataset(LARGE), slot)
         writer.give_up()
         writer.give_up()
-    assert own_memory() - before < 8 * MEGABYTE
+    assert memory() - before < 8 * MEGABYTE
     with pytest.raises(RuntimeError):
         writers[0].seal(1, 1)
 
@@ -219,9 +220,7 @@ def test_one_that_writes_nothing_is_not_asked_for_ever(tmp_path: Path, answer: s
 
 
 def test_writes_that_are_cut_short_or_interrupted(tmp_path: Path) -> None:
-    library = tmp_path / "short_writes.so"
-    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library,
-                    Path(__file__).with_name("short_writes.c"), "-ldl"], check=True)
+    library = compiled(Path(__file__).with_name("short_writes.c"), tmp_path)
     sizes = [*range(100, 120_000, 9000), *range(131_000, 2_200_000, 90_000), PIXELS, PIXELS + 2]
     done = subprocess.run([sys.executable, "-c", RECEIVE, tmp_path / "slot", *map(str, sizes)], capture_output=True,
                           text=True, timeout=120,

@@ -1,11 +1,11 @@
 """slow_sync.c compiled and preloaded: disks with slow syncs, and a count of them."""
 from __future__ import annotations
 
-import os
 import struct
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.preloading import compiled
 
 SOURCE = Path(__file__).with_name("slow_sync.c")
 COUNTS = "SLOW_SYNC_COUNTS"     # the environment variable that names the file of the counts
@@ -29,11 +29,9 @@ class SlowSync:
 
     def __init__(self, folder: Path, milliseconds: float) -> None:
         self._milliseconds = milliseconds
-        self._library = folder / "slow_sync.so"
+        self._library = compiled(SOURCE, folder)
         self._counts = folder / "syncs"
         self._counts.write_bytes(bytes(LAYOUT.size))
-        subprocess.run([os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o",
-                        self._library, SOURCE, "-ldl"], check=True)
 
     def environment(self) -> dict[str, str]:
         """What a server needs in its environment to get the shim."""

@@ -1,9 +1,11 @@
 """System calls that fail, do nothing or end the process, by the library that shim.c becomes."""
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
+
+from tests.preloading import compiled
+
+SOURCE = Path(__file__).with_name("shim.c")
 
 
 class Faults:
@@ -14,7 +16,7 @@ class Faults:
 
     def __init__(self, folder: Path) -> None:
         self._rules = folder / "rules"
-        self.environment = {"LD_PRELOAD": str(_compiled(folder)), "CRASH_RULES": str(self._rules)}
+        self.environment = {"LD_PRELOAD": str(compiled(SOURCE, folder)), "CRASH_RULES": str(self._rules)}
 
     def set(self, *rules: tuple[str, int | str, Path | str]) -> None:
         """(call, action, pattern of paths) each; instead of what was set before."""
@@ -25,11 +27,3 @@ class Faults:
     def clear(self) -> None:
         """All works again."""
         self._rules.unlink(missing_ok=True)
-
-
-def _compiled(folder: Path) -> Path:
-    library = folder / "shim.so"
-    if not library.exists():
-        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(library),
-                        str(Path(__file__).with_name("shim.c")), "-ldl"], check=True)
-    return library
