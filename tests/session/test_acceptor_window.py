@@ -14,9 +14,11 @@ from dicomserver.session.acceptor import MOST_OPERATIONS, AssociationAcceptor
 from dicomserver.session.errands import Errand
 from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy
+from dicomserver.standard.statuses import CANCEL, SUCCESS
 from dicomserver.wire.command import CommandSet, decode_command, encode_command
 from dicomserver.wire.commands import C_ECHO_RQ, N_EVENT_REPORT_RQ, N_EVENT_REPORT_RSP, response_to
 from tests.interop.sender import NO_DATASET, Sender, command_set
+from tests.session.test_acceptor_cancel import cancel
 
 VERIFICATION = "1.2.840.10008.1.1"
 LITTLE = "1.2.840.10008.1.2.1"
@@ -32,9 +34,16 @@ class Slow:
         self.began: list[int] = []
         self.answered: list[int] = []
         self.fails = False
+        self.heeds_cancels = False
 
     def __call__(self, acceptor: AssociationAcceptor, context, request: CommandSet) -> int | None:
         self.began.append(request.message_id)
+        if self.heeds_cancels:
+            cancelled = False
+            while not cancelled and not self.go.wait(0.001):
+                cancelled = acceptor.cancelled(request)
+            acceptor.respond(context, response_to(request, CANCEL if cancelled else SUCCESS))
+            return None
         if self.errand is not None:
             acceptor.errands.ask(self.errand)
             self.errand = None
@@ -128,6 +137,32 @@ def test_a_fault_of_ours_ends_the_association_and_nothing_else(slow: Slow, port:
     with Sender(port, [(VERIFICATION, [LITTLE])], operations=8) as association:
         ask(association, 1)
         assert association.answer().status == 0
+
+
+def test_a_cancel_is_heeded(slow: Slow, port: int) -> None:
+    slow.heeds_cancels = True
+    with Sender(port, [(VERIFICATION, [LITTLE])], operations=8) as association:
+        ask(association, 1)
+        association.request(1, cancel(1))
+        assert association.answer().status == CANCEL
+        ask(association, 2)
+        ask(association, 3)     # read when the one before is answered
+        slow.go.set()
+        assert [association.answer().status for _ in range(2)] == [SUCCESS, SUCCESS]
+
+
+def test_a_command_whose_lengths_lead_nowhere_holds_nobody_up(slow: Slow, port: int) -> None:
+    slow.heeds_cancels = True
+    with Sender(port, [(VERIFICATION, [LITTLE])], operations=8) as association:
+        ask(association, 1)
+        association.request(1, b"\0\0\0\0\xF8\xFF\xFF\xFF" + bytes(8))
+        while not slow.began:
+            time.sleep(0.001)
+        time.sleep(0.05)        # it looks a few times
+        slow.go.set()
+        assert association.answer().status == SUCCESS
+        assert association.receive()[0] == 7
+        association.close()
 
 
 def test_a_request_of_ours_goes_beside_what_is_under_way(slow: Slow, port: int) -> None:
