@@ -186,6 +186,11 @@ class Archive:
         """Whether only the reserve of free space is left."""
         return self._space.is_short()
 
+    @property
+    def reserve(self) -> int:
+        """Bytes of the file system that are left to the index and the mover."""
+        return self._space.reserve
+
     def room(self) -> int:
         """Bytes that may still come before only the reserve is left; as old as `free_space`."""
         return max(0, self._space.free() - self._space.reserve)

@@ -43,18 +43,18 @@ class Refused(Exception):
 
 
 class _Tools:
-    """A writer, and a scanner for each context, used for one instance after another of one association."""
+    """A writer, and a scanner for each transfer syntax, used for one instance after another of one association."""
 
     __slots__ = ("writer", "_scanners")
 
-    def __init__(self) -> None:
-        self.writer = DatasetWriter()
-        self._scanners: dict[int, DatasetScanner] = {}
+    def __init__(self, reserve: int) -> None:
+        self.writer = DatasetWriter(reserve)
+        self._scanners: dict[str, DatasetScanner] = {}
 
-    def scanner(self, context: AcceptedContext, limits: ScanLimits) -> DatasetScanner:
-        scanner = self._scanners.get(context.context_id)
+    def scanner(self, transfer_syntax: str, limits: ScanLimits) -> DatasetScanner:
+        scanner = self._scanners.get(transfer_syntax)
         if scanner is None:
-            scanner = self._scanners[context.context_id] = scanner_for(context.transfer_syntax, limits)
+            scanner = self._scanners[transfer_syntax] = scanner_for(transfer_syntax, limits)
         return scanner
 
 
@@ -81,7 +81,7 @@ class StoreService:
         except Refused as refused:
             return self._refuse(acceptor, context, request, refused)
         idle: list[_Tools] = acceptor.per_association.setdefault(_Tools, [])
-        tools = idle.pop() if idle else _Tools()
+        tools = idle.pop() if idle else _Tools(self._archive.reserve)
         try:
             complete = self._stream_in(acceptor, context, request, slot, tools)
         except Refused as refused:
@@ -167,7 +167,7 @@ class StoreService:
     def _stream_in(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet,
                    slot: Slot, tools: _Tools) -> Callable[[], Instance]:
         """Receives the dataset into the slot; -> what makes it complete and durable and describes it, on any thread."""
-        writer, scanner = tools.writer, tools.scanner(context, self._limits)
+        writer, scanner = tools.writer, tools.scanner(context.transfer_syntax, self._limits)
         received_at = time.time_ns() // 1000
         meta = encode_file_meta(context.abstract_syntax, request.affected_sop_instance_uid, context.transfer_syntax,
                                 source_ae=acceptor.calling_ae_title, sending_ae=acceptor.calling_ae_title,

@@ -1,6 +1,7 @@
 """The streaming writer: from PDVs in a buffer to a Part 10 file, and what it does with everything else."""
 from __future__ import annotations
 
+import errno
 import os
 import random
 import resource
@@ -154,6 +155,18 @@ def test_a_write_that_is_cut_short_leaves_no_header(slot, pixels, octets):
     with full_after(octets), pytest.raises(OSError):
         receive(opened(message(dataset(pixels))), slot)
     assert has_no_header(slot)
+
+
+def test_a_large_file_leaves_the_reserve(slot):
+    """So much is kept that there is never room; a file that fits into the stage is no danger to it."""
+    writer = DatasetWriter(1 << 60)
+    with pytest.raises(OSError, match="could not be written") as full:
+        writer.receive(opened(message(dataset(3_000_000))), DatasetScanner(WANTED), slot, META, SOP_CLASS.encode(),
+                       INSTANCE.encode())
+    assert full.value.errno == errno.ENOSPC
+    writer.receive(opened(message(dataset(1_000_000))), DatasetScanner(WANTED), slot, META, SOP_CLASS.encode(),
+                   INSTANCE.encode())
+    assert writer.seal(1, 1).file_length > 1_000_000
 
 
 def test_only_what_was_received_can_be_sealed_and_only_once(slot):

@@ -164,6 +164,22 @@ def test_the_reserve(scratch: Path, home: Home, tally: Tally) -> None:
     nothing_is_lost(client, data, home, tally)
 
 
+def test_a_large_image_leaves_the_reserve(scratch: Path, home: Home, tally: Tally) -> None:
+    with small_disk(scratch) as disk:
+        if isinstance(disk, _Pretended):
+            pytest.skip("nothing may be mounted here")
+        with Running(disk.data, environment=disk.environment | {"DICOM_SERVER_RESERVE_MEGABYTES": "4"}) as server:
+            client = Client(server)
+            assert client.store(sample(0, octets=3_000_000)) == 0
+            assert client.store(sample(1, octets=8_000_000)) == OUT_OF_RESOURCES
+            free = os.statvfs(disk.data)
+            assert free.f_bavail * free.f_frsize > 4 << 20
+            assert client.store(sample(2)) == 0
+            client.finds_and_gets_all()
+            server.kill()
+        nothing_is_lost(client, disk.data, home, tally)
+
+
 def test_a_full_disk(scratch: Path, home: Home, tally: Tally) -> None:
     with small_disk(scratch) as disk:
         environment = disk.environment | {"DICOM_SERVER_RESERVE_MEGABYTES": "0"}

@@ -21,8 +21,10 @@ from dicomserver.archive.preamble import unpack
 from dicomserver.index import IndexFull, IndexUnavailable, Instance, OutcomeUnknown
 from dicomserver.archive.claims import ClaimTaken
 from dicomserver.archive.writer import DatasetWriter
+from dicomserver.services.describe import ScanLimits, scanner_for
 from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.part10 import decode_file_meta
+from dicomserver.wire.scanner import DatasetScanner
 from tests.interop.sender import Response, Sender, command_set, data_tf
 from tests.interop.stored import Sent, dataset_of
 from tests.interop.synthetic import CT, EXPLICIT, element, instance
@@ -255,7 +257,7 @@ def test_an_instance_that_another_association_is_storing_waits_its_turn(provider
 
     class Writer(DatasetWriter):
         """Remembered, for it may keep the memory of what it received."""
-        def __init__(self) -> None:
+        def __init__(self, reserve: int) -> None:
             writers.append(self)
     monkeypatch.setattr("dicomserver.services.store.DatasetWriter", Writer)
     monkeypatch.setattr(provider.archive, "claims", Busy())
@@ -324,3 +326,17 @@ def test_a_context_of_another_service_stores_nothing(provider) -> None:
         assert (response.status, response.comment) == (0x0122, "SOP Class UID is not one of storage")
         assert association.echo(5) == 0
     assert left_behind(provider) == (0, 0, 0)
+
+
+def test_contexts_of_one_transfer_syntax_share_a_scanner(provider, monkeypatch) -> None:
+    made: list[str] = []
+
+    def scanner(transfer_syntax: str, limits: ScanLimits) -> DatasetScanner:
+        made.append(transfer_syntax)
+        return scanner_for(transfer_syntax, limits)
+    monkeypatch.setattr("dicomserver.services.store.scanner_for", scanner)
+    with Sender(provider.port, [(CT, [EXPLICIT]), (CT, [EXPLICIT])]) as association:
+        for number, context in enumerate((1, 3)):
+            sent = instance(1, number)
+            assert association.store(context, sent.sop_class, sent.sop_instance, sent.dataset).status == 0
+    assert made == [EXPLICIT]

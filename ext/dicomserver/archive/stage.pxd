@@ -14,14 +14,16 @@ cdef class Stage:
     cdef off_t offset           # in the file, of the window
     cdef int fd                 # borrowed
     cdef bint is_direct         # writes go past the page cache just now
+    cdef uint64_t reserve       # bytes that its file system keeps
     cdef int error              # errno of the first write that failed
 
-    cdef void begin(self, int fd) noexcept nogil
+    cdef void begin(self, int fd, uint64_t reserve) noexcept nogil
     cdef void add(self, const unsigned char *data, size_t length) noexcept nogil
     cdef uint64_t length(self) noexcept nogil
     cdef void finish(self) noexcept nogil
     cdef void finish_cached(self) noexcept nogil
     cdef void write_direct(self, size_t until) noexcept nogil
+    cdef bint has_room(self, size_t length) noexcept nogil
     cdef void use_cache(self) noexcept nogil
     cdef void write(self, const unsigned char *data, size_t length, off_t offset) noexcept nogil
 

@@ -8,7 +8,7 @@ free memory back to its host, ten, and then the disk itself is faster.
 A stage is used again and again. It holds the file's first page, which is written last, and a window of the rest, which
 is written whenever it is full.
 """
-from libc.errno cimport EINTR, EINVAL, EIO, errno
+from libc.errno cimport EINTR, EINVAL, EIO, ENOSPC, errno
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
@@ -28,6 +28,11 @@ cdef extern from "unistd.h" nogil:
 cdef extern from "fcntl.h" nogil:
     int fcntl(int, int, ...)
     int F_SETFL, O_DIRECT
+
+cdef extern from "sys/statvfs.h" nogil:
+    ctypedef struct FileSystem "struct statvfs":
+        uint64_t f_frsize, f_bavail
+    int fstatvfs(int, FileSystem *)
 
 cdef enum:
     LARGE = 2097152             # bytes: a huge page of most machines, which the kernel takes for one piece
@@ -69,9 +74,13 @@ cdef class Stage:
         if self.size == LARGE:
             made -= 1
 
-    cdef void begin(self, int fd) noexcept nogil:
-        """An empty file. Whoever begins it fills memory[:STAGE_PREAMBLE] before `finish`."""
+    cdef void begin(self, int fd, uint64_t reserve) noexcept nogil:
+        """An empty file. Whoever begins it fills memory[:STAGE_PREAMBLE] before `finish`.
+
+        reserve: bytes of the file system that a file which does not fit into the stage leaves free; else ENOSPC.
+        """
         self.fd = fd
+        self.reserve = reserve
         self.filled = STAGE_PREAMBLE
         self.offset = STAGE_PAGE
         self.is_direct = False
@@ -128,9 +137,16 @@ cdef class Stage:
 
     cdef void write_direct(self, size_t until) noexcept nogil:
         """Writes the window, whole pages, past the page cache."""
+        if self.reserve and not self.error and not self.has_room(until - STAGE_PAGE):
+            self.error = ENOSPC
         if not self.is_direct and fcntl(self.fd, F_SETFL, O_DIRECT) == 0:
             self.is_direct = True
         self.write(self.memory + STAGE_PAGE, until - STAGE_PAGE, self.offset)
+
+    cdef bint has_room(self, size_t length) noexcept nogil:
+        """Whether so many bytes leave the reserve as it is; also where the file system does not say."""
+        cdef FileSystem now
+        return fstatvfs(self.fd, &now) != 0 or now.f_bavail * now.f_frsize >= self.reserve + length
 
     cdef void use_cache(self) noexcept nogil:
         """The descriptor writes by the page cache again."""

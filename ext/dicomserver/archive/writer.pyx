@@ -42,12 +42,17 @@ cdef class Received:
 
 
 cdef class DatasetWriter:
-    """Writes one dataset after another; belongs to one association and its thread."""
+    """Writes one dataset after another; belongs to one association and its thread.
+
+    reserve: bytes of the file system that a file of more than 2 MiB leaves free. Smaller ones are no danger to it.
+    """
     cdef XXH3_state_t *hash
     cdef Stage stage                # of the file that has begun, else None
     cdef size_t header_length       # bytes before its dataset
+    cdef uint64_t reserve
 
-    def __cinit__(self):
+    def __cinit__(self, uint64_t reserve=0):
+        self.reserve = reserve
         self.hash = XXH3_createState()
         if self.hash == NULL:
             raise MemoryError
@@ -126,7 +131,7 @@ cdef class DatasetWriter:
         self.header_length = DATASET_PREFIX + meta.shape[0]
         XXH3_64bits_reset(self.hash)
         self.stage = take_stage()
-        self.stage.begin(fd)
+        self.stage.begin(fd, self.reserve)
         memset(self.stage.memory, 0, STAGE_PREAMBLE)
         self.stage.add(b"DICM", 4)
         self.stage.add(&meta[0], meta.shape[0])
