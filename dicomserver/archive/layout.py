@@ -38,6 +38,7 @@ _WITHOUT_NODES = 1      # the format of a directory that no node has used
 SUFFIX = ".dcm"
 OWN_FOLDERS = ("intake", "quarantine", "tombstones")
 IMPORTS = "imports"
+FORMAT_FILE = "format"
 # The format of a data directory while it is restored: no server starts on a part of an archive.
 UNFINISHED = b'{"format": null, "unfinished": "restore"}\n'
 _IDENTITY = re.compile(r"[0-9a-f]{32}\Z")
@@ -136,7 +137,7 @@ class DataDirectory:
     def _read_format(self) -> int:
         """0: it is not made yet."""
         try:
-            text = read_file(self.root, "format", 4096)
+            text = read_file(self.root, FORMAT_FILE, 4096)
         except FileNotFoundError:
             return 0
         if text == UNFINISHED:
@@ -153,7 +154,7 @@ class DataDirectory:
         return version
 
     def _write_format(self, version: int) -> None:
-        replace_file(self.root, "format", json.dumps({"format": version}).encode() + b"\n")
+        replace_file(self.root, FORMAT_FILE, json.dumps({"format": version}).encode() + b"\n")
 
     def _create(self) -> None:
         for name in OWN_FOLDERS:

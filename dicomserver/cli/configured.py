@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from dicomserver.archive.layout import FORMAT_FILE
 from dicomserver.cli.arguments import Failed
 from dicomserver.cli.concealment import conceal_arguments
 from dicomserver.config.load import Flag, load
@@ -56,10 +57,17 @@ def configuration(options: argparse.Namespace) -> Configuration:
     return load(options.config, flags, os.environ, options.database)
 
 
-def require_own(data_directory: Path) -> None:
-    """Raises Failed unless it is there, and what is made in it the server can use."""
+def require_archive(data_directory: Path) -> None:
+    """Raises Failed unless a server has made it: a mistyped path shall not become an archive."""
     if not os.path.isdir(data_directory):
         raise Failed(f"there is no data directory {data_directory}")
+    if not os.path.exists(os.path.join(data_directory, FORMAT_FILE)):
+        raise Failed(f"{data_directory} is no data directory of dicom-server")
+
+
+def require_own(data_directory: Path) -> None:
+    """Raises Failed unless it is there, and what is made in it the server can use."""
+    require_archive(data_directory)
     if os.geteuid() == 0 != os.stat(data_directory).st_uid:
         # An index that root has made the server could not open.
         raise Failed(f"{data_directory} belongs to another user: run this as that user")

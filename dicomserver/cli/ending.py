@@ -19,7 +19,9 @@ def ended(program: str, run: Callable[[list[str]], int], arguments: list[str]) -
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows no such letter is no failure
     try:
-        return run(arguments)
+        exit_code = run(arguments)
+        sys.stdout.flush()      # what fails now is told here, not by the interpreter at its end
+        return exit_code
     except ConfigurationError as error:
         return _say(program, str(error), error.exit_code)
     except Usage as error:
@@ -28,10 +30,21 @@ def ended(program: str, run: Callable[[list[str]], int], arguments: list[str]) -
         return _say(program, str(error), EXIT_FAILED)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not try to flush it once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:     # whoever read our output has gone
+        _forget_output()
         return EXIT_FAILED
+    except OSError as error:
+        _forget_output()
+        return _say(program, f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error),
+                    EXIT_FAILED)
+
+
+def _forget_output() -> None:
+    """Where it cannot be written, the interpreter must not try it once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(program: str, text: str, exit_code: int) -> int:

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from dicomserver.archive.errors import ArchiveLocked
 from dicomserver.cli.arguments import Failed
-from dicomserver.cli.configured import configuration
+from dicomserver.cli.configured import configuration, require_archive
 from dicomserver.cli.settings import settings_alone
 from dicomserver.server import logs
 from dicomserver.server.control_client import NotRunning
@@ -48,8 +48,10 @@ def running_or_stopped(options: argparse.Namespace, running: Callable[[int, Path
         yield server
         return
     settings = settings_alone(configuration(options))
-    if not os.path.isdir(settings.data_directory):
-        raise Failed(f"no server runs on port {options.port}, and there is no data directory {settings.data_directory}")
+    try:
+        require_archive(settings.data_directory)
+    except Failed as error:
+        raise Failed(f"no server runs on port {options.port}, and {error}") from None
     try:
         opened = stopped(settings, logs.set_up(settings.log))
     except ArchiveLocked as error:

@@ -15,14 +15,13 @@ from dicomserver.archive.copying import FILES_AT_ONCE, Copies, Copy, fault_of
 from dicomserver.archive.durable import OPEN_FILE, Folder, open_or_make, replace_file
 from dicomserver.archive.errors import ArchiveUnusable, BackupDamaged, CopyFailed, NotABackup, translated
 from dicomserver.archive.index_record import IndexRecord, write_record
-from dicomserver.archive.layout import FORMAT, OWN_FOLDERS, UNFINISHED, make_with_parents, sync_ancestors
+from dicomserver.archive.layout import FORMAT, FORMAT_FILE, OWN_FOLDERS, UNFINISHED, make_with_parents, sync_ancestors
 from dicomserver.archive.manifest import AbsentInstance, ListedFile, ListedInstance, Manifest
 from dicomserver.archive.nodes import ALONE, home_path, node_of, start_of
 from dicomserver.index import Index, IndexFault, IndexTooNew, files_of, open_index
 from dicomserver.server.backup_origins import listed
 from dicomserver.server.settings import INDEX_NAME
 
-_FORMAT = "format"      # last of all: with it a data directory is one
 
 
 @dataclass(slots=True)
@@ -57,7 +56,7 @@ def restore(source: str, data_directory: str, progress: Progress, number: int | 
         manifest = _manifest(folder, number)
         with translated(CopyFailed, "writing the data directory"):
             with _new(data_directory) as root:
-                replace_file(root, _FORMAT, UNFINISHED)
+                replace_file(root, FORMAT_FILE, UNFINISHED)
                 with closing(_Restore(folder, manifest, progress, root, data_directory, keep=True)) as restoring:
                     report = restoring.run()
                     restoring.finish()
@@ -153,7 +152,7 @@ class _Restore:
         self._copies.close(remove=True)
         # An index that is elsewhere does not know these files, however complete it is.
         write_record(self._root, IndexRecord(self._identity, f"sqlite://{self._index_path}"))
-        replace_file(self._root, _FORMAT, self._format)
+        replace_file(self._root, FORMAT_FILE, self._format)
 
     def _count_starts(self, node: int, last: int) -> None:
         """Where that is damaged in the backup: no slot may get a number that one has had."""
@@ -182,11 +181,11 @@ class _Restore:
                     faults[entry.path] = "it is missing in the backup"
                     continue
                 opened.callback(os.close, fd)
-                if entry.path == INDEX_NAME or (self._keep and entry.path != _FORMAT):
+                if entry.path == INDEX_NAME or (self._keep and entry.path != FORMAT_FILE):
                     copies.append(Copy(fd, entry.length, entry.path, entry.check))
                 elif fault := fault_of(fd, entry.check):
                     faults[entry.path] = fault
-                elif entry.path == _FORMAT:
+                elif entry.path == FORMAT_FILE:
                     self._format = os.pread(fd, entry.length, 0)
             return faults | self._copies.copy(copies)
 

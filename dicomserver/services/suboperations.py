@@ -162,7 +162,9 @@ class SubOperations:
         except NotSent as error:
             self._count(Answered(stored.sop_instance_uid, None, str(error)))
         except (ArchiveError, FileUnusable, OSError) as error:
-            self._log.error("a stored instance cannot be sent: %s", error)
+            # An OSError's whole text names the file, which has the SOP Instance UID for its name.
+            why = error.strerror if isinstance(error, OSError) else error
+            self._log.error("a stored instance cannot be sent: %s", why)
             self._count(Answered(stored.sop_instance_uid, None))
             self._inspector.suspect(stored)
         except AssociationEnded as ended:

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from dicomserver.archive.archive import Archive
 from dicomserver.cli import index
 from dicomserver.cli.main import main
 from dicomserver.server.rebuild import FillReport
@@ -13,7 +14,7 @@ def report(monkeypatch, tmp_path):
     report = FillReport()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", {})
-    (tmp_path / "d").mkdir()
+    Archive(tmp_path / "d").close()
 
     def rebuild(archive, database_url, describe, progress, log):
         assert database_url == f"sqlite://{tmp_path}/d/dicom-server.db"
@@ -52,13 +53,14 @@ def test_root_makes_no_index_that_the_server_could_not_open(report, capsys, tmp_
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert main(["index", "rebuild", "--data-dir", "d"]) == 1
     assert capsys.readouterr().err == f"dicom-server: {tmp_path}/d belongs to another user: run this as that user\n"
-    assert list((tmp_path / "d").iterdir()) == []
+    assert not (tmp_path / "d" / "dicom-server.db").exists()
 
 
 @pytest.mark.parametrize(
     "typed, line",
     [
         ("--data-dir absent", "there is no data directory {folder}/absent"),
+        ("--data-dir .", "{folder} is no data directory of dicom-server"),
         (
             "--data-dir d --database none",
             "an index in memory is rebuilt at each start: there is nothing to do",

@@ -35,6 +35,7 @@ def faked(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", {})
     (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "format").write_text('{"format": 1}')
     migration = type("Migration", (FakeMigration,), {})
     monkeypatch.setattr(index_migrate, "Migration", migration)
     return migration

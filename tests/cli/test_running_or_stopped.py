@@ -44,6 +44,7 @@ def test_another_than_meant(tmp_path):
 
 
 def test_the_stopped_one(tmp_path):
+    (tmp_path / "format").touch()
     with running_or_stopped(asked(str(tmp_path)), no_server, opened) as found:
         assert found == tmp_path
 
@@ -54,7 +55,17 @@ def test_none_at_all(tmp_path):
         pass
 
 
+def test_a_folder_that_is_no_archive_does_not_become_one(tmp_path):
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(Failed, match="no server runs on port 11112, and .* is no data directory of dicom-server"), \
+            running_or_stopped(asked(str(tmp_path)), no_server, opened):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
 def test_in_use_by_a_server_on_another_port(tmp_path):
+    (tmp_path / "format").touch()
+
     def locked(settings, log):
         raise ArchiveLocked(str(tmp_path), 4711)
 

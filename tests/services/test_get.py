@@ -1,6 +1,7 @@
 """C-GET: what comes over the requester's own association, and what it hears of it."""
 from __future__ import annotations
 
+import logging
 import os
 
 import pytest
@@ -10,7 +11,7 @@ from tests.interop.find.keys import EXPLICIT, SYNTAXES
 from tests.interop.retriever import GET, Retriever
 from tests.interop.sender import Ended, data_tf
 from tests.interop.synthetic import CT, instance
-from tests.services.retrieving import HARMS, LARGE, STUDY, fill, flip_a_bit, study
+from tests.services.retrieving import HARMS, LARGE, STUDY, fill, flip_a_bit, stored_file, study
 from tests.services.test_store import Faulty, failing
 
 KEYS = {"StudyInstanceUID": STUDY}
@@ -128,6 +129,18 @@ def test_a_damaged_file_is_a_failed_sub_operation(provider, harm, caplog) -> Non
     assert "ERROR    test.services:inspection.py" in caplog.text and provider.index.integrity.count_faults() == 1
     assert (found.outcome, found.failed) == ((0xB000, (None, 2, 1, 0)), [sent[1].sop_instance])
     assert [one.dataset for one in found.stored] == [sent[0].dataset, sent[2].dataset]
+
+
+def test_what_cannot_be_opened_is_logged_without_its_name(provider, caplog) -> None:
+    """A file's name is its SOP Instance UID."""
+    sent = fill(provider, study(2))
+    path = stored_file(provider, sent[1])
+    path.unlink()
+    path.symlink_to("elsewhere")
+    assert get(provider).outcome == (0xB000, (None, 1, 1, 0))
+    said = [record.getMessage() for record in caplog.records if record.levelno > logging.DEBUG]
+    assert any("cannot be sent" in line for line in said)
+    assert not any(sent[1].sop_instance in line for line in said)
 
 
 def test_a_damaged_file_of_many_pdus_is_never_sent_to_its_end(provider, caplog) -> None:
