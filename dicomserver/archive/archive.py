@@ -53,7 +53,7 @@ class Archive:
             self.quarantine = Quarantine(directory.quarantine)
             self._folders = Folders(directory.root, is_shared=directory.is_shared)
             self._lock = threading.Lock()
-            self._filing = Filing(directory, self._folders, self.quarantine, self._tombstones)
+            self._filing = Filing(directory, self._folders, self.quarantine, self._tombstones, self.trash)
             self._space = Space(directory.root, reserve)
             self._intake = Intake(directory, limits)
             self._deletions = Deletions(directory, self._folders, self.quarantine, self._tombstones, self.trash,

@@ -16,10 +16,11 @@ from dicomserver.archive.durable import OPEN_FILE, Folder, status_of, unlink_if_
 from dicomserver.archive.errors import ArchiveError, FilingFailed, translated
 from dicomserver.archive.folders import MOST_OPEN, Folders, Series
 from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
-from dicomserver.archive.preamble import read_header
+from dicomserver.archive.preamble import Preamble, read_header
 from dicomserver.archive.quarantine import Kind, Quarantine
 from dicomserver.archive.reading import open_filed, same_bytes
 from dicomserver.archive.tombstones import Tombstones
+from dicomserver.archive.trash import Trash
 
 
 @dataclass(slots=True, frozen=True)
@@ -55,13 +56,14 @@ class Filing:
     """Files batches; the archive's lock is held around every call."""
 
     def __init__(self, directory: DataDirectory, folders: Folders, quarantine: Quarantine,
-                 tombstones: Tombstones) -> None:
+                 tombstones: Tombstones, trash: Trash) -> None:
         self._root = directory.root
         self._intakes = directory.intakes
         self._is_shared = directory.is_shared
         self._folders = folders
         self._quarantine = quarantine
         self._tombstones = tombstones
+        self._trash = trash
         # After a failed sync the kernel may take a folder for clean: what is linked there is linked anew.
         self._suspect: set[Series] = set()
 
@@ -127,11 +129,11 @@ class Filing:
         if stat.S_ISREG(there.st_mode):
             if ours.st_size == there.st_size and _same_and_durable(intake, slot, folder, name):
                 return Outcome(waiting, Result.ALREADY)
-            if self._is_being_deleted(folder, name):
+            if (going := self._being_deleted(folder, name)) is not None:
                 if self._is_shared:
                     # By another process, which would remove ours for the other. Soon there is none.
                     raise OSError(errno.EBUSY, "its name is that of a file that is being deleted")
-                os.unlink(name, dir_fd=folder.fd)
+                self._make_room(folder, name, going)
                 _link(intake, slot, folder, name)
                 return Outcome(waiting, Result.FILED)
         reason = "it had the name of a stored instance, but no index row"
@@ -155,15 +157,21 @@ class Filing:
         finally:
             os.close(fd)
 
-    def _is_being_deleted(self, folder: Folder, name: str) -> bool:
+    def _make_room(self, folder: Folder, name: str, going: Preamble) -> None:
+        """Removes what is being deleted before the deletion does: what it wants in the trash is there first."""
+        for label, file in self._tombstones.labelled(going.slot, going.checksum):
+            self._trash.keep(folder, name, label, file)
+        os.unlink(name, dir_fd=folder.fd)
+
+    def _being_deleted(self, folder: Folder, name: str) -> Preamble | None:
         fd = os.open(name, OPEN_FILE, dir_fd=folder.fd)
         try:
             preamble = read_header(fd).preamble
         except ArchiveError:
-            return False
+            return None
         finally:
             os.close(fd)
-        return self._tombstones.cover(preamble.slot, preamble.checksum)
+        return preamble if self._tombstones.cover(preamble.slot, preamble.checksum) else None
 
 
 def _series_of(waiting: Waiting) -> Series:

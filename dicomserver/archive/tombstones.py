@@ -57,7 +57,7 @@ class Tombstones:
         self._is_shared = is_shared
         self._lock = threading.Lock()
         self._slots: dict[int, int] = {}        # slot -> dataset checksum
-        self._own: dict[str, list[Tombstone]] = {}
+        self._own: dict[str, tuple[list[Tombstone], Label | None]] = {}
         self.left_behind: dict[str, tuple[list[Tombstone], Label | None]] = {}
         self._next = 1
         if not is_shared:
@@ -88,7 +88,7 @@ class Tombstones:
         for name in self.left_behind.keys() - there:
             self._forget(name, self.left_behind[name][0])
         for name in self._own.keys() - there:
-            self._forget(name, self._own[name])
+            self._forget(name, self._own[name][0])
         for name in sorted(there - self.left_behind.keys() - self._own.keys()):
             try:
                 self.left_behind[name] = self._read(name)
@@ -130,7 +130,7 @@ class Tombstones:
                 unlink_if_there(name, self._folder)
                 unlink_if_there(name + ".new", self._folder)
                 raise
-            self._own[name] = stones
+            self._own[name] = stones, label
             self._slots.update((stone.slot, stone.checksum) for stone in stones)
         return name
 
@@ -155,6 +155,13 @@ class Tombstones:
     def cover(self, slot: int, checksum: int) -> bool:
         """True when this file's deletion has begun and is not finished."""
         return self._current().get(slot) == checksum
+
+    def labelled(self, slot: int, checksum: int) -> list[tuple[Label, Tombstone]]:
+        """Under which labels this file is to go to the trash; none of a deletion for good. For what `cover` says yes to."""
+        with self._lock:
+            records = [*self.left_behind.values(), *self._own.values()]
+        return [(label, stone) for stones, label in records if label is not None
+                for stone in stones if (stone.slot, stone.checksum) == (slot, checksum)]
 
     def cover_slot(self, slot: int) -> bool:
         """The same for a slot whose content is not known."""

@@ -105,6 +105,11 @@ class Trash:
         except (FileExistsError, FileNotFoundError):
             return      # done before a crash, or it has another name
 
+    def keep(self, folder: Folder, name: str, label: Label, file: Tombstone) -> None:
+        """The same, durably, for a file that loses the name that it had before its deletion comes to `close_record`."""
+        self.link(folder, name, label, file)
+        self._folder.sync()
+
     def close_record(self, label: Label, files: Sequence[Tombstone]) -> None:
         """Makes the record durable, of those files that are here, and their names with it."""
         there: list[Trashed] = []

@@ -235,3 +235,43 @@ def test_a_file_whose_deletion_is_under_way_makes_room(archive: Archive, data: P
     assert names(data / "quarantine") == []
     deletion.finish()
     assert final(archive, "1.1").read_bytes() == instance_bytes(new.slot, "1.1", b"pixels")
+
+
+def test_a_file_on_its_way_to_the_trash_reaches_it_before_it_makes_room(archive: Archive, data: Path,
+                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    old = store(archive, "1.1", b"old")
+    file_one(archive, old)
+    deletion = archive.begin_delete([stored(old, b"old")], archive.trash.labels("")())
+    new = store(archive, "1.1", b"new")
+    disk = watch(monkeypatch, data)
+    assert file_one(archive, new) is Result.FILED
+    (trashed,), place = names(data / "trash"), f"{STUDY}/{SERIES}/1.1.dcm"
+    assert [call for call in disk.calls if call[0] != "open"] == [
+        ("link", place), ("link", f"trash/{trashed}"), ("fsync", "trash"), ("unlink", place), ("link", place),
+        ("fsync", f"{STUDY}/{SERIES}"), ("unlink", f"intake/{new.slot:016x}")]
+    deletion.finish()
+    (record,) = archive.trash.records()
+    assert [file.name for file in record.files] == [trashed]
+    assert (data / "trash" / trashed).read_bytes() == instance_bytes(old.slot, "1.1", b"old")
+    assert final(archive, "1.1").read_bytes() == instance_bytes(new.slot, "1.1", b"new")
+
+
+def test_one_of_an_interrupted_deletion_reaches_the_trash_too(data: Path) -> None:
+    with Archive(data) as archive:
+        old = store(archive, "1.1", b"old")
+        file_one(archive, old)
+        archive.begin_delete([stored(old, b"old")], archive.trash.labels("")())
+    with Archive(data) as archive:
+        file_one(archive, store(archive, "1.1", b"new"))
+        (deletion,) = archive.interrupted_deletions()
+        deletion.finish()
+        (file,) = next(archive.trash.records()).files
+        assert archive.trash.examine(file).slot == old.slot
+
+
+def test_one_that_is_deleted_for_good_beside_that_does_not(archive: Archive, data: Path) -> None:
+    old = store(archive, "1.1", b"old")
+    file_one(archive, old)
+    archive.begin_delete([stored(old, b"old")])
+    file_one(archive, store(archive, "1.1", b"new"))
+    assert names(data / "trash") == []

@@ -124,6 +124,8 @@ ELSEWHERE = {
     "archive/recovery.py examine_intake: intake.sync()":
         "tests/archive/test_recovery.py::test_names_and_bytes_are_durable_before_anybody_relies_on_them",
     "archive/tombstones.py Tombstones.drop: self._folder.sync()": f"{_TRASH}[delete_undelete_and_delete-True]",
+    "archive/trash.py Trash.keep: self._folder.sync()":
+        "tests/archive/test_filing.py::test_a_file_on_its_way_to_the_trash_reaches_it_before_it_makes_room",
     "archive/trash.py Trash.sync_back: intake.sync()": f"{_TRASH}[delete_undelete_and_delete-True]",
     "archive/trash.py Trash.remove: self._folder.sync()": f"{_TRASH}[delete_and_empty-True]",
     "archive/trash.py Trash.remove: self._folder.sync() again": f"{_TRASH}[delete_undelete_and_remove-True]",
