@@ -133,9 +133,14 @@ class Filing:
                 if self._is_shared:
                     # By another process, which would remove ours for the other. Soon there is none.
                     raise OSError(errno.EBUSY, "its name is that of a file that is being deleted")
-                self._make_room(folder, name, going)
+                self._keep_for_trash(folder, name, going)
+                os.unlink(name, dir_fd=folder.fd)
                 _link(intake, slot, folder, name)
                 return Outcome(waiting, Result.FILED)
+        if (going := self._being_deleted(intake, slot)) is not None:
+            # Its deletion has stopped, and the one there came afterwards: that one stays.
+            self._keep_for_trash(intake, slot, going)
+            return Outcome(waiting, Result.MISSING)
         reason = "it had the name of a stored instance, but no index row"
         set_aside = self._quarantine.set_aside(folder, name, reason, {
             "kind": Kind.STRAY,
@@ -157,11 +162,10 @@ class Filing:
         finally:
             os.close(fd)
 
-    def _make_room(self, folder: Folder, name: str, going: Preamble) -> None:
-        """Removes what is being deleted before the deletion does: what it wants in the trash is there first."""
+    def _keep_for_trash(self, folder: Folder, name: str, going: Preamble) -> None:
+        """Before a file loses a name that its deletion has not come to yet: what that wants in the trash is there."""
         for label, file in self._tombstones.labelled(going.slot, going.checksum):
             self._trash.keep(folder, name, label, file)
-        os.unlink(name, dir_fd=folder.fd)
 
     def _being_deleted(self, folder: Folder, name: str) -> Preamble | None:
         fd = os.open(name, OPEN_FILE, dir_fd=folder.fd)

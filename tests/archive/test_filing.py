@@ -275,3 +275,18 @@ def test_one_that_is_deleted_for_good_beside_that_does_not(archive: Archive, dat
     archive.begin_delete([stored(old, b"old")])
     file_one(archive, store(archive, "1.1", b"new"))
     assert names(data / "trash") == []
+
+
+@pytest.mark.parametrize("to_trash", [False, True])
+def test_one_whose_deletion_stopped_does_not_take_the_name_of_its_successor(archive: Archive, data: Path,
+                                                                            to_trash: bool) -> None:
+    old = store(archive, "1.1", b"old")
+    label = archive.trash.labels("")() if to_trash else None
+    deletion = archive.begin_delete([stored(old, b"old")], label)
+    new = store(archive, "1.1", b"new")
+    assert [file_one(archive, one) for one in (new, old)] == [Result.FILED, Result.MISSING]
+    assert intake_of(archive) == names(data / "quarantine") == []
+    deletion.finish()
+    assert final(archive, "1.1").read_bytes() == instance_bytes(new.slot, "1.1", b"new")
+    trashed = [file.slot for record in archive.trash.records() for file in record.files]
+    assert trashed == ([old.slot] if to_trash else [])
