@@ -331,3 +331,7 @@ class Archive:
     def walk_unknown(self, is_known: Callable[[str, str, str], bool]) -> Iterator[Found]:
         """See walking.walk_unknown."""
         return walking.walk_unknown(self._directory, self._tombstones, is_known)
+
+    def make_found_durable(self, found: Found) -> bool:
+        """See walking.make_found_durable."""
+        return walking.make_found_durable(self._directory, found)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 from dicomserver.archive.durable import OPEN_FILE, Folder
 from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated, unreadable_is_damaged
@@ -67,6 +67,28 @@ def walk_unknown(directory: DataDirectory, tombstones: Tombstones,
                 found = _look(series, path, entry, tombstones, whole=True)
                 if found is not None:
                     yield found
+
+
+def make_found_durable(directory: DataDirectory, found: Found) -> bool:
+    """Makes a file that a walk has found durable, with all names that lead to it: whoever copied it in, or a server
+    that was killed, may have left them in the page cache alone. False: it is not there any more. Raises RecoveryFailed.
+    """
+    *steps, name = found.name.split("/")
+    with translated(RecoveryFailed, "making a file durable that was found"), ExitStack() as opened:
+        folders = [directory.root]
+        try:
+            for step in steps:
+                folders.append(opened.enter_context(Folder(step, folders[-1].fd)))
+            fd = os.open(name, OPEN_FILE, dir_fd=folders[-1].fd)
+        except FileNotFoundError:
+            return False
+        opened.callback(os.close, fd)
+        if os.fstat(fd).st_ino != found.inode:
+            return False
+        os.fdatasync(fd)
+        for folder in reversed(folders):
+            folder.sync()
+    return True
 
 
 def _in_series(directory: DataDirectory, name: str, tombstones: Tombstones, whole: bool) -> Iterator[Found]:

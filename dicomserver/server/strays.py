@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.claims import ClaimTaken
 from dicomserver.archive.errors import InstanceDamaged, InstanceMissing, QuarantineFailed
 from dicomserver.archive.quarantine import Kind
 from dicomserver.archive.recovery import Found, Verdict
-from dicomserver.index import Index, Instance
+from dicomserver.index import Index, IndexFault, Instance
 from dicomserver.server.rebuild import Describe, describe_found
 
 
@@ -47,11 +48,8 @@ class Strays:
             if found.verdict is Verdict.FOREIGN:
                 report.foreign += 1
                 self._log.debug("%s is not of this server: %s", found.name, found.reason)
-            elif fault := self._fault(found):
-                report.quarantined += self._set_aside(found, fault)
             else:
-                report.indexed += 1
-                self._log.debug("indexed %s", found.sop_instance_uid)
+                self._settle(found, report)
             on_read(found.file_length)
         return report
 
@@ -59,23 +57,52 @@ class Strays:
         stored = self._index.find(sop_instance)
         return stored is not None and (stored.study_instance_uid, stored.series_instance_uid) == (study, series)
 
-    def _fault(self, found: Found) -> str:
-        """Why it cannot be indexed; "": it is."""
-        if found.verdict is not Verdict.WHOLE:
-            return found.reason
+    def _settle(self, found: Found, report: StraysReport) -> None:
         try:
-            instance = describe_found(self._archive, found, self._describe)
-        except InstanceDamaged as damage:
-            return str(damage)
+            if self._index_alone(found, self._described(found)):
+                report.indexed += 1
+                self._log.debug("indexed %s", found.sop_instance_uid)
+        except InstanceDamaged as fault:
+            report.quarantined += self._set_aside(found, str(fault))
+
+    def _described(self, found: Found) -> Instance:
+        """Its row. Raises InstanceDamaged where it cannot have one."""
+        if found.verdict is not Verdict.WHOLE:
+            raise InstanceDamaged(found.reason)
+        instance = describe_found(self._archive, found, self._describe)
         if (instance.study_instance_uid, instance.series_instance_uid) != (
                 found.study_instance_uid, found.series_instance_uid):
-            return "it lies in the folder of another study or series"
-        there = self._index.add(instance)
-        if there is None:
-            self._take_back_if_deleted(instance)
-        elif not self._has_row(found.study_instance_uid, found.series_instance_uid, found.sop_instance_uid):
-            return "another file has its SOP Instance UID"
-        return ""
+            raise InstanceDamaged("it lies in the folder of another study or series")
+        return instance
+
+    def _index_alone(self, found: Found, instance: Instance) -> bool:
+        """Who receives the same instance answers on account of this row and this file: until both are durable nobody
+        else has the UID. False: somebody has, for too long, or the file has gone; the next walk looks again.
+
+        Raises InstanceDamaged where another file has it.
+        """
+        try:
+            self._archive.claims.take(instance.sop_instance_uid)
+        except ClaimTaken:
+            return False
+        try:
+            return self._archive.make_found_durable(found) and self._index_durably(instance)
+        finally:
+            self._archive.claims.give_back(instance.sop_instance_uid)
+
+    def _index_durably(self, instance: Instance) -> bool:
+        uid = instance.sop_instance_uid
+        if self._index.add(instance) is not None:
+            if not self._has_row(instance.study_instance_uid, instance.series_instance_uid, uid):
+                raise InstanceDamaged("another file has its SOP Instance UID")
+            return False
+        try:
+            self._index.make_durable()
+        except IndexFault:
+            self._index.remove([uid], [instance.slot])      # else the next walk takes it for durable
+            raise
+        self._take_back_if_deleted(instance)
+        return True
 
     def _take_back_if_deleted(self, instance: Instance) -> None:
         """A deletion that was under way when the file was found has not seen the new row, and its end no tombstone
@@ -85,8 +112,8 @@ class Strays:
                 os.close(self._archive.open_instance(instance.slot, instance.study_instance_uid,
                                                      instance.series_instance_uid, instance.sop_instance_uid))
                 return
-        except InstanceMissing:
-            self._log.debug("%s was deleted meanwhile", instance.sop_instance_uid)
+        except (InstanceMissing, InstanceDamaged) as error:
+            self._log.debug("%s was deleted or changed meanwhile: %s", instance.sop_instance_uid, error)
         self._index.remove([instance.sop_instance_uid], [instance.slot])
 
     def _set_aside(self, found: Found, reason: str) -> bool:

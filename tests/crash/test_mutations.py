@@ -98,6 +98,7 @@ _POSTGRES = "tests/index/postgres/test_engine.py::"
 _NODES = "tests/archive/test_nodes.py::test_the_names_of_its_folders_are_durable_before_the_start_is_counted"
 _TAKING_BACK = "tests/archive/test_replacing.py::test_taking_back_is_durable_and_no_old_tombstone_can_return"
 _TRASH = "tests/archive/test_trash_power_cuts.py::test_power_cut_at_every_call"
+_STRAYS = "tests/server/test_strays.py::test_the_file_and_the_row_are_durable_before_anybody_else_has_the_uid"
 _ADOPTING = "tests/archive/test_archive_power_cuts.py::test_power_cut_at_every_call[adopt]"
 ELSEWHERE = {
     "archive/adopting.py Adopting.seal: os.fdatasync(fd)": _ADOPTING,
@@ -123,6 +124,8 @@ ELSEWHERE = {
     "archive/replacing.py Replacing.take_back: self._directory.tombstones.sync()": _TAKING_BACK,
     "archive/recovery.py examine_intake: intake.sync()":
         "tests/archive/test_recovery.py::test_names_and_bytes_are_durable_before_anybody_relies_on_them",
+    "archive/walking.py make_found_durable: os.fdatasync(fd)": _STRAYS,
+    "archive/walking.py make_found_durable: folder.sync()": _STRAYS,
     "archive/tombstones.py Tombstones.drop: self._folder.sync()": f"{_TRASH}[delete_undelete_and_delete-True]",
     "archive/trash.py Trash.keep: self._folder.sync()":
         "tests/archive/test_filing.py::test_a_file_on_its_way_to_the_trash_reaches_it_before_it_makes_room",
@@ -150,6 +153,7 @@ ELSEWHERE = {
         _DURABILITY + "test_a_rebuilt_index_is_synced_before_it_takes_the_name",
     "index/sqlite/files.py replace: sync_folder(old.parent) again":
         _DURABILITY + "test_a_rebuilt_index_is_synced_before_it_takes_the_name",
+    "server/strays.py Strays._index_durably: self._index.make_durable()": _STRAYS,
 }
 # Of `make test`.
 SAMPLE = ("archive/durable.py replace_file: os.fsync(fd)",)

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from dicomserver.archive.claims import Claims, ClaimTaken
+from dicomserver.index import IndexFull
 from dicomserver.server.strays import Strays, StraysReport
 
 UID = "1.2.3.4.5"
@@ -170,3 +172,83 @@ def test_folders_that_go_away_meanwhile(store, settle):
                 path.parent.rmdir()
                 path.parent.parent.rmdir()
     assert settle(delete_all) == StraysReport()
+
+
+def test_the_file_and_the_row_are_durable_before_anybody_else_has_the_uid(store, settle, monkeypatch):
+    """Else who receives the same bytes would call them stored, and a power cut would take the row or the file."""
+    path = filed(store)
+    forget(store)
+    places = {os.stat(place).st_ino: name for place, name in (
+        (path, "file"), (path.parent, "series"), (path.parent.parent, "study"), (store.path, "root"))}
+    done = []
+
+    def note(patch, owner, call, event):
+        real = getattr(owner, call)
+
+        def noted(*arguments):
+            with pytest.raises(ClaimTaken):
+                store.archive.claims.take(UID)
+            result = real(*arguments)
+            done.append(event or places[os.fstat(arguments[0]).st_ino])
+            return result
+        patch.setattr(owner, call, noted)
+    store.archive.claims = Claims(patience=0)
+    with monkeypatch.context() as patch:
+        for owner, call, event in ((os, "fdatasync", ""), (os, "fsync", ""), (store.index, "add", "row"),
+                                   (store.index, "make_durable", "index")):
+            note(patch, owner, call, event)
+        assert settle() == StraysReport(indexed=1)
+    assert done == ["file", "series", "study", "root", "row", "index"]
+    store.archive.claims.take(UID)
+
+
+def test_one_whose_uid_somebody_else_has_waits_for_the_next_walk(store, settle):
+    filed(store)
+    row = forget(store)
+    store.archive.claims = Claims(patience=0)
+    store.archive.claims.take(UID)
+    assert settle() == StraysReport() and store.index.find(UID) is None
+    store.archive.claims.give_back(UID)
+    assert settle() == StraysReport(indexed=1) and store.index.find(UID) == row
+
+
+def test_a_row_that_cannot_be_made_durable_is_taken_back(store, settle, monkeypatch):
+    filed(store)
+    row = forget(store)
+
+    def fail():
+        raise IndexFull("no room")
+    with monkeypatch.context() as patch:
+        patch.setattr(store.index, "make_durable", fail)
+        with pytest.raises(IndexFull):
+            settle()
+    assert store.index.find(UID) is None
+    assert settle() == StraysReport(indexed=1) and store.index.find(UID) == row
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_one_that_goes_while_it_is_looked_at_gets_no_row(store, other):
+    """other: another file takes its name."""
+    path = filed(store)
+    forget(store)
+
+    def describe(*args, **more):
+        path.rename(path.with_suffix(".gone"))
+        if other:
+            path.write_bytes(b"another")
+        return store.describe(*args, **more)
+    Strays(store.archive, store.index, describe, store.log).settle(lambda octets: None)
+    assert store.index.find(UID) is None
+
+
+def test_one_that_changes_while_it_is_looked_at_is_set_aside_by_the_next_walk(store, settle):
+    path = filed(store)
+    forget(store)
+
+    def describe(*args, **more):
+        instance = store.describe(*args, **more)
+        path.write_bytes(path.read_bytes()[:-1])
+        return instance
+    Strays(store.archive, store.index, describe, store.log).settle(lambda octets: None)
+    assert store.index.find(UID) is None and path.exists()
+    assert settle() == StraysReport(quarantined=1)
