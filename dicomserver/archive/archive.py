@@ -21,7 +21,7 @@ from dicomserver.archive.keeping import KeptStudies
 from dicomserver.archive.layout import DataDirectory, slot_name
 from dicomserver.archive.nodes import ALONE, Nodes, node_of
 from dicomserver.archive.quarantine import Quarantine
-from dicomserver.archive.recovery import Found
+from dicomserver.archive.recovery import Found, RowsOf
 from dicomserver.archive.replacing import Replacing
 from dicomserver.archive.space import DEFAULT_RESERVE, Space
 from dicomserver.archive.tombstones import Label, Tombstones
@@ -219,6 +219,12 @@ class Archive:
             self._intake.gone([source])
         return base
 
+    def keep_aside(self, found: Found, reason: str, details: Mapping[str, str | int]) -> str:
+        """Gives what recovery found that name in quarantine/, durably, but leaves it where it is, too: `set_aside` ends
+        at the same name. Raises QuarantineFailed."""
+        with translated(QuarantineFailed, "setting a file aside"), self._folder_of(found) as (folder, name):
+            return self.quarantine.keep(folder, name, reason, details)
+
     def set_aside_stray(self, found: Found, reason: str, details: Mapping[str, str | int]) -> str | None:
         """The same with what `walk_unknown` has found. None: it has gone, and its name may be another file's now.
 
@@ -315,10 +321,9 @@ class Archive:
 
     # -- starting
 
-    def examine_intake(self, has_row: Callable[[int], bool] = lambda slot: False,
-                       node: int | None = None) -> Iterator[Found]:
+    def examine_intake(self, rows_of: RowsOf = lambda slots: {}, node: int | None = None) -> Iterator[Found]:
         """See recovery.examine_intake."""
-        return recovery.examine_intake(self._directory, self._tombstones, has_row, node)
+        return recovery.examine_intake(self._directory, self._tombstones, rows_of, node)
 
     def count_instances(self) -> int:
         """How many files `walk_instances` will look at."""

@@ -3,15 +3,19 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from dicomserver.archive.durable import OPEN_FILE, Folder, unlink_if_there
 from dicomserver.archive.errors import InstanceDamaged, NoPreamble, RecoveryFailed, translated, unreadable_is_damaged
 from dicomserver.archive.layout import DataDirectory, intake_path, node_of, slot_number, start_of
 from dicomserver.archive.preamble import LENGTH, Header, check_whole, read_header, unpack
 from dicomserver.archive.tombstones import Tombstones
+
+RowsOf = Callable[[Collection[int]], Mapping[int, str]]
+"""Which of these slots the index has rows of, with their SOP Instance UIDs."""
 
 
 class Verdict(Enum):
@@ -28,7 +32,8 @@ class Found:
     """A file that was found. `header` is there when WHOLE, else maybe; `reason` says why it is not whole.
 
     `name` is relative to the data directory and carries UIDs. The UIDs are those of the path, and
-    `inode` the file's number; None and 0 in intake/.
+    `inode` the file's number; None and 0 in intake/. `row_uid`: the SOP Instance UID of the index's row of a DAMAGED
+    slot, None where it has none.
     """
 
     name: str
@@ -41,19 +46,21 @@ class Found:
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
     inode: int = 0
+    row_uid: str | None = None
 
 
 def examine_intake(directory: DataDirectory, tombstones: Tombstones,
-                   has_row: Callable[[int], bool] = lambda slot: False, node: int | None = None) -> Iterator[Found]:
+                   rows_of: RowsOf = lambda slots: {}, node: int | None = None) -> Iterator[Found]:
     """Every file in intake/ of earlier starts, verified by reading it; WHOLE ones are durable when yielded.
 
     node: whose intake, None: our own. If it is another's, nobody but the caller uses that.
 
-    A slot without a complete header is removed, unless `has_row` says that the index knows the slot: then it
-    is damaged. Damaged and foreign files stay for the caller to set aside. Slots that a tombstone names are
-    left to the interrupted deletion. In the order in which they were sealed, so that of two with the same SOP Instance
-    UID the one that may have been acknowledged comes first. Doing it again after a crash gives the same. Raises
-    RecoveryFailed.
+    A slot without a complete header is removed, unless the index has a row of it: then it is damaged. The file itself
+    cannot say: what names its instance is lost with the same sector. `rows_of` may be dear: it is called when the first
+    slot is neither whole nor empty, once for all of the intake. Damaged and foreign files stay for the caller to set
+    aside. Slots that a tombstone names are left to the interrupted deletion. In the order in which they were sealed, so
+    that of two with the same SOP Instance UID the one that may have been acknowledged comes first. Doing it again after
+    a crash gives the same. Raises RecoveryFailed.
     """
     node = directory.node if node is None else node
     intake = directory.intakes.of_node(node)
@@ -62,20 +69,25 @@ def examine_intake(directory: DataDirectory, tombstones: Tombstones,
         intake.sync()
         earlier = [name for name in os.listdir(intake.fd) if not _is_of_this_start(directory, name)]
         names = sorted(earlier, key=lambda name: _sealed(intake, name))
-    for name in names:
-        slot = slot_number(name)
-        if slot is not None and node_of(slot) != node:
-            slot = None     # somebody has put it here: nobody would look for it in this place
+    slots = {name: _slot_of(name, node) for name in names}
+    rows = cache(lambda: rows_of([slot for slot in slots.values() if slot is not None]))
+    for name, slot in slots.items():
         if slot is not None and tombstones.cover_slot(slot):
             continue
         with translated(RecoveryFailed, "examining a slot"):
-            found = _examine(intake, f"{intake_path(node)}/{name}", slot, has_row)
+            found = _examine(intake, f"{intake_path(node)}/{name}", slot, rows)
         yield found
 
 
 def _is_of_this_start(directory: DataDirectory, name: str) -> bool:
     slot = slot_number(name)
     return slot is not None and node_of(slot) == directory.node and start_of(slot) >= directory.opened_start
+
+
+def _slot_of(name: str, node: int) -> int | None:
+    """None: somebody has put it here. Another node's is so too: nobody would look for it in this place."""
+    slot = slot_number(name)
+    return slot if slot is not None and node_of(slot) == node else None
 
 
 def _sealed(intake: Folder, name: str) -> tuple[int, int, str]:
@@ -95,23 +107,25 @@ def _sealed(intake: Folder, name: str) -> tuple[int, int, str]:
         os.close(fd)
 
 
-def _examine(intake: Folder, path: str, slot: int | None, has_row: Callable[[int], bool]) -> Found:
+def _examine(intake: Folder, path: str, slot: int | None, rows: Callable[[], Mapping[int, str]]) -> Found:
     name = path.rpartition("/")[2]
     status = os.stat(name, dir_fd=intake.fd, follow_symlinks=False)
     if slot is None or not stat.S_ISREG(status.st_mode):
         return Found(path, Verdict.FOREIGN, reason="no slot has this name or kind")
-    header = None
+    if not status.st_size:
+        # Of the stock: what was acknowledged had its length synced.
+        unlink_if_there(name, intake)
+        return Found(path, Verdict.REMOVED, slot, reason="it is empty")
     fd = os.open(name, OPEN_FILE, dir_fd=intake.fd)
     try:
         header = _verified(fd, slot)
         os.fdatasync(fd)
-    except NoPreamble as absence:
-        if not has_row(slot):
-            unlink_if_there(name, intake)
-            return Found(path, Verdict.REMOVED, slot, reason=str(absence), file_length=status.st_size)
-        return Found(path, Verdict.DAMAGED, slot, reason=str(absence), file_length=status.st_size)
     except InstanceDamaged as damage:
-        return Found(path, Verdict.DAMAGED, slot, header, str(damage), status.st_size)
+        uid = rows().get(slot)
+        if uid is None and isinstance(damage, NoPreamble):
+            unlink_if_there(name, intake)
+            return Found(path, Verdict.REMOVED, slot, reason=str(damage), file_length=status.st_size)
+        return Found(path, Verdict.DAMAGED, slot, reason=str(damage), file_length=status.st_size, row_uid=uid)
     finally:
         os.close(fd)
     return Found(path, Verdict.WHOLE, slot, header, file_length=status.st_size)

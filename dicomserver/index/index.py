@@ -197,6 +197,12 @@ class Index:
         with self._engine.reading() as session:
             return list(map(stored_of, session.rows(self._sql.FIND_INSTANCES, (self._engine.dialect.rows_of(ids),))))
 
+    def uids_in_slots(self, slots: Collection[int], keep_going: Callable[[], bool] = lambda: True) -> dict[int, str]:
+        """The SOP Instance UIDs of what came in these slots, by slot; reads every instance's row. keep_going: as in
+        `search`."""
+        with self._engine.searching() as session, session.watched(keep_going):
+            return dict(session.rows(self._sql.UIDS_IN_SLOTS, (self._engine.dialect.rows_of(slots),)))
+
     def remove(self, sop_instance_uids: Sequence[str], slots: Sequence[int]) -> int:
         """Removes the rows whose UID and slot both match, and what stands empty above them; how many rows.
         Durable when it returns. After an error part of them may be gone; calling it again is harmless."""

@@ -49,6 +49,8 @@ _STORED = """SELECT i.id, t.uid, s.uid, i.uid, c.text, x.text,
     JOIN labels c ON c.id = i.sop_class JOIN labels x ON x.id = i.transfer_syntax """
 FIND_INSTANCE = _STORED + "WHERE i.uid = {v}"
 FIND_INSTANCES = _STORED + "WHERE i.id {with_ids} ORDER BY i.id"
+# No index leads to a slot: the table is read to its end.
+UIDS_IN_SLOTS = "SELECT slot, uid FROM instances WHERE slot {with_ids}"
 # By pages, so that nobody's slow reading keeps a snapshot open, which would keep the log from being emptied.
 PAGE_OF_ALL = _STORED + "WHERE i.id > {v} ORDER BY i.id LIMIT {v}"
 PAGE_OF_SERIES = _STORED + "WHERE i.series = {v} AND i.id > {v} ORDER BY i.id LIMIT {v}"

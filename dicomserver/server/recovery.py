@@ -5,26 +5,19 @@ Of several nodes, the one that leads does the same for one that has died.
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.deletion import Deletion
 from dicomserver.archive.errors import ArchiveError, InstanceDamaged, QuarantineFailed
 from dicomserver.archive.filing import Waiting
-from dicomserver.archive.layout import slot_path
-from dicomserver.archive.preamble import LENGTH
 from dicomserver.archive.quarantine import Kind
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.index import Index, Instance, Stored
 from dicomserver.server.archive_index import check_index, note_index
 from dicomserver.server.mover import Mover
 from dicomserver.server.rebuild import Describe, FillReport, Progress, describe_found, fill_fresh
-from dicomserver.wire.errors import MetaError
-from dicomserver.wire.part10 import decode_file_meta
-
-_LONGEST_META = 1 << 16
 
 
 @dataclass(slots=True)
@@ -99,9 +92,15 @@ class _Recovery:
         self._report.filled = fill_fresh(self._index, self._archive, self._describe, self._progress, self._log)
 
     def settle_intake(self, node: int) -> None:
-        for done, found in enumerate(self._archive.examine_intake(self._has_row, node), start=1):
+        for done, found in enumerate(self._archive.examine_intake(self._rows_of, node), start=1):
             self._settle(found)
             self._progress(done, done)
+
+    def _rows_of(self, slots: Collection[int]) -> dict[int, str]:
+        def keep_going() -> bool:
+            self._progress(0, 0)
+            return True
+        return self._index.uids_in_slots(slots, keep_going)
 
     def report(self, whose: str = "") -> RecoveryReport:
         report = self._report
@@ -115,7 +114,7 @@ class _Recovery:
             case Verdict.WHOLE:
                 self._settle_whole(found)
             case Verdict.DAMAGED:
-                self._settle_damaged(found, found.reason)
+                self._set_aside(found, found.reason)
             case Verdict.REMOVED:
                 self._report.removed += 1
             case Verdict.FOREIGN:
@@ -161,23 +160,19 @@ class _Recovery:
             self._set_aside(found, "the SOP Instance UID is stored with other content", kind=Kind.CONFLICT)
             self._leave_quarantine(stored)
 
-    def _settle_damaged(self, found: Found, reason: str) -> None:
-        # Its row goes first, so that no query promises what cannot be served and the instance can be sent
-        # again.
-        # After a crash in between, the slot is found damaged once more.
-        stored = self._row_of(found)
-        if stored is not None:
-            self._index.remove([stored.sop_instance_uid], [stored.slot])
-            self._log.error("an acknowledged instance was damaged in the intake and is lost: %s", reason)
-        self._set_aside(found, reason)
-
     def _set_aside(self, found: Found, reason: str, kind: Kind = Kind.DAMAGED) -> None:
         details: dict[str, str | int] = {"kind": kind} | ({"slot": found.slot} if found.slot is not None else {})
         if found.header is not None:
             meta = found.header.meta
             details |= {"sop_instance_uid": meta.sop_instance_uid, "source_ae": meta.source_ae}
+        elif found.row_uid is not None:
+            details |= {"sop_instance_uid": found.row_uid}
         self._report.quarantined += 1
         try:
+            if found.row_uid is not None:
+                # First: once its row has gone, the next start may take the slot for one never acknowledged.
+                self._archive.keep_aside(found, reason, details)
+                self._remove_row(found)
             name = self._archive.set_aside(found, reason, details)
         except QuarantineFailed as error:
             # It stays where it is, and the next start finds it again.
@@ -185,42 +180,15 @@ class _Recovery:
         else:
             self._log.warning("%s was set aside as quarantine/%s: %s", found.name, name, reason)
 
+    def _remove_row(self, found: Found) -> None:
+        """No query promises what cannot be served, and the instance can be sent again. After a crash before it, all is
+        done once more."""
+        self._index.remove([found.row_uid], [found.slot])
+        self._log.error("an acknowledged instance was damaged in the intake and is lost: %s", found.reason)
+
     def _leave_quarantine(self, stored: Instance | Stored) -> None:
         """The process may have ended while a conflict was decided: what is stored lies there no longer."""
         try:
             self._archive.replacing.drop_second_name(stored)
         except QuarantineFailed as error:
             self._log.warning("a stored instance still lies in quarantine, too: %s", error)
-
-    def _row_of(self, found: Found) -> Stored | None:
-        header = found.header
-        uid = header.meta.sop_instance_uid if header is not None else self._uid_without_preamble(found.slot)
-        stored = self._index.find(uid) if uid else None
-        return stored if stored is not None and stored.slot == found.slot else None
-
-    def _has_row(self, slot: int) -> bool:
-        uid = self._uid_without_preamble(slot)
-        stored = self._index.find(uid) if uid else None
-        return stored is not None and stored.slot == slot
-
-    def _uid_without_preamble(self, slot: int | None) -> str | None:
-        """Whose slot it was, if the meta header outlived the preamble: a row means that both were synced
-        once."""
-        if slot is None:
-            return None
-        try:
-            fd = self._open(slot_path(slot))
-        except FileNotFoundError:
-            return None
-        try:
-            head = os.pread(fd, _LONGEST_META, 0)
-        finally:
-            os.close(fd)
-        try:
-            return decode_file_meta(bytes(LENGTH) + head[LENGTH:]).sop_instance_uid
-        except MetaError:
-            return None
-
-    def _open(self, name: str) -> int:
-        path = os.path.join(self._archive.path, name)
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -69,10 +69,46 @@ def test_bytes_without_a_preamble_were_never_acknowledged(left: Path, examined) 
 
 
 def test_unless_the_index_knows_the_slot(left: Path, examined) -> None:
-    path = put(left, bytes(300))
-    found, = examined(lambda slot: slot == SLOT)
-    assert found.verdict is Verdict.DAMAGED
-    assert path.exists()
+    """One look for all of them: it may be dear."""
+    paths = [put(left, bytes(300), slot) for slot in (SLOT, SLOT + 1, SLOT + 2)]
+    put(left, b"foreign", (1 << 64) - 1)
+    asked = []
+
+    def rows_of(slots: Collection[int]) -> dict[int, str]:
+        asked.append(sorted(slots))
+        return {SLOT: "1.1", SLOT + 2: "1.2"}
+
+    found = [one for one in examined(rows_of) if one.verdict is not Verdict.FOREIGN]
+    assert [one.verdict for one in found] == [Verdict.DAMAGED, Verdict.REMOVED, Verdict.DAMAGED]
+    assert [one.row_uid for one in found] == ["1.1", None, "1.2"]
+    assert [path.exists() for path in paths] == [True, False, True]
+    assert asked == [[SLOT, SLOT + 1, SLOT + 2]]
+
+
+def test_a_damaged_slot_may_have_a_row_too(left: Path, examined) -> None:
+    put(left, instance_bytes(SLOT, "1.1", b"pixels") + b"X")
+    found, = examined(lambda slots: {SLOT: "1.1"})
+    assert (found.verdict, found.row_uid) == (Verdict.DAMAGED, "1.1")
+
+
+def test_of_what_is_whole_or_empty_no_row_is_looked_for(left: Path, examined) -> None:
+    put(left, instance_bytes(SLOT, "1.1", b"pixels"))
+    put(left, b"", SLOT + 1)
+
+    def rows_of(slots: Collection[int]) -> dict[int, str]:
+        raise AssertionError("that reads the whole table")
+
+    assert [found.verdict for found in examined(rows_of)] == [Verdict.WHOLE, Verdict.REMOVED]
+
+
+def test_what_is_kept_aside_is_set_aside_under_the_same_name(data: Path, left: Path) -> None:
+    path = put(left, instance_bytes(SLOT, "1.1", b"pixels") + b"X")
+    with Archive(data) as archive:
+        found, = archive.examine_intake()
+        name = archive.keep_aside(found, found.reason, {})
+        assert path.exists() and archive.quarantine.lies_here(name)
+        assert archive.set_aside(found, found.reason, {}) == name
+        assert not path.exists() and archive.quarantined() == 1
 
 
 def broken(content: bytes) -> dict[str, bytes]:

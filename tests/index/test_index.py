@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from dicomserver.index import Counts, Index, IndexUnavailable, Instance, Stored, open_index
+from dicomserver.index import Counts, Index, IndexUnavailable, Instance, SearchInterrupted, Stored, open_index
+from dicomserver.index.sqlite import connection
 from tests.index.samples import (
     ACCESSION_NUMBER, BIRTH_DATE, CT, EXPLICIT, INSTANCE_NUMBER, ISSUER, MODALITY, PATIENT_ID, PATIENT_NAME,
     SERIES_NUMBER, STUDY_DATE, STUDY_DESCRIPTION, STUDY_TIME, ask, make, packed, sizes,
@@ -127,6 +128,31 @@ def test_removes_only_the_slot_that_was_meant(index: Index) -> None:
     assert index.find("1.2.3.1.1").slot == 1
     with pytest.raises(ValueError):
         index.remove(["1.2.3.1.1"], [])
+
+
+def test_whose_row_a_slot_has(index: Index) -> None:
+    index.add_many(make(number, slot=number + (3 << 56)) for number in range(1, 1201))
+    asked = [(3 << 56) + number for number in (*range(1000, 1300), 7)]
+    found = index.uids_in_slots(asked)
+    assert found == {(3 << 56) + number: f"1.2.3.1.{number}" for number in (*range(1000, 1201), 7)}
+    assert index.uids_in_slots([]) == index.uids_in_slots([1]) == {}
+
+
+def test_whoever_looks_for_slots_may_end_it(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "STEPS_UNWATCHED", 10)
+    index.add_many(make(number) for number in range(1, 101))
+
+    class Stopped(Exception):
+        pass
+
+    def stop() -> bool:
+        raise Stopped
+
+    with pytest.raises(SearchInterrupted):
+        index.uids_in_slots([1], lambda: False)
+    with pytest.raises(Stopped):
+        index.uids_in_slots([1], stop)
+    assert index.uids_in_slots([1]) == {1: "1.2.3.1.1"}
 
 
 def test_a_removed_series_is_not_remembered(index: Index) -> None:

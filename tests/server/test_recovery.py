@@ -143,6 +143,58 @@ def test_a_lost_preamble_of_something_acknowledged_is_damage_too(store):
     assert store.quarantined()[0].endswith(b"pixels")
 
 
+@pytest.mark.parametrize("at, length", [(0, 512), (128, 300), (0, 4096)], ids=["sector", "meta header", "page"])
+def test_a_lost_begin_of_something_acknowledged_is_damage_too(store, at, length, caplog):
+    """Where the meta header is, too, which says whose it was."""
+    pixels = b"p" * 10_000
+    slot = store.receive("1.2.3.4.5", pixels).slot
+    store.receive("1.2.3.4.6", pixels)
+    with open(store.slot_path(slot), "r+b") as file:
+        file.seek(at)
+        file.write(bytes(length))
+    store.reopen()
+    report = run(store)
+    assert (report.quarantined, report.waiting) == (1, 1)
+    assert store.index.find("1.2.3.4.5") is None and store.index.find("1.2.3.4.6") is not None
+    assert len(store.quarantined()) == 1 and intake(store) == []
+    note, = store.archive.quarantine.entries()
+    assert (note.kind, note.sop_instance_uid) == ("damaged", "1.2.3.4.5")
+    assert "acknowledged instance was damaged" in caplog.text
+    store.receive("1.2.3.4.5", pixels)
+    assert store.mover.flush() and store.final_path("1.2.3.4.5").read_bytes().endswith(pixels)
+
+
+@pytest.mark.parametrize("call", ["keep_aside", "set_aside"])
+def test_something_acknowledged_is_never_removed_because_it_cannot_be_set_aside(store, monkeypatch, call):
+    slot = store.receive("1.2.3.4.5", b"p" * 5000).slot
+    with open(store.slot_path(slot), "r+b") as file:
+        file.write(bytes(512))
+    store.reopen()
+
+    def full(*args):
+        raise QuarantineFailed("setting a file aside", errno.ENOSPC)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.archive, call, full)
+        run(store)
+    store.reopen()
+    run(store)
+    assert [len(content) > 5000 for content in store.quarantined()] == [True]
+    assert store.index.find("1.2.3.4.5") is None and intake(store) == []
+
+
+def test_whoever_waits_for_a_look_into_the_whole_index_is_told(store):
+    slot = store.receive("1.2.3.4.5", b"x" * 5000, row=False, mover=False).slot
+    with open(store.slot_path(slot), "r+b") as file:
+        file.write(bytes(128))
+    store.reopen()
+    asked = []
+    store.index.uids_in_slots = lambda slots, keep_going: asked.append((set(slots), keep_going())) or {}
+    told = []
+    run(store, lambda done, total: told.append((done, total)))
+    assert slot in asked[0][0] and asked[0][1] is True and told[0] == (0, 0)
+
+
 def test_a_dataset_that_cannot_be_indexed_is_set_aside(store):
     store.receive("1.2.3.4.5", b"malformed", row=False)
     store.reopen()
