@@ -149,15 +149,17 @@ class _Recovery:
     def _settle_double(self, found: Found, stored: Stored) -> None:
         """It was being compared, or set aside, when the process ended: its sender has no success for this
         slot."""
+        reason = "the SOP Instance UID is stored with other content"
         try:
             same = self._archive.is_same(found, stored)
-        except ArchiveError:
-            same = False    # what is stored cannot be read: then this one may be all that is left
+        except (ArchiveError, OSError):
+            # Then this one may be all that is left.
+            same, reason = False, "what is stored under the SOP Instance UID cannot be read"
         if same:
             self._archive.discard(found.slot)
             self._report.dropped += 1
         else:
-            self._set_aside(found, "the SOP Instance UID is stored with other content", kind=Kind.CONFLICT)
+            self._set_aside(found, reason, kind=Kind.CONFLICT)
             self._leave_quarantine(stored)
 
     def _set_aside(self, found: Found, reason: str, kind: Kind = Kind.DAMAGED) -> None:

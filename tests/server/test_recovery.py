@@ -111,6 +111,47 @@ def test_a_double_of_something_that_cannot_be_read_is_not_thrown_away(store):
     assert store.quarantined()[0].endswith(b"pixels")
 
 
+def unreadable(path, monkeypatch) -> None:
+    """As the disk would have it, whichever name the file has."""
+    inode, real = os.stat(path).st_ino, os.pread
+
+    def read(fd, length, offset):
+        if os.fstat(fd).st_ino == inode:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(fd, length, offset)
+
+    monkeypatch.setattr(os, "pread", read)
+
+
+def test_a_double_of_something_that_the_disk_does_not_read_stops_no_start(store, monkeypatch, caplog):
+    first = store.receive("1.2.3.4.5", b"pixels")
+    store.mover.start()
+    assert store.mover.flush()
+    store.mover.stop()
+    store.receive("1.2.3.4.5", b"pixels", row=False, mover=False)
+    store.reopen()
+    with monkeypatch.context() as patch:
+        unreadable(store.final_path("1.2.3.4.5"), patch)
+        assert run(store).quarantined == 1
+    assert store.final_path("1.2.3.4.5").exists() and store.index.find("1.2.3.4.5").slot == first.slot
+    entry, = store.archive.quarantine.entries()
+    assert (entry.kind, entry.reason) == ("conflict", "what is stored under the SOP Instance UID cannot be read")
+    assert entry.reason in caplog.text and intake(store) == []
+
+
+@pytest.mark.parametrize("row", [True, False])
+def test_a_slot_that_the_disk_does_not_read_stops_no_start(store, monkeypatch, row):
+    slot = store.receive("1.2.3.4.5", b"pixels", row=row).slot
+    store.receive("1.2.3.4.6", b"pixels")
+    store.reopen()
+    with monkeypatch.context() as patch:
+        unreadable(store.slot_path(slot), patch)
+        report = run(store)
+    assert (report.quarantined, report.waiting) == (1, 1)
+    assert store.quarantined()[0].endswith(b"pixels") and intake(store) == []
+    assert store.index.find("1.2.3.4.5") is None and store.final_path("1.2.3.4.6").exists()
+
+
 def test_a_slot_that_was_never_acknowledged_is_removed(store):
     slot = store.receive("1.2.3.4.5", b"x" * 5000, row=False, mover=False).slot
     with open(store.slot_path(slot), "r+b") as file:
