@@ -216,6 +216,8 @@ class AssociationAcceptor:
 
     def _may_be_cancelled(self) -> bool:
         stream = self.association.stream
+        if self.inlet.stopping:
+            return True     # the next message is the end
         if self._window is None:
             return stream.in_pdu or self.inlet.pending
         # Other requests may come at any time; they are read when this one is answered.

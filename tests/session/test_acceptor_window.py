@@ -26,9 +26,10 @@ LITTLE = "1.2.840.10008.1.2.1"
 
 class Slow:
     """Answers when it is told to. began: message ids, in the order in which they were handed on.
-    errand: asked for once, by the first request."""
+    errand: asked for once, by the first request. acceptor: of the association under way."""
 
     def __init__(self) -> None:
+        self.acceptor: AssociationAcceptor | None = None
         self.errand: Errand | None = None
         self.go = threading.Event()
         self.began: list[int] = []
@@ -37,6 +38,7 @@ class Slow:
         self.heeds_cancels = False
 
     def __call__(self, acceptor: AssociationAcceptor, context, request: CommandSet) -> int | None:
+        self.acceptor = acceptor
         self.began.append(request.message_id)
         if self.heeds_cancels:
             cancelled = False
@@ -149,6 +151,17 @@ def test_a_cancel_is_heeded(slow: Slow, port: int) -> None:
         ask(association, 3)     # read when the one before is answered
         slow.go.set()
         assert [association.answer().status for _ in range(2)] == [SUCCESS, SUCCESS]
+
+
+def test_the_end_of_the_grace_period_is_heeded(slow: Slow, port: int) -> None:
+    slow.heeds_cancels = True
+    with Sender(port, [(VERIFICATION, [LITTLE])], operations=8) as association:
+        ask(association, 1)
+        while not slow.began:
+            time.sleep(0.001)
+        slow.acceptor.stop(grace_over=True)
+        assert association.receive()[0] == 7
+        association.close()
 
 
 def test_a_command_whose_lengths_lead_nowhere_holds_nobody_up(slow: Slow, port: int) -> None:

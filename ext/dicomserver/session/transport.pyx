@@ -121,7 +121,7 @@ cdef class SocketInlet(Inlet):
         cdef int64_t begin
         cdef int ready
         while True:
-            if self.stop_now or (self.stop_when_idle and not self.in_message and not self.answering):
+            if self.is_stopped():
                 return INLET_STOPPED
             n = recv(self.fd, self.data + self.hi, self.capacity - self.hi, MSG_DONTWAIT)
             if n > 0:
@@ -144,6 +144,9 @@ cdef class SocketInlet(Inlet):
             if ready == 0 or self.trickles():
                 return INLET_TIMEOUT
 
+    cdef bint is_stopped(self) noexcept nogil:
+        return self.stop_now or (self.stop_when_idle and not self.in_message and not self.answering)
+
     cdef bint trickles(self) noexcept nogil:
         return (self.in_message and self.waited_ms > self.progress_ms
                 and (self.received - self.message_begin) * 1000.0 < self.minimum_rate * self.waited_ms)
@@ -161,6 +164,11 @@ cdef class SocketInlet(Inlet):
     def busy(self) -> bool:
         """Whether the peer is inside a message."""
         return self.in_message
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` or `abandon` ends what is done now; reading on says so."""
+        return self.is_stopped()
 
     @property
     def pending(self) -> bool:

@@ -4,7 +4,7 @@ cdef enum:
     INLET_CLOSED = 0        # fill(): the peer closed its side in good order
     INLET_FAILED = -1       # fill(): the connection broke; Inlet.failure is the errno
     INLET_TIMEOUT = -2      # fill(): the deadline in force has passed
-    INLET_STOPPED = -3      # fill(): we were asked to stop while waiting
+    INLET_STOPPED = -3      # fill(): we were asked to stop
 
 
 cdef class Inlet:
@@ -16,6 +16,7 @@ cdef class Inlet:
     cdef readonly unsigned long long received   # bytes received so far
 
     cdef long fill(self) noexcept nogil
+    cdef bint is_stopped(self) noexcept nogil
     cdef void begin_message(self) noexcept nogil
     cdef void end_message(self) noexcept nogil
     cdef void compact(self) noexcept nogil

@@ -49,6 +49,11 @@ cdef class Inlet:
         """
         return INLET_CLOSED
 
+    cdef bint is_stopped(self) noexcept nogil:
+        """Whether we were asked to stop, and may where the stream stands: then nothing more is begun, though it lie in
+        the buffer."""
+        return False
+
     cdef void begin_message(self) noexcept nogil:
         """The first byte of a message was seen: from now on the deadlines inside a message hold."""
 

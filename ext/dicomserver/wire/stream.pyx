@@ -87,7 +87,7 @@ cdef class PduStream:
 
     def next(self) -> tuple[str, bytes | None]:
         """Waits for what comes next: (COMMAND, command set), (PDU, one whole PDU of another type), or
-        (CLOSED | FAILED | TIMEOUT | STOPPED, None). The GIL is released.
+        (CLOSED | FAILED | TIMEOUT | STOPPED, None). The GIL is released. No message is begun after a stop.
 
         After COMMAND the caller decodes it, calls `expect_dataset` where one follows, and reads that to its end.
         Raises PduError where the peer broke a rule: the association must be aborted.
@@ -286,6 +286,9 @@ cdef class PduStream:
         """Waits for a whole command set; -> STREAM_FRAGMENT when it is in command_data, or why not."""
         cdef Fragment f
         cdef int r
+        if self.phase == PHASE_COMMAND and self.inlet.is_stopped():
+            self.ending = INLET_STOPPED
+            return STREAM_ENDED
         while True:
             r = self.fragment(&f)
             if r != STREAM_FRAGMENT:
