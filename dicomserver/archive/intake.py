@@ -183,7 +183,8 @@ class Intake:
     def _refill(self) -> None:
         while True:
             self._hungry.wait()
-            if self._closed:
+            self._hungry.clear()
+            if self._closed:        # looked at after the clear: `close` does it the other way round
                 return
             self._hungry.clear()
             self._fill_up()

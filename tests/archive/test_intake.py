@@ -253,6 +253,34 @@ def test_closing_wakes_those_who_wait(directory: DataDirectory) -> None:
     assert refused.is_set()
 
 
+def test_closing_is_heard_while_the_thread_has_just_been_woken(directory: DataDirectory,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    intake = Intake(directory)
+    hungry, wake, forget = intake._hungry, intake._hungry.set, intake._hungry.clear
+    closing, woken = threading.Thread(target=intake.close), threading.Event()
+
+    def set_and_tell() -> None:
+        wake()
+        woken.set()
+
+    def clear_when_closing() -> None:
+        closing.start()
+        assert woken.wait(10)
+        forget()
+
+    with intake._changed:
+        intake._changed.wait_for(lambda: intake._stock)
+    monkeypatch.setattr(hungry, "set", set_and_tell)
+    monkeypatch.setattr(hungry, "clear", clear_when_closing)
+    wake()
+    assert woken.wait(10)
+    closing.join(5)
+    is_over = not closing.is_alive()
+    wake()
+    closing.join(10)
+    assert is_over and not intake._refiller.is_alive()
+
+
 def test_a_mover_that_cannot_move(intake: Intake) -> None:
     intake.refuse("the disk is full")
     with pytest.raises(IntakeRefused, match="^the disk is full$"):
