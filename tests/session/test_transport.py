@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomserver.session.transport import SocketInlet
+from dicomserver.session.transport import Abandoned, SocketInlet
 from dicomserver.wire import stream
 
 RELEASE_RQ = b"\x05\0\0\0\0\4\0\0\0\0"
@@ -246,6 +246,36 @@ def test_abandon_does_not_wait_for_the_message(pair):
     inlet.abandon()
     thread.join(10)
     assert got == [(stream.STOPPED, None)]
+
+
+@pytest.mark.parametrize("before", [lambda inlet, peer: inlet.stop(),
+                                    lambda inlet, peer: peer.shutdown(socket.SHUT_WR)], ids=["stop", "shutdown"])
+def test_abandon_wakes_a_send_that_was_woken_before(pair, before):
+    ours, peer = pair
+    inlet, _ = opened(ours, write=60)
+    failures: list[OSError] = []
+
+    def send():
+        try:
+            inlet.send(b"x" * (64 << 20))
+        except OSError as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    until = time.monotonic() + 10
+    sent = -1
+    while sent != inlet.sent and time.monotonic() < until:      # until it waits
+        sent = inlet.sent
+        time.sleep(0.05)
+    before(inlet, peer)
+    time.sleep(0.05)            # it looks, and waits again
+    inlet.abandon()
+    thread.join(10)
+    is_over = not thread.is_alive()
+    peer.close()
+    thread.join(10)
+    assert is_over and isinstance(failures[0], Abandoned)
 
 
 def test_waiting_for_the_peer_to_close_ends_either_way(pair):

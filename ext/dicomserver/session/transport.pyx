@@ -76,6 +76,9 @@ class FileUnusable(Exception):
 # known to be unusable before any of it is sent.
 CHECKED_FIRST = FILE_BUFFER - FILE_BUFFER // 8
 
+cdef enum:
+    LOOK_EVERY_MS = 500     # whether `abandon` was called, where it cannot wake us
+
 cdef dict UNUSABLE = {TOO_SHORT: "it ends too soon", UNREADABLE: "it cannot be read",
                       CHANGED: "its bytes have changed since they were stored"}
 
@@ -235,7 +238,7 @@ cdef class SocketInlet(Inlet):
     cdef int send_all(self, const unsigned char *p, size_t *left, bint wait) noexcept nogil:
         """Sends what is left; without `wait` what the connection takes at once. -> SENT, or why not."""
         cdef ssize_t n
-        cdef short events = POLLOUT | POLLRDHUP     # `wake` brings the second one
+        cdef int outcome
         while left[0]:
             n = send(self.fd, p, left[0], MSG_DONTWAIT | MSG_NOSIGNAL)
             if n >= 0:
@@ -245,18 +248,31 @@ cdef class SocketInlet(Inlet):
             elif errno == EAGAIN:
                 if not wait:
                     return SENT
-                if self.stop_now:
-                    return ABANDONED
-                n = wait_for(self.fd, events, self.write_ms)
-                if n <= 0:
-                    self.failure = errno
-                    return STALLED if n == 0 else BROKEN
-                if not n & POLLOUT:
-                    events = POLLOUT                # the peer says no more, but may still read
+                outcome = self.wait_to_send()
+                if outcome != SENT:
+                    return outcome
             elif errno != EINTR:
                 self.failure = errno
                 return BROKEN
         return SENT
+
+    cdef int wait_to_send(self) noexcept nogil:
+        """-> SENT where the connection may take more, or why nothing more is sent."""
+        cdef short events = POLLOUT | POLLRDHUP     # `wake` brings the second one
+        cdef int64_t left, until = now_ms() + self.write_ms
+        cdef int ready
+        while not self.stop_now:
+            left = max(0, until - now_ms())
+            ready = wait_for(self.fd, events, left if events & POLLRDHUP else min(left, LOOK_EVERY_MS))
+            if ready < 0:
+                self.failure = errno
+                return BROKEN
+            if ready & ~POLLRDHUP:
+                return SENT
+            if ready == 0 and now_ms() >= until:
+                return STALLED
+            events = POLLOUT        # the peer, or `stop`, has used up what would wake us: from now on we look
+        return ABANDONED
 
     cdef int raise_unless_sent(self, int outcome) except -1:
         if outcome == BROKEN:
