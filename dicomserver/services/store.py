@@ -22,6 +22,7 @@ from dicomserver.services.describe import ScanLimits, describe, received_text, s
 from dicomserver.services.inspection import Inspector
 from dicomserver.session.acceptor import AssociationAcceptor
 from dicomserver.session.negotiation import AcceptedContext
+from dicomserver.session.window import NotBegun
 from dicomserver.standard import statuses
 from dicomserver.standard.sop_classes import is_for_storage
 from dicomserver.standard.uids import is_valid_uid
@@ -101,7 +102,13 @@ class StoreService:
             finally:
                 tools.writer.give_up()      # where it was refused before it was completed
                 idle.append(tools)
-        return acceptor.answer(context, request, work)
+        try:
+            return acceptor.answer(context, request, work)
+        except NotBegun as error:
+            self._discard(slot)
+            tools.writer.give_up()
+            idle.append(tools)
+            return self._refuse(acceptor, context, request, Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)))
 
     def _refuse(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet,
                 refused: Refused) -> int:

@@ -150,7 +150,7 @@ class AssociationAcceptor:
     def answer(self, context: AcceptedContext, request: CommandSet, work: Callable[[], CommandSet]) -> int | None:
         """Does the work, which makes the response, and sends that; -> its status, None where another thread does it.
 
-        Nothing of the request may be left to receive. Raises AssociationEnded, and what `work` raises.
+        Nothing of the request may be left to receive. Raises AssociationEnded, what `work` raises, and NotBegun.
         """
         if self._window is None:
             response = work()

@@ -22,6 +22,8 @@ from dicomserver.index import IndexFull, IndexUnavailable, Instance, OutcomeUnkn
 from dicomserver.archive.claims import ClaimTaken
 from dicomserver.archive.writer import DatasetWriter
 from dicomserver.services.describe import ScanLimits, scanner_for
+from dicomserver.session.acceptor import AssociationAcceptor
+from dicomserver.session.window import NotBegun
 from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.part10 import decode_file_meta
 from dicomserver.wire.scanner import DatasetScanner
@@ -161,6 +163,18 @@ def test_a_failing_disk(device: str, number: int, size: int, provider) -> None:
     assert left_behind(provider) == (0, 0, 0)
     provider.archive = real
     assert store(provider, instance(1, 1)).status == 0
+
+
+def test_no_thread_for_one_more_operation(provider, monkeypatch) -> None:
+    one = instance(1, 1)
+    with Sender(provider.port, CONTEXTS) as association:
+        with monkeypatch.context() as patch:
+            patch.setattr(AssociationAcceptor, "answer", failing(NotBegun("can't start new thread")))
+            response = association.store(1, CT, one.sop_instance, one.dataset)
+        assert (response.status, response.comment) == (0xA700, "can't start new thread")
+        assert left_behind(provider) == (0, 0, 0)
+        assert association.store(1, CT, one.sop_instance, one.dataset).status == 0
+    assert left_behind(provider) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("error", [IndexUnavailable("locked"), IndexFull("no room")],

@@ -1,6 +1,7 @@
 """The connection of an association: deadlines, stalled sends, stops from another thread. Over real sockets."""
 from __future__ import annotations
 
+import os
 import re
 import socket
 import struct
@@ -276,6 +277,28 @@ def test_abandon_wakes_a_send_that_was_woken_before(pair, before):
     peer.close()
     thread.join(10)
     assert is_over and isinstance(failures[0], Abandoned)
+
+
+def test_what_is_sent_after_the_end_goes_to_nobody_else(pair):
+    ours, peer = pair
+    inlet, _ = opened(ours)
+    number = ours.fileno()
+    inlet.close()
+    strangers = socket.socketpair()
+    is_free = number not in [stranger.fileno() for stranger in strangers]
+    if is_free:
+        os.dup2(strangers[0].fileno(), number)
+    with pytest.raises(OSError):
+        inlet.send(b"an answer")
+    assert inlet.pending
+    if is_free:
+        os.close(number)
+    for stranger in strangers:
+        stranger.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            stranger.recv(100)
+    for stranger in strangers:
+        stranger.close()
 
 
 def test_waiting_for_the_peer_to_close_ends_either_way(pair):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dicomserver.session.window import OperationsWindow
+from dicomserver.session.window import NotBegun, OperationsWindow
 
 
 @pytest.fixture
@@ -55,6 +55,45 @@ def test_an_executor_that_takes_nothing_leaves_no_place_taken() -> None:
     executor.shutdown()
     window = OperationsWindow(1, executor)
     for _ in range(2):
-        with pytest.raises(RuntimeError):
+        with pytest.raises(NotBegun):
             window.run(1, lambda: None)
     window.settle()
+
+
+class NoMoreThreads(ThreadPoolExecutor):
+    """Queues first, and has no new thread for it then."""
+
+    def submit(self, *work, **keywords):
+        super().submit(*work, **keywords)
+        raise RuntimeError("can't start new thread")
+
+
+def test_what_waits_for_a_thread_that_does_not_come_is_never_begun() -> None:
+    done: list[int] = []
+    with NoMoreThreads(1) as executor:
+        go = threading.Event()
+        ThreadPoolExecutor.submit(executor, go.wait, 10)
+        window = OperationsWindow(2, executor)
+        with pytest.raises(NotBegun, match="can't start new thread"):
+            window.run(1, lambda: done.append(1))
+        assert not window.is_open(1)
+        window.settle()
+        go.set()
+    assert not done
+
+
+def test_what_another_thread_has_begun_is_done() -> None:
+    done: list[int] = []
+
+    class Eager(ThreadPoolExecutor):
+        """A thread that there is begins before a new one cannot be started."""
+
+        def submit(self, *work, **keywords):
+            super().submit(*work, **keywords).result(10)
+            raise RuntimeError("can't start new thread")
+
+    with Eager(1) as executor:
+        window = OperationsWindow(2, executor)
+        window.run(1, lambda: done.append(1))
+        window.settle()
+    assert done == [1] and not window.is_open(1)

@@ -91,7 +91,7 @@ cdef class SocketInlet(Inlet):
     """
     cdef object connection
     cdef object sending                 # lock of whoever sends
-    cdef int fd
+    cdef int fd                         # of the connection; -1: closed
     cdef int64_t idle_ms, progress_ms, write_ms
     cdef double minimum_rate
     cdef bint in_message
@@ -347,8 +347,11 @@ cdef class SocketInlet(Inlet):
 
     def close(self) -> None:
         """Closes the connection; once. By the thread that receives: the buffer's memory goes back to the system, as
-        what refers to it may live until Python next looks for cycles."""
-        self.connection.close()
+        what refers to it may live until Python next looks for cycles. Who sends or receives afterwards fails: the
+        descriptor's number may be another connection's by then."""
+        with self.sending:
+            self.fd = -1
+            self.connection.close()
         self.lo = self.hi = 0
         self.give_back()
 
