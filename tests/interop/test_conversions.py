@@ -19,7 +19,8 @@ from tests.interop.installed import Installed, free_port, wait_until
 from tests.interop.sender import Sender
 from tests.interop.stored import Sent, sent_of
 from tests.shipped import shipped
-from tests.transcoding.datasets import BIG_ENDIAN, IMPLICIT, UNCOMPRESSED
+from tests.transcoding.compressed import deadly
+from tests.transcoding.datasets import BIG_ENDIAN, EXPLICIT, IMPLICIT, UNCOMPRESSED
 from tests.transcoding.test_rewriting import check_same, little_endian
 
 NAMES = ("MR_small_implicit.dcm", "CT_small.dcm", "rtdose_expb_1frame.dcm", "image_dfl.dcm", "rtplan.dcm")
@@ -152,13 +153,30 @@ def test_movescu_of_compressed_images(clinic: Clinic, tmp_path: Path, tmp_path_f
     assert same_pixels(received, path)
 
 
+def test_a_frame_that_kills_its_decoder(clinic: Clinic, tmp_path: Path,
+                                        tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One failed sub-operation; the server lives on, and decodes the next image."""
+    folder = tmp_path_factory.mktemp("copy")
+    sent = clinic.store(with_own_uids(deadly(), folder / "deadly.dcm"))
+    assert got(clinic, sent, EXPLICIT, tmp_path) == (0xA702, [0, 1])
+    assert list(tmp_path.iterdir()) == []
+    wait_until(lambda: any("its decoder ended" in line for line in clinic.server.lines))
+    assert subprocess.run(["echoscu", "127.0.0.1", str(clinic.server.port)], timeout=60).returncode == 0
+    sent = clinic.store(own_copy("JPEG2000.dcm", folder))
+    assert got(clinic, sent, EXPLICIT, tmp_path) == (0, [1, 0])
+
+
 def own_copy(name: str, folder: Path) -> Path:
-    """One of pydicom's files with UIDs of its own, as several of them share theirs."""
-    copy = pydicom.dcmread(next(path for path in shipped(name) if path.name == name))
+    """One of pydicom's files, as several of them share their UIDs."""
+    return with_own_uids(pydicom.dcmread(next(path for path in shipped(name) if path.name == name)), folder / name)
+
+
+def with_own_uids(copy: pydicom.FileDataset, path: Path) -> Path:
+    """The file to which it is written."""
     copy.StudyInstanceUID, copy.SeriesInstanceUID, copy.SOPInstanceUID = generate_uid(), generate_uid(), generate_uid()
     copy.file_meta.MediaStorageSOPInstanceUID = copy.SOPInstanceUID
-    copy.save_as(folder / name)
-    return folder / name
+    copy.save_as(path)
+    return path
 
 
 def same_pixels(received: pydicom.FileDataset, path: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy
 import pydicom
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import UID
 
 from tests.shipped import shipped
@@ -36,6 +36,16 @@ def dataset_of_frames(frames: Sequence[bytes], syntax: str, folder: Path, **attr
     one["PixelData"].VR, one["PixelData"].is_undefined_length = "OB", True
     one.save_as(folder / "made.dcm")
     return read_file(folder / "made.dcm")
+
+
+def deadly() -> pydicom.Dataset:
+    """One of pydicom's files, whose JPEG frame makes GDCM abort its process: the Adobe segment names a transform of
+    colours that there is not."""
+    one = pydicom.dcmread(next(iter(shipped("SC_rgb_jpeg_gdcm.dcm"))))
+    frame = bytearray(next(generate_frames(one.PixelData, number_of_frames=1)))
+    frame[17] = 0x7F
+    one.PixelData = encapsulate([bytes(frame)])
+    return one
 
 
 def by_dcmtk(folder: Path, tool: str, *options: str, name: str = "CT_small.dcm") -> tuple[str, bytes]:
