@@ -22,6 +22,7 @@ from dicomserver.archive.layout import DataDirectory, slot_name
 from dicomserver.archive.nodes import ALONE, Nodes, node_of
 from dicomserver.archive.quarantine import Quarantine
 from dicomserver.archive.recovery import Found, RowsOf
+from dicomserver.archive.repeats import Repeats
 from dicomserver.archive.replacing import Replacing
 from dicomserver.archive.space import DEFAULT_RESERVE, Space
 from dicomserver.archive.tombstones import Label, Tombstones
@@ -63,6 +64,7 @@ class Archive:
             raise
         self.path = directory.path
         self.claims = Claims()
+        self.repeats = Repeats()
         self.adopting = Adopting(directory)
         self.commitments = (Commitments(directory.root, node, directory.first_number()) if node
                             else Commitments(directory.root))
@@ -171,6 +173,16 @@ class Archive:
             return reading.holds(self._directory, fd, there)
         finally:
             os.close(fd)
+
+    def is_set_aside(self, newcomer: Slot, name: str) -> bool:
+        """Whether the file of that name in quarantine/ has the dataset of a complete slot, every byte, in the same
+        transfer syntax. Raises InstanceMissing, InstanceDamaged, OSError."""
+        with self._folder_of(newcomer) as (folder, slot), ExitStack() as opened:
+            ours = os.open(slot, OPEN_FILE, dir_fd=folder.fd)
+            opened.callback(os.close, ours)
+            theirs = self.quarantine.open(name)
+            opened.callback(os.close, theirs)
+            return reading.same_dataset(ours, theirs)
 
     def is_same_dataset(self, fd: int, meta: FileMeta, there: reading.StoredInstance) -> bool:
         """The same of a file that is no slot yet, whose meta header is `meta`. Raises the same."""

@@ -148,6 +148,18 @@ def holds_dataset(directory: DataDirectory, fd: int, meta: FileMeta, there: Stor
         os.close(theirs)
 
 
+def same_dataset(fd: int, other_fd: int) -> bool:
+    """Whether two complete files have the same dataset, every byte, in the same transfer syntax. Raises InstanceDamaged
+    where a header cannot be read, OSError."""
+    ours, theirs = read_header(fd), read_header(other_fd)
+    if (ours.preamble.checksum, ours.meta.transfer_syntax_uid) != (
+            theirs.preamble.checksum, theirs.meta.transfer_syntax_uid):
+        return False
+    length, their_length = (header.preamble.file_length - header.preamble.dataset_offset for header in (ours, theirs))
+    return length == their_length and same_bytes(fd, ours.preamble.dataset_offset, other_fd,
+                                                 theirs.preamble.dataset_offset, length)
+
+
 def same_bytes(fd: int, offset: int, other_fd: int, other_offset: int, length: int) -> bool:
     """Whether two files have the same `length` bytes from their offsets; both must have them all."""
     while length > 0:

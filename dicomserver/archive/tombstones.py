@@ -157,7 +157,7 @@ class Tombstones:
         return self._current().get(slot) == checksum
 
     def labelled(self, slot: int, checksum: int) -> list[tuple[Label, Tombstone]]:
-        """Under which labels this file is to go to the trash; none of a deletion for good. For what `cover` says yes to."""
+        """Under which labels a file that is being deleted is to go to the trash; none: it goes for good."""
         with self._lock:
             records = [*self.left_behind.values(), *self._own.values()]
         return [(label, stone) for stones, label in records if label is not None

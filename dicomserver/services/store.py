@@ -242,12 +242,25 @@ class StoreService:
         raise refusal
 
     def _set_aside(self, slot: Slot, instance: Instance, refusal: Refused) -> None:
+        if (name := self._set_aside_before(slot, instance)) is not None:
+            self._discard(slot, durably=True)
+            self._log.warning("a SOP Instance UID came again (%s); it is quarantine/%s already", refusal, name)
+            return
         try:
             name = self._archive.set_aside(slot, str(refusal), {
                 "kind": Kind.CONFLICT, "sop_instance_uid": instance.sop_instance_uid, "source_ae": instance.source_ae})
         except ArchiveError as error:
             raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from error
+        self._archive.repeats.note(instance.sop_instance_uid, instance.checksum, name)
         self._log.error("a SOP Instance UID came again (%s); the newcomer is quarantine/%s", refusal, name)
+
+    def _set_aside_before(self, slot: Slot, instance: Instance) -> str | None:
+        """The name under which the same bytes lie in quarantine/, as far as is remembered."""
+        name = self._archive.repeats.find(instance.sop_instance_uid, instance.checksum)
+        try:
+            return name if name is not None and self._archive.is_set_aside(slot, name) else None
+        except (ArchiveError, OSError):
+            return None     # somebody has dealt with it, or it has become unreadable
 
     def _discard(self, slot: Slot, *, durably: bool = False) -> None:
         """Gives the slot back. Where that fails its file stays in the intake, and the next start settles it."""

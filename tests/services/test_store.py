@@ -218,6 +218,30 @@ def test_another_content_is_set_aside(provider, caplog) -> None:
     assert provider.index.integrity.count_faults() == 0
 
 
+def test_another_content_that_comes_again_is_not_set_aside_again(provider, caplog) -> None:
+    contents = [instance(1, 1, comment=comment) for comment in ("first", "other", "third")]
+    assert store(provider, contents[0]).status == 0
+    assert [store(provider, contents[number]).status for number in (1, 1, 2, 1, 2)] == [0xC001] * 5
+    assert left_behind(provider) == (1, 1, 2)
+    assert sum("already" in line.getMessage() for line in caplog.records) == 3
+
+
+@pytest.mark.parametrize("act", ["removed", "damaged", "of another syntax"])
+def test_another_content_is_set_aside_again_if_it_does_not_lie_there_any_more(provider, act) -> None:
+    sent = instance(1, 1, comment="other")
+    assert [store(provider, one).status for one in (instance(1, 1), sent)] == [0, 0xC001]
+    (path,) = (path for path in folder(provider, "quarantine") if path.suffix == ".dcm")
+    content = path.read_bytes()
+    if act == "removed":
+        path.unlink()
+    elif act == "damaged":
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    else:
+        path.write_bytes(content.replace(EXPLICIT.encode(), EXPLICIT[:-1].encode() + b"9"))
+    assert store(provider, sent).status == 0xC001
+    assert left_behind(provider) == (1, 1, 1 if act == "removed" else 2)
+
+
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_duplicate_of_what_is_damaged_marks_that(provider, harm) -> None:
     one, _ = fill(provider, study(2))
