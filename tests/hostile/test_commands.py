@@ -127,6 +127,19 @@ def test_the_configured_limit_of_a_command(tight, length, served):
             assert peer.outcome() == aborted(6)
 
 
+@covers(LENGTH)
+@pytest.mark.parametrize("tag", [0x0002, 0x1000])
+def test_a_uid_of_nearly_64_kib_is_repeated(server, tag):
+    uid = element(tag, b"1" * 65000)
+    with Peer(server.port) as peer:
+        peer.associate()
+        peer.send(command(*([uid, ECHO_FIELD, MESSAGE_ID, NO_DATASET] if tag < 0x0100 else
+                            [CLASS, ECHO_FIELD, MESSAGE_ID, NO_DATASET, uid])), echo(2))
+        server.others_are_served()
+        assert [peer.status(), peer.status()] == [0, 0]
+        peer.release()
+
+
 @covers("(0000,0000) lies")
 @pytest.mark.parametrize("value", [b"\0\0\0\0", b"\xff\xff\xff\xff", b"\1\0\0\0", b"\x38\0\0\x80", b"", b"\0\0",
                                    b"\0" * 8],

@@ -242,9 +242,14 @@ def test_what_no_element_can_say_is_an_error(elements: dict[str, Any]) -> None:
     assert error.value.field.startswith("(0000,")
 
 
+def test_a_uid_longer_than_any_command_set_is_an_error() -> None:
+    with pytest.raises(CommandError):
+        encode_command(CommandSet(affected_sop_class_uid="1" * ((1 << 24) + 1)))
+
+
 def test_the_longest_that_can_be_written_can_be_read() -> None:
     command = CommandSet(command_field=0x0110, message_id=65535, command_data_set_type=0x0101,
-                         affected_sop_class_uid="1" * 0x4000, attribute_identifier_list=[0xFFFFFFFF] * 4096)
+                         affected_sop_class_uid="1" * (1 << 24), attribute_identifier_list=[0xFFFFFFFF] * 4096)
     assert decode_command(encode_command(command)) == command
 
 

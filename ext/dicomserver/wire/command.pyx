@@ -43,6 +43,8 @@ cdef enum:
     C_CANCEL_RQ = 0x0FFF
     NO_DATA_SET = 0x0101
 
+    LONGEST_UI = 1 << 24        # characters: as many as the longest command set that any server lets in
+
 
 cdef class CommandSet:
     """The elements of one command set by the standard's keywords (PS3.7 E.1); None: absent.
@@ -307,7 +309,7 @@ cdef int put_string(Octets *out, int element, str value, unsigned int highest, P
 
 cdef int put_ui(Octets *out, int element, str value) except -1:
     # Not held to 64 characters: a response echoes what the request had, however wrong.
-    return put_string(out, element, value, 0x7F, 0x4000, 0)
+    return put_string(out, element, value, 0x7F, LONGEST_UI, 0)
 
 
 cdef int put_padded(Octets *out, int element, str value, Py_ssize_t limit) except -1:
