@@ -1,6 +1,7 @@
 """The one door to the files: everything that floors above may do with the archive."""
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from dicomserver.archive.claims import Claims
 from dicomserver.archive.commitments import Commitments
 from dicomserver.archive.deletion import Deletion, Deletions, StoredFile
 from dicomserver.archive.durable import OPEN_FILE, Folder, status_of, unnamed_file
-from dicomserver.archive.errors import IntakeFull, QuarantineFailed, StorageFailed, translated
+from dicomserver.archive.errors import IntakeFailed, IntakeFull, QuarantineFailed, StorageFailed, translated
 from dicomserver.archive.filing import Filing, Outcome, Waiting
 from dicomserver.archive.folders import Folders
 from dicomserver.archive.index_record import IndexRecord, read_record, write_record
@@ -93,12 +94,19 @@ class Archive:
         Raises IntakeError: IntakeFull (also when only the reserve is left), IntakeBusy, IntakeRefused,
         IntakeFailed.
         """
-        if self._space.is_short():
+        try:
+            is_short = self._space.is_short()
+        except OSError as error:
+            raise IntakeFailed(f"free space is not known: {os.strerror(error.errno or errno.EIO)}") from error
+        if is_short:
             raise IntakeFull("only the reserve of free space is left")
         return self._intake.take()
 
     def keep(self, slot: Slot, file_length: int) -> None:
-        """The slot is durable and its row exists: closes it; from now on it waits for `file_batch`."""
+        """The slot is durable and its row exists: closes it; from now on it waits for `file_batch`, in any case.
+
+        Raises StorageFailed where closing reports, late, that writing failed.
+        """
         self._intake.keep(slot, file_length)
 
     def discard(self, slot: Slot | int, *, durably: bool = False) -> None:
@@ -223,10 +231,11 @@ class Archive:
         Returns its name there, under which <name>.json holds the reason. A Slot is closed in any case.
         Raises QuarantineFailed; the file is then where it was.
         """
-        if isinstance(source, Slot):
-            self._intake.release(source)
-        with translated(QuarantineFailed, "setting a file aside"), self._folder_of(source) as (folder, name):
-            base = self.quarantine.set_aside(folder, name, reason, details)
+        with translated(QuarantineFailed, "setting a file aside"):
+            if isinstance(source, Slot):
+                self._intake.release(source)
+            with self._folder_of(source) as (folder, name):
+                base = self.quarantine.set_aside(folder, name, reason, details)
         if isinstance(source, int):
             self._intake.gone([source])
         return base

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dicomserver.archive.durable import FILE_MODE, NEW_FILE, unlink_if_there
@@ -115,12 +116,18 @@ class Intake:
                                      else "too much waits for the mover")
 
     def keep(self, slot: Slot, file_length: int) -> None:
-        """The slot holds an acknowledged instance: closes it and counts it as waiting for the mover."""
-        self.release(slot)
-        self.adopt(slot.number, file_length)
+        """The slot holds an acknowledged instance: closes it and counts it as waiting for the mover, in any case.
+
+        Raises StorageFailed where closing reports, late, that writing failed.
+        """
+        try:
+            with translated(StorageFailed, "closing a slot"):
+                self.release(slot)
+        finally:
+            self.adopt(slot.number, file_length)
 
     def release(self, slot: Slot) -> None:
-        """Closes the slot's descriptor and no more."""
+        """Closes the slot's descriptor and no more. Raises OSError, closed all the same."""
         fd, slot.fd = slot.fd, -1
         os.close(fd)
 
@@ -142,7 +149,8 @@ class Intake:
     def discard(self, slot: Slot | int, *, durably: bool = False) -> None:
         """Closes and removes a slot whose instance nobody was promised. Its number is not used again."""
         if isinstance(slot, Slot):
-            self.release(slot)
+            with suppress(OSError):     # NFS and FUSE report here what could not be written: nobody wants it any more
+                self.release(slot)
             slot = slot.number
         folder = self._directory.intakes.of(slot)
         with translated(StorageFailed, "removing a slot"):

@@ -17,7 +17,7 @@ from dicomserver.archive.adopting import read_foreign_header
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.checksum import checksum_file
 from dicomserver.archive.claims import ClaimTaken
-from dicomserver.archive.errors import ArchiveError, InstanceMissing, IntakeError
+from dicomserver.archive.errors import ArchiveError, InstanceMissing, IntakeError, StorageFailed
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
 from dicomserver.index import FLAG_PIXEL_DATA_MISSING, Index, IndexFault, Instance, OutcomeUnknown, Stored
@@ -307,8 +307,8 @@ class _Batch:
             self._verdicts[one.name] = (Verdict.REFUSED, f"the index cannot read it: {error}")
         else:
             if there is None:
-                self._keep(one)
                 self._verdicts[one.name] = (Verdict.STORED, "")
+                self._keep(one)
             else:
                 self._verdicts[one.name] = (Verdict.REFUSED, "it came back from elsewhere meanwhile: import it again")
 
@@ -318,7 +318,10 @@ class _Batch:
 
     def _keep(self, one: _Newcomer) -> None:
         instance = one.instance
-        self._archive.keep(one.slot, instance.file_length)
+        try:
+            self._archive.keep(one.slot, instance.file_length)
+        except StorageFailed as error:
+            self._stop(one, str(error))     # it may not be whole: importing it again will show it
         self._on_stored(Waiting(one.slot.number, instance.study_instance_uid, instance.series_instance_uid,
                                 instance.sop_instance_uid, instance.file_length))
         self._log.debug("imported %s", instance.sop_instance_uid)

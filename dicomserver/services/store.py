@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.claims import ClaimTaken
-from dicomserver.archive.errors import ArchiveError, InstanceMissing, IntakeError
+from dicomserver.archive.errors import ArchiveError, InstanceMissing, IntakeError, StorageFailed
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.intake import Slot
 from dicomserver.archive.quarantine import Kind
@@ -149,9 +149,14 @@ class StoreService:
             self._resolve_duplicate(slot, instance, there)
 
     def _keep(self, slot: Slot, instance: Instance) -> None:
-        self._archive.keep(slot, instance.file_length)
-        self._on_stored(Waiting(slot.number, instance.study_instance_uid, instance.series_instance_uid,
-                                instance.sop_instance_uid, instance.file_length))
+        try:
+            self._archive.keep(slot, instance.file_length)
+        except StorageFailed as error:
+            # It may not be whole, and has its row: the sender hears of no success, and may send it again.
+            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from None
+        finally:
+            self._on_stored(Waiting(slot.number, instance.study_instance_uid, instance.series_instance_uid,
+                                    instance.sop_instance_uid, instance.file_length))
         self._log.debug("stored %s", instance.sop_instance_uid)
 
     def _check(self, context: AcceptedContext, request: CommandSet) -> None:

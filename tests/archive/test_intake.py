@@ -11,7 +11,7 @@ import pytest
 
 from dicomserver.archive import intake as module
 from dicomserver.archive.durable import NEW_FILE
-from dicomserver.archive.errors import IntakeBusy, IntakeFailed, IntakeFull, IntakeRefused
+from dicomserver.archive.errors import IntakeBusy, IntakeFailed, IntakeFull, IntakeRefused, StorageFailed
 from dicomserver.archive.intake import LARGEST_BATCH, Intake, Limits, Slot
 from dicomserver.archive.layout import DataDirectory
 from tests.archive.files import names
@@ -39,6 +39,19 @@ def small(directory: DataDirectory) -> Iterator[Intake]:
         opened._changed.wait_for(lambda: opened._stock)
     yield opened
     opened.close()
+
+
+def fail_late(monkeypatch: pytest.MonkeyPatch, slot: Slot) -> None:
+    """Closing it reports a write that failed, as NFS and FUSE do."""
+    real, number = os.close, slot.fd
+
+    def close(fd: int) -> None:
+        real(fd)
+        if fd == number:
+            monkeypatch.setattr(os, "close", real)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "close", close)
 
 
 def drain(intake: Intake) -> list[Slot]:
@@ -197,6 +210,21 @@ def test_closing_removes_the_unused(directory: DataDirectory, data: Path) -> Non
     assert len(os.listdir("/proc/self/fd")) == before
     with pytest.raises(IntakeRefused, match="closing"):
         intake.take()
+
+
+def test_a_slot_goes_whatever_closing_it_says(intake: Intake, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slot = intake.take()
+    fail_late(monkeypatch, slot)
+    intake.discard(slot, durably=True)
+    assert slot.name not in names(data / "intake")
+
+
+def test_a_slot_that_may_not_be_whole_waits_all_the_same(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    slot = intake.take()
+    fail_late(monkeypatch, slot)
+    with pytest.raises(StorageFailed, match="closing a slot: No space left"):
+        intake.keep(slot, 5)
+    assert intake.waiting == (1, 5)
 
 
 def test_too_many_slots_wait(small: Intake) -> None:

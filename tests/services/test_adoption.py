@@ -298,6 +298,18 @@ def test_a_commit_of_which_nobody_knows_keeps_the_slot(imported: Imported) -> No
     assert imported.left() == (0, 1, 0, 0) and len(imported.waiting) == 1
 
 
+def test_a_slot_that_fails_at_the_close_may_not_be_whole(imported: Imported) -> None:
+    real = imported.archive
+
+    def keep(*kept: object) -> None:
+        real.keep(*kept)
+        raise StorageFailed("closing a slot", errno.EIO)
+
+    imported.archive = Faulty(real, keep=keep)
+    assert imported.one(ONE) == (STOPPED, f"closing a slot: {os.strerror(errno.EIO)}")
+    assert imported.left() == (1, 1, 0, 0) and len(imported.waiting) == 1
+
+
 def test_what_is_being_deleted_or_stored_just_now_is_for_later(imported: Imported) -> None:
     real = imported.archive
     assert imported.one(ONE) == (STORED, "")

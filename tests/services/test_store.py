@@ -165,6 +165,56 @@ def test_a_failing_disk(device: str, number: int, size: int, provider) -> None:
     assert store(provider, instance(1, 1)).status == 0
 
 
+def fail_to_close(monkeypatch, slot: Slot) -> Slot:
+    """Closing it reports a write that failed, as NFS and FUSE do."""
+    real, number = os.close, slot.fd
+
+    def close(fd: int) -> None:
+        real(fd)
+        if fd == number:
+            monkeypatch.setattr(os, "close", real)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "close", close)
+    return slot
+
+
+@pytest.mark.parametrize("dataset, answer, left", [
+    (None, (0xA700, "closing a slot: No space left on device"), (1, 1, 0)), (TRUNCATED, (0xC000, None), (0, 0, 0)),
+], ids=["kept", "refused"])
+def test_a_disk_that_fails_at_the_close(dataset: bytes | None, answer: tuple, left: tuple, provider,
+                                        monkeypatch) -> None:
+    one = instance(1, 1)
+    real, provider.archive = provider.archive, Faulty(provider.archive,
+                                                      take=lambda: fail_to_close(monkeypatch, real.take()))
+    response = store(provider, one if dataset is None else Sent(**{**asdict(one), "dataset": dataset}))
+    assert (response.status, answer[1] and response.comment) == answer
+    assert left_behind(provider) == left and len(provider.waiting) == left[0]
+    provider.archive = real
+    assert store(provider, one).status == 0
+    assert left_behind(provider) == (1, 1, 0) and len(provider.waiting) == 1
+
+
+def test_a_newcomer_that_fails_at_the_close_is_refused(provider, monkeypatch) -> None:
+    assert store(provider, instance(1, 1)).status == 0
+    real, provider.archive = provider.archive, Faulty(provider.archive,
+                                                      take=lambda: fail_to_close(monkeypatch, real.take()))
+    response = store(provider, instance(1, 1, comment="other"))
+    assert (response.status, response.comment) == (0xA700, "setting a file aside: No space left on device")
+
+
+def test_a_file_system_that_says_nothing_of_its_room(provider, monkeypatch) -> None:
+    def statvfs(_: int) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    provider.archive._space._known = (float("-inf"), 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "statvfs", statvfs)
+        response = store(provider, instance(1, 1))
+    assert (response.status, response.comment) == (0xA700, "free space is not known: Stale file handle")
+    assert store(provider, instance(1, 1)).status == 0
+
+
 def test_no_thread_for_one_more_operation(provider, monkeypatch) -> None:
     one = instance(1, 1)
     with Sender(provider.port, CONTEXTS) as association:
