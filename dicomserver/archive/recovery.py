@@ -51,7 +51,7 @@ class Found:
 
 def examine_intake(directory: DataDirectory, tombstones: Tombstones,
                    rows_of: RowsOf = lambda slots: {}, node: int | None = None) -> Iterator[Found]:
-    """Every file in intake/ of earlier starts, verified by reading it; WHOLE ones are durable when yielded.
+    """Every file in intake/ of earlier starts, read from the disk and verified; WHOLE ones are durable when yielded.
 
     node: whose intake, None: our own. If it is another's, nobody but the caller uses that.
 
@@ -118,8 +118,11 @@ def _examine(intake: Folder, path: str, slot: int | None, rows: Callable[[], Map
         return Found(path, Verdict.REMOVED, slot, reason="it is empty")
     fd = os.open(name, OPEN_FILE, dir_fd=intake.fd)
     try:
-        header = _verified(fd, slot)
         os.fdatasync(fd)
+        # Where an earlier process was told that a sync had failed, the page cache may have what the disk never got, as
+        # pages that no sync writes any more.
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        header = _verified(fd, slot)
     except InstanceDamaged as damage:
         uid = rows().get(slot)
         if uid is None and isinstance(damage, NoPreamble):

@@ -158,6 +158,23 @@ def test_names_and_bytes_are_durable_before_anybody_relies_on_them(data: Path, l
     archive.close()
 
 
+def test_bytes_are_read_from_the_disk_and_not_from_the_page_cache(left: Path, examined,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a sync that failed the cache has pages that count as written; another sync succeeds. Pages that are not
+    written yet stay when they are told to go."""
+    path = put(left, instance_bytes(SLOT, "1.1", b"pixels"))
+    synced = []
+
+    def gone(fd: int, offset: int, length: int, advice: int) -> None:
+        if synced and (offset, length, advice) == (0, 0, os.POSIX_FADV_DONTNEED):
+            path.write_bytes(path.read_bytes()[:-6] + bytes(6))
+
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    monkeypatch.setattr(os, "posix_fadvise", gone)
+    found, = examined()
+    assert (found.verdict, found.reason) == (Verdict.DAMAGED, "the dataset's checksum does not hold")
+
+
 def test_slots_come_in_the_order_in_which_they_were_sealed(data: Path, left: Path) -> None:
     """Of two with one SOP Instance UID the one sealed first may have been acknowledged; its number says nothing."""
     for slot, order in ((SLOT, 3), (SLOT + 1, 1), (SLOT + 2, 2)):
