@@ -8,14 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomserver.archive.errors import (
-    InstanceDamaged,
-    InstanceMissing,
-    IntakeBusy,
-    IntakeFull,
-    IntakeRefused,
-    QuarantineFailed,
-)
+from dicomserver.archive.errors import IntakeBusy, IntakeFull, IntakeRefused
 from dicomserver.archive.intake import Slot
 from dicomserver.archive.preamble import unpack
 from dicomserver.index import IndexFull, IndexUnavailable, Instance, OutcomeUnknown
@@ -30,7 +23,6 @@ from dicomserver.wire.scanner import DatasetScanner
 from tests.interop.sender import Response, Sender, command_set, data_tf
 from tests.interop.stored import Sent, dataset_of
 from tests.interop.synthetic import CT, EXPLICIT, element, instance
-from tests.services.retrieving import HARMS, fill, study
 
 MR, VERIFICATION = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.1"
 CONTEXTS = [(CT, [EXPLICIT]), (MR, [EXPLICIT]), (VERIFICATION, [EXPLICIT])]
@@ -254,52 +246,6 @@ def test_a_commit_of_unknown_outcome_keeps_the_file(provider) -> None:
     assert left_behind(provider) == (1, 1, 0) and len(provider.waiting) == 1
 
 
-def test_a_duplicate_is_welcome_and_not_doubled(provider) -> None:
-    assert [store(provider, instance(1, 1)).status for _ in range(3)] == [0, 0, 0]
-    assert left_behind(provider) == (1, 1, 0) and len(provider.waiting) == 1
-
-
-def test_another_content_is_set_aside(provider, caplog) -> None:
-    assert store(provider, instance(1, 1)).status == 0
-    response = store(provider, instance(1, 1, comment="other"))
-    assert (response.status, response.comment) == (0xC001, "SOP Instance UID is stored with other content")
-    assert left_behind(provider) == (1, 1, 1) and len(provider.waiting) == 1
-    assert any(line.levelname == "ERROR" and "quarantine/" in line.getMessage() for line in caplog.records)
-    assert provider.index.integrity.count_faults() == 0
-
-
-def test_another_content_that_comes_again_is_not_set_aside_again(provider, caplog) -> None:
-    contents = [instance(1, 1, comment=comment) for comment in ("first", "other", "third")]
-    assert store(provider, contents[0]).status == 0
-    assert [store(provider, contents[number]).status for number in (1, 1, 2, 1, 2)] == [0xC001] * 5
-    assert left_behind(provider) == (1, 1, 2)
-    assert sum("already" in line.getMessage() for line in caplog.records) == 3
-
-
-@pytest.mark.parametrize("act", ["removed", "damaged", "of another syntax"])
-def test_another_content_is_set_aside_again_if_it_does_not_lie_there_any_more(provider, act) -> None:
-    sent = instance(1, 1, comment="other")
-    assert [store(provider, one).status for one in (instance(1, 1), sent)] == [0, 0xC001]
-    (path,) = (path for path in folder(provider, "quarantine") if path.suffix == ".dcm")
-    content = path.read_bytes()
-    if act == "removed":
-        path.unlink()
-    elif act == "damaged":
-        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    else:
-        path.write_bytes(content.replace(EXPLICIT.encode(), EXPLICIT[:-1].encode() + b"9"))
-    assert store(provider, sent).status == 0xC001
-    assert left_behind(provider) == (1, 1, 1 if act == "removed" else 2)
-
-
-@pytest.mark.parametrize("harm", HARMS)
-def test_a_duplicate_of_what_is_damaged_marks_that(provider, harm) -> None:
-    one, _ = fill(provider, study(2))
-    harm(provider, one)
-    assert store(provider, one).status in (0xC001, 0xA700)
-    assert provider.index.integrity.count_faults() == 1 and left_behind(provider)[2] == 1
-
-
 @pytest.mark.parametrize("error", [IndexFull("no room"), DatasetError("is damaged")])
 def test_a_complete_slot_that_is_refused_does_not_come_back_after_a_power_cut(error: Exception, provider) -> None:
     """Its sender may send other bytes and get success for them: then two slots would have one UID."""
@@ -317,27 +263,6 @@ def test_a_complete_slot_that_is_refused_does_not_come_back_after_a_power_cut(er
     provider.index = index
     assert discarded == [True, False]
     assert left_behind(provider) == (0, 0, 0)
-
-
-def test_a_duplicate_of_what_is_being_deleted_gets_no_promise(provider) -> None:
-    assert store(provider, instance(1, 1)).status == 0
-    provider.archive = Faulty(provider.archive, is_being_deleted=lambda slot: True)
-    assert store(provider, instance(1, 1)).status == 0xA700
-    assert left_behind(provider) == (1, 1, 0)
-
-
-def test_a_duplicate_of_what_was_deleted_in_this_moment_is_new(provider) -> None:
-    assert store(provider, instance(1, 1)).status == 0
-    row = provider.index.find(instance(1, 1).sop_instance)
-
-    def delete(*_: object) -> bool:
-        provider.index.remove([row.sop_instance_uid], [row.slot])
-        raise InstanceMissing("neither the slot nor the file is there")
-
-    provider.archive = Faulty(provider.archive, is_same=delete)
-    assert store(provider, instance(1, 1)).status == 0
-    assert provider.index.find(row.sop_instance_uid).slot > row.slot
-    assert len(provider.waiting) == 2
 
 
 def test_an_instance_that_another_association_is_storing_waits_its_turn(provider, monkeypatch) -> None:
@@ -373,24 +298,6 @@ class Busy:
 
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
-
-
-def test_a_duplicate_of_what_cannot_be_read_is_kept_for_the_operator(provider) -> None:
-    assert store(provider, instance(1, 1)).status == 0
-    provider.archive = Faulty(provider.archive, is_same=failing(InstanceDamaged("its checksum does not hold")))
-    response = store(provider, instance(1, 1))
-    assert (response.status, response.comment) == (0xA700, "the stored instance cannot be read")
-    assert left_behind(provider) == (1, 1, 1)
-    before = descriptors()
-    for _ in range(5):
-        store(provider, instance(1, 1))
-    assert descriptors() <= before + 2      # each of them has given its slot back
-
-
-def test_where_even_setting_aside_fails(provider) -> None:
-    assert store(provider, instance(1, 1)).status == 0
-    provider.archive = Faulty(provider.archive, set_aside=failing(QuarantineFailed("setting a file aside", errno.EIO)))
-    assert store(provider, instance(1, 1, comment="other")).status == 0xA700
 
 
 @pytest.mark.parametrize("end", [b"", bytes.fromhex("07000000000400000000"), bytes.fromhex("05000000000400000000")],
