@@ -52,7 +52,7 @@ def test_what_the_process_may_do() -> None:
     children = Children("tests.transcoding.obedient", 1)
     _, pixels = children.decode(SYNTAX, Image(1, 2000, 1, "MONOCHROME2", 8, 8, 0, 1, False), b"limits")
     for child in children._idle:
-        assert child.end() == -signal.SIGKILL
+        assert child.end() in (0, -signal.SIGKILL)      # it may hear of the connection's end first
     assert pickle.loads(pixels) == {
         "core": (0, 0), "file": (0, 0), "adjusted": 1000, "leads its session": True, "folder": "/",
         "streams": {"/dev/null"}, "descriptors": 4, "signals": [signal.SIG_DFL] * 2, "blocked": set()}
