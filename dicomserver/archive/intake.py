@@ -194,7 +194,6 @@ class Intake:
             self._hungry.clear()
             if self._closed:        # looked at after the clear: `close` does it the other way round
                 return
-            self._hungry.clear()
             self._fill_up()
 
     def _fill_up(self) -> None:
