@@ -20,6 +20,7 @@ from dicomserver.session.window import NotBegun
 from dicomserver.wire.errors import DatasetError
 from dicomserver.wire.part10 import decode_file_meta
 from dicomserver.wire.scanner import DatasetScanner
+from tests.archive.test_intake import fail_late
 from tests.interop.sender import Response, Sender, command_set, data_tf
 from tests.interop.stored import Sent, dataset_of
 from tests.interop.synthetic import CT, EXPLICIT, element, instance
@@ -158,16 +159,7 @@ def test_a_failing_disk(device: str, number: int, size: int, provider) -> None:
 
 
 def fail_to_close(monkeypatch, slot: Slot) -> Slot:
-    """Closing it reports a write that failed, as NFS and FUSE do."""
-    real, number = os.close, slot.fd
-
-    def close(fd: int) -> None:
-        real(fd)
-        if fd == number:
-            monkeypatch.setattr(os, "close", real)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "close", close)
+    fail_late(monkeypatch, slot)
     return slot
 
 
