@@ -13,6 +13,7 @@ import pytest
 
 from dicomserver.session.transport import Abandoned, SocketInlet
 from dicomserver.wire import stream
+from dicomserver.wire.inlet import spare_buffers
 
 RELEASE_RQ = b"\x05\0\0\0\0\4\0\0\0\0"
 COMMAND = b"\4\0\0\0\0\7\0\0\0\3\1\3c"
@@ -61,6 +62,16 @@ def test_closing_gives_the_buffer_back(pair):
     full = anonymous()
     inlet.close()
     assert anonymous() < full - (40 << 20)
+
+
+def test_what_came_after_the_end_is_forgotten_for_good(pair):
+    ours, peer = pair
+    inlet = SocketInlet(700_000, ours)
+    peer.sendall(b"x" * 1000)
+    inlet.wait_for_close(0.05)
+    inlet.close()
+    del inlet
+    assert [data for data in spare_buffers() if len(data) == 700_000] == [bytes(700_000)]
 
 
 def test_a_silent_peer_is_idle_between_messages_and_stuck_inside_one(pair):

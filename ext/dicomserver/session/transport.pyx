@@ -366,3 +366,4 @@ cdef class SocketInlet(Inlet):
                 n = recv(self.fd, self.data, self.capacity, MSG_DONTWAIT)
                 if n == 0 or (n < 0 and errno != EAGAIN and errno != EINTR):
                     break
+                self.received += max(0, n)

@@ -13,7 +13,7 @@ cdef class Inlet:
     cdef size_t lo                  # unread bytes are data[lo:hi]
     cdef size_t hi
     cdef readonly int failure       # errno behind INLET_FAILED
-    cdef readonly unsigned long long received   # bytes received so far
+    cdef readonly unsigned long long received   # bytes received so far: the buffer beyond them is zeros
 
     cdef long fill(self) noexcept nogil
     cdef bint is_stopped(self) noexcept nogil

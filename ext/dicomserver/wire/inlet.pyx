@@ -5,7 +5,7 @@ a socket (dicomserver.session.transport), a TLS connection, or bytes in memory (
 One thread at a time uses an inlet.
 """
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy, memmove, memset
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
 
 cdef extern from "<sys/mman.h>" nogil:
@@ -13,15 +13,52 @@ cdef extern from "<sys/mman.h>" nogil:
     int madvise(void *begin, size_t length, int advice)
 
 cdef enum:
-    MAPPED_FROM = 131072        # bytes: such a buffer goes back to the system when it is freed, not to the heap
+    MAPPED_FROM = 131072        # bytes: the pages of such a buffer go back to the system, not to the heap
+    MOST_SPARE = 8              # buffers that are kept for the next inlets
+    CLEARED_BY_HAND = 65536     # bytes: for so many the pages stay
+
+ctypedef struct Buffer:
+    unsigned char *data
+    size_t capacity
+
+# Mapped buffers of inlets that are gone, all zeros: mapping one anew costs a tenth of an association with one C-ECHO.
+# Under the GIL.
+cdef Buffer[MOST_SPARE] spare
+cdef size_t spares = 0
+
+
+def spare_buffers() -> list[bytes]:
+    """What is in the buffers that the next inlets get. For tests."""
+    return [spare[i].data[:spare[i].capacity] for i in range(spares)]
 
 
 cdef unsigned char *allocate(size_t capacity) noexcept:
+    global spares
     cdef void *data
+    cdef size_t i
     if capacity < MAPPED_FROM:
         return <unsigned char *>malloc(capacity)
+    for i in range(spares):
+        if spare[i].capacity == capacity:
+            data = spare[i].data
+            spares -= 1
+            spare[i] = spare[spares]
+            return <unsigned char *>data
     data = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     return NULL if data == MAP_FAILED else <unsigned char *>data
+
+
+cdef void release(unsigned char *data, size_t capacity) noexcept:
+    """Takes a buffer back: malloc's, or a mapped one of zeros."""
+    global spares
+    if capacity < MAPPED_FROM:
+        free(data)
+        return
+    if spares == MOST_SPARE:
+        spares -= 1
+        munmap(spare[spares].data, spare[spares].capacity)
+    spare[spares].data, spare[spares].capacity = data, capacity
+    spares += 1
 
 
 cdef class Inlet:
@@ -37,10 +74,9 @@ cdef class Inlet:
         self.lo = self.hi = 0
 
     def __dealloc__(self):
-        if self.data != NULL and self.capacity >= MAPPED_FROM:
-            munmap(self.data, self.capacity)
-        else:
-            free(self.data)
+        if self.data != NULL:
+            self.give_back()
+            release(self.data, self.capacity)
 
     cdef long fill(self) noexcept nogil:
         """Appends what has arrived at data[hi:capacity], at least one byte; -> how many, or INLET_*.
@@ -70,9 +106,14 @@ cdef class Inlet:
             self.lo = 0
 
     cdef void give_back(self) noexcept nogil:
-        """Nothing is received any more: the system gets the memory back, whoever still holds the inlet. What was in
-        the buffer is zeros then."""
-        if self.capacity >= MAPPED_FROM:
+        """Nothing is received any more: the system gets the memory back, but a few pages, whoever still holds the
+        inlet. What was in the buffer is zeros then."""
+        if self.capacity < MAPPED_FROM:
+            return
+        # What has been received lies in front of what has not.
+        if self.received <= CLEARED_BY_HAND:
+            memset(self.data, 0, <size_t>self.received)
+        else:
             madvise(self.data, self.capacity, MADV_DONTNEED)
 
 
