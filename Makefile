@@ -14,6 +14,8 @@ key = $(shell { $(PYTHON) -VV; pwd; cat $(1); } 2>&1 | sha256sum | cut -c1-16)
 INSTALLED := .venv/installed-$(call key,requirements/build.txt requirements/run.txt pyproject.toml)
 DCMJS := tests/interop/dcmjs
 TESTABLE := .venv/testable-$(call key,requirements/test.txt $(DCMJS)/package-lock.json)
+# The tests wait half of the time, for disks, peers and deadlines: two at once on each processor.
+WORKERS := $(shell echo $$((2 * $$(nproc))))
 # One line per step; what a step printed is shown only if it fails.
 LOG := build/log
 quietly = >$(LOG) 2>&1 || { tail -n 40 $(LOG) >&2; exit 1; }
@@ -34,7 +36,7 @@ start: build  ## build, then run the server in the foreground: make start ARGS="
 
 test: build  ## build, install what the tests need, run all tests: make test ARGS="-x tests/wire"
 	$(locked) $(TESTABLE)
-	@$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 debug: build  ## compile with bounds checks and line tracing into build/debug; run it with build/debug/python
 	$(locked) build/debug/python
