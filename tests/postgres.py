@@ -17,6 +17,7 @@ USER = "postgres"       # in the database; where the tests run as root, the syst
 DATABASE = "postgres"
 GUARDED = "guarded"
 _DEADLINE_SECONDS = 60
+_LOG_WRITER = "FROM pg_stat_activity WHERE backend_type = 'walwriter'"
 
 
 def program(name: str) -> str:
@@ -83,13 +84,24 @@ class PostgresServer:
                 if not self._halts:
                     self.execute("SELECT 1")
                     return
-                [[self._halted]] = self.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
-                os.kill(self._halted, signal.SIGSTOP)
+                self._halt_log_writer()
                 return
             except (psycopg.OperationalError, ValueError):      # it is not up, or not all of it
                 if time.monotonic() > deadline or self._process.poll() is not None:
                     raise
                 time.sleep(0.05)
+
+    def _halt_log_writer(self) -> None:
+        """While it sleeps: elsewhere it may hold a lock, for which all others would wait for ever."""
+        while True:
+            [[self._halted]] = self.execute(f"SELECT pid {_LOG_WRITER}")
+            os.kill(self._halted, signal.SIGSTOP)
+            while Path(f"/proc/{self._halted}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+                time.sleep(0.001)
+            if self.execute(f"SELECT 1 {_LOG_WRITER} AND wait_event = 'WalWriterMain'"):
+                return
+            os.kill(self._halted, signal.SIGCONT)
+            time.sleep(0.01)
 
     def stop(self) -> None:
         """In order: clients are sent away, all is written."""
