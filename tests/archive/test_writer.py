@@ -171,6 +171,19 @@ def test_a_large_file_leaves_the_reserve(slot):
     assert writer.seal(1, 1).file_length > 1_000_000
 
 
+@pytest.mark.parametrize("end", [0, 1_000_000], ids=["its sender comes to the end", "its sender breaks off"])
+@pytest.mark.parametrize("limit, data", [
+    (5_000_000, dataset(9_000_000)), (1 << 40, dataset(6_000_000) + b"\0" * 3_000_000),
+], ids=["full", "malformed"])
+def test_what_is_refused_in_the_middle_leaves_no_bytes(slot, limit, data, end):
+    """In either case: so they went when it was refused, and not at its end."""
+    sent = message(data)
+    with full_after(limit), pytest.raises((OSError, DatasetError, stream.StreamEnded)):
+        receive(opened(sent[:len(sent) - end]), slot)
+    status = os.fstat(slot)
+    assert (status.st_size, status.st_blocks) == (0, 0)
+
+
 def test_only_what_was_received_can_be_sealed_and_only_once(slot):
     writer = DatasetWriter()
     with pytest.raises(RuntimeError):

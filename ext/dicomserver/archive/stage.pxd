@@ -20,6 +20,7 @@ cdef class Stage:
     cdef void begin(self, int fd, uint64_t reserve) noexcept nogil
     cdef void add(self, const unsigned char *data, size_t length) noexcept nogil
     cdef uint64_t length(self) noexcept nogil
+    cdef void empty_file(self) noexcept nogil
     cdef void finish(self) noexcept nogil
     cdef void finish_cached(self) noexcept nogil
     cdef void write_direct(self, size_t until) noexcept nogil

@@ -24,6 +24,7 @@ cdef extern from "sys/mman.h" nogil:
 
 cdef extern from "unistd.h" nogil:
     ssize_t pwrite(int, const void *, size_t, off_t)
+    int ftruncate(int, off_t)
 
 cdef extern from "fcntl.h" nogil:
     int fcntl(int, int, ...)
@@ -103,6 +104,10 @@ cdef class Stage:
             self.filled += n
             data += n
             length -= n
+
+    cdef void empty_file(self) noexcept nogil:
+        """Gives back the room of a file that nobody wants any more; where that fails, removing it does."""
+        ftruncate(self.fd, 0)
 
     cdef void finish(self) noexcept nogil:
         """Writes what is left, and the preamble last.

@@ -148,17 +148,31 @@ cdef class DatasetWriter:
         self.stage = None
         return error
 
+    cdef bint take(self, const unsigned char *data, size_t length, DatasetScanner scanner) noexcept nogil:
+        """-> whether all is well so far."""
+        if scanner.scan(data, length) != 0:
+            return False
+        XXH3_64bits_update(self.hash, data, length)
+        self.stage.add(data, length)
+        return not self.stage.error
+
     cdef int pump(self, PduStream stream, DatasetScanner scanner) noexcept nogil:
-        """Takes the dataset to its last fragment, whatever is wrong with it; -> what ended it."""
+        """Takes the dataset to its last fragment, whatever is wrong with it; -> what ended it.
+
+        The rest of what is refused goes nowhere. What was written of it is given back at once: its sender may take
+        long to come to the end.
+        """
         cdef Fragment f
         cdef int found
+        cdef bint is_wanted = True
         while True:
             found = stream.fragment(&f)
             if found != STREAM_FRAGMENT:
                 return found
-            if f.length and not self.stage.error and scanner.scan(f.data, f.length) == 0:
-                XXH3_64bits_update(self.hash, f.data, f.length)
-                self.stage.add(f.data, f.length)
+            if f.length and is_wanted:
+                is_wanted = self.take(f.data, f.length, scanner)
+                if not is_wanted:
+                    self.stage.empty_file()
             if f.last:
                 return found
 
