@@ -126,8 +126,9 @@ class Archive:
     def file_batch(self, batch: Sequence[Waiting]) -> list[Outcome]:
         """Gives instances their final names, durably, and removes their slots; their rows must be durable.
 
-        One caller at a time makes sense; deletions wait. An outcome for each, in any order. Raises
-        FilingFailed or QuarantineFailed: nothing is lost, the same batch may be given again.
+        One caller at a time makes sense; deletions wait. An outcome for each, in any order; BLOCKED ones keep their
+        slots, which are not counted as waiting any more: they would keep new ones out. Raises FilingFailed or
+        QuarantineFailed: nothing is lost, the same batch may be given again.
         """
         with self._lock:
             outcomes = self._filing.file_batch(batch)

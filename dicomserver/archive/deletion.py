@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
-from dicomserver.archive.durable import OPEN_FILE, Folder, unlink_if_there
+from dicomserver.archive.durable import OPEN_FILE, Folder, is_folder, status_of, unlink_if_there
 from dicomserver.archive.errors import DeletionFailed, InstanceDamaged, translated
 from dicomserver.archive.folders import Folders, Series
 from dicomserver.archive.layout import DataDirectory, checked_uid, instance_name, slot_name
@@ -45,10 +46,10 @@ class Deletion:
         self._label = label
         self.files = files
 
-    def finish(self) -> None:
-        """Removes the files and empty folders, durably, then the tombstone. Raises DeletionFailed, TrashFailed and
-        QuarantineFailed; calling it again is safe."""
-        self._deletions.finish(self._record, self.files, self._label)
+    def finish(self) -> list[Tombstone]:
+        """Removes the files and empty folders, durably, then the tombstone; -> those in whose place a folder lies,
+        which is left there. Raises DeletionFailed, TrashFailed and QuarantineFailed; calling it again is safe."""
+        return self._deletions.finish(self._record, self.files, self._label)
 
 
 class Deletions:
@@ -81,8 +82,9 @@ class Deletions:
         """Deletions that an earlier process began and did not finish."""
         return [Deletion(self, record, *left) for record, left in self._tombstones.of_others().items()]
 
-    def finish(self, record: str, files: Sequence[Tombstone], label: Label | None) -> None:
+    def finish(self, record: str, files: Sequence[Tombstone], label: Label | None) -> list[Tombstone]:
         """What Deletion.finish does."""
+        blocked: list[Tombstone] = []
         by_series: dict[Series, list[Tombstone]] = {}
         for file in files:
             by_series.setdefault((file.study_instance_uid, file.series_instance_uid), []).append(file)
@@ -90,13 +92,13 @@ class Deletions:
             if not self._tombstones.lies_there(record):
                 # Done, and by another node maybe: since then they may have been brought back.
                 self._tombstones.forget(record, files)
-                return
+                return blocked
             if label is not None:
                 for series, several in by_series.items():
                     self._link_to_trash(series, several, label)
                 self._trash.close_record(label, files)
             for series, several in by_series.items():
-                self._remove_from(series, several)
+                blocked += self._remove_from(series, several)
             for file in files:
                 if self._waits(file):
                     unlink_if_there(slot_name(file.slot), self._intakes.of(file.slot))
@@ -104,6 +106,7 @@ class Deletions:
                 intake.sync()
             self._tombstones.drop(record, files)
         self._slots_gone(file.slot for file in files)
+        return blocked
 
     def _link_to_trash(self, series: Series, files: list[Tombstone], label: Label) -> None:
         for file in files:
@@ -117,19 +120,20 @@ class Deletions:
                     if self._is(file, folder, name):
                         self._trash.link(folder, name, label, file)
                 except InstanceDamaged:
-                    continue    # it will be set aside
+                    continue    # it will be set aside, or left where it is a folder
 
-    def _remove_from(self, series: Series, files: list[Tombstone]) -> None:
+    def _remove_from(self, series: Series, files: list[Tombstone]) -> list[Tombstone]:
+        """-> those in whose place a folder lies."""
         with ExitStack() as opened:
             study, folder = self._open(series, opened)
             if folder is None:
-                return
-            for file in files:
-                self._remove(folder, file)
+                return []
+            blocked = [file for file in files if not self._remove(folder, file)]
             folder.sync()
             if _rmdir_if_empty(series[1], study):
                 self._folders.forget(series)
                 _rmdir_if_empty(series[0], self._root)
+        return blocked
 
     def _open(self, series: Series, opened: ExitStack) -> tuple[Folder, Folder] | tuple[None, None]:
         """The folders of the study and the series; `opened` closes them."""
@@ -140,17 +144,21 @@ class Deletions:
         except FileNotFoundError:
             return None, None
 
-    def _remove(self, folder: Folder, file: Tombstone) -> None:
+    def _remove(self, folder: Folder, file: Tombstone) -> bool:
+        """False: a folder has its name. Whoever made it knows what is in there, so it stays."""
         name = instance_name(file.sop_instance_uid)
         try:
             if self._is(file, folder, name):
                 os.unlink(name, dir_fd=folder.fd)
         except InstanceDamaged as damage:
+            if is_folder(name, folder):
+                return False
             # It does not say whether it is the one: out of the way, but not lost.
             self._quarantine.set_aside(folder, name, f"found while it was to be deleted: {damage}", {
                 "study_instance_uid": file.study_instance_uid,
                 "series_instance_uid": file.series_instance_uid,
                 "sop_instance_uid": file.sop_instance_uid})
+        return True
 
     def _waits(self, file: Tombstone) -> bool:
         """Whether it is still in its slot. A file from another archive may have the number of somebody else's; one
@@ -162,7 +170,11 @@ class Deletions:
 
     @staticmethod
     def _is(file: Tombstone, folder: Folder, name: str) -> bool:
-        """Whether it is there and has that name. Raises InstanceDamaged where its header does not say."""
+        """Whether it is there and has that name. Raises InstanceDamaged where its header does not say, or no file has
+        the name."""
+        status = status_of(name, folder)
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            raise InstanceDamaged("it is no file")
         try:
             fd = os.open(name, OPEN_FILE, dir_fd=folder.fd)
         except FileNotFoundError:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -111,6 +112,12 @@ def status_of(name: str, folder: Folder) -> os.stat_result | None:
         return os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
     except FileNotFoundError:
         return None
+
+
+def is_folder(name: str, folder: Folder) -> bool:
+    """Whether a folder has that name; a link to one is none."""
+    status = status_of(name, folder)
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def unlink_if_there(name: str, folder: Folder) -> bool:

@@ -40,6 +40,7 @@ class Result(Enum):
     FILED = "filed"
     ALREADY = "was there already, the same bytes"
     REPLACED = "another file, of no index row, had the name and was set aside"
+    BLOCKED = "a folder has the name: the instance stays in its slot"
     MISSING = "neither slot nor file is there: deleted meanwhile, or lost"
 
 
@@ -75,6 +76,8 @@ class Filing:
                 outcomes += self._link_and_sync(group)
             self._folders.settle()
             for outcome in outcomes:
+                if outcome.result is Result.BLOCKED:
+                    continue
                 unlink_if_there(slot_name(outcome.waiting.slot), self._intakes.of(outcome.waiting.slot))
         return outcomes
 
@@ -82,7 +85,7 @@ class Filing:
         # All links before the first sync: a journal then commits them together.
         outcomes = [self._link(waiting, series) for series, several in group.items() for waiting in several]
         for series in dict.fromkeys(_series_of(outcome.waiting) for outcome in outcomes
-                                    if outcome.result is not Result.MISSING):
+                                    if outcome.result not in (Result.MISSING, Result.BLOCKED)):
             try:
                 self._folders.open(series).sync()
             except OSError:
@@ -141,6 +144,8 @@ class Filing:
             # Its deletion has stopped, and the one there came afterwards: that one stays.
             self._keep_for_trash(intake, slot, going)
             return Outcome(waiting, Result.MISSING)
+        if stat.S_ISDIR(there.st_mode):
+            return Outcome(waiting, Result.BLOCKED)     # whoever made it knows what it is for
         reason = "it had the name of a stored instance, but no index row"
         set_aside = self._quarantine.set_aside(folder, name, reason, {
             "kind": Kind.STRAY,
@@ -157,7 +162,7 @@ class Filing:
             return None
         try:
             return read_header(fd).preamble.slot
-        except ArchiveError:
+        except (ArchiveError, IsADirectoryError):
             return None
         finally:
             os.close(fd)

@@ -227,7 +227,7 @@ class Deleter:
         self._await_filing(files)
         with self._kept_from_the_mover(files):
             self._index.remove([file.sop_instance_uid for file in files], [file.slot for file in files])
-            deletion.finish()
+            tell_blocked(deletion.finish(), self._log)
         self._unfinished.remove(deletion)
 
     @contextmanager
@@ -239,6 +239,16 @@ class Deleter:
             for instance in waiting:
                 self._mover.add(instance)   # whatever is left of it still wants to be filed
             raise
+
+
+def tell_blocked(files: Sequence[Tombstone], log: logging.Logger) -> None:
+    """Of instances that were deleted, those in whose place a folder lies."""
+    if files:
+        log.error("folders have the names of %d deleted images, and were left as they are: look for folders named "
+                  "*.dcm in the data directory, see what they hold, and move them away", len(files))
+    for file in files:
+        log.debug("such a folder is %s/%s/%s.dcm", file.study_instance_uid, file.series_instance_uid,
+                  file.sop_instance_uid)
 
 
 def _concerns(asked: Asked, studies: frozenset[str], file: Tombstone | Trashed) -> bool:

@@ -59,6 +59,7 @@ class Mover:
         self._waiting: dict[int, Waiting] = {}      # by slot, in the order of arrival
         self._waiting_octets = 0
         self._moving: frozenset[int] = frozenset()  # slots of the pass under way
+        self._blocked: dict[int, Waiting] = {}      # a folder has their name: each pass tries them again
         self._oldest_since = 0.0
         self._asked = False         # a pass is wanted now
         self._stopping = False
@@ -71,7 +72,7 @@ class Mover:
     @property
     def waiting(self) -> int:
         """Instances that are in the intake still."""
-        return len(self._waiting) + len(self._moving)
+        return len(self._waiting) + len(self._moving.union(self._blocked))
 
     @property
     def failing(self) -> bool:
@@ -118,7 +119,7 @@ class Mover:
             self._changed.wait_for(lambda: self._moving.isdisjoint(slots))
             taken = [self._waiting.pop(slot) for slot in slots if slot in self._waiting]
             self._waiting_octets -= sum(waiting.file_length for waiting in taken)
-            return taken
+            return taken + [self._blocked.pop(slot) for slot in slots if slot in self._blocked]
 
     def stop(self) -> bool:
         """Moves all that waits, once; -> whether that worked.
@@ -147,7 +148,7 @@ class Mover:
         with self._changed:
             while not (self._stopping or self._asked) and (left := self._due_at() - time.monotonic()) > 0:
                 self._changed.wait(None if left == math.inf else left)
-            batch = list(self._waiting.values())
+            batch = [*self._blocked.values(), *self._waiting.values()]
             self._waiting = {}
             self._waiting_octets = 0
             self._moving = frozenset(waiting.slot for waiting in batch)
@@ -201,8 +202,9 @@ class Mover:
                 self._failures = 0
             else:
                 # In front of what came meanwhile: the oldest first.
-                self._waiting = {waiting.slot: waiting for waiting in batch} | self._waiting
-                self._waiting_octets += sum(waiting.file_length for waiting in batch)
+                again = [waiting for waiting in batch if waiting.slot not in self._blocked]
+                self._waiting = {waiting.slot: waiting for waiting in again} | self._waiting
+                self._waiting_octets += sum(waiting.file_length for waiting in again)
                 pause = settings.first_retry_seconds * 2 ** min(self._failures, 16)
                 self._retry_at = time.monotonic() + min(pause, settings.longest_retry_seconds)
                 self._failures += 1
@@ -215,12 +217,23 @@ class Mover:
             if outcome.set_aside is not None:
                 self._log.error("a file that no row knows had an instance's name; it is quarantine/%s now",
                                 outcome.set_aside)
+        self._tell_blocked([outcome.waiting for outcome in outcomes if outcome.result is Result.BLOCKED])
         missing = [outcome.waiting for outcome in outcomes if outcome.result is Result.MISSING]
         lost = sum(map(self._has_row, missing))
         if lost:
             self._log.error("%d instances were gone from the intake before they were filed", lost)
         if len(missing) > lost:
             self._log.debug("%d instances were deleted before they were filed", len(missing) - lost)
+
+    def _tell_blocked(self, blocked: list[Waiting]) -> None:
+        if new := [waiting for waiting in blocked if waiting.slot not in self._blocked]:
+            self._log.error("%d images cannot be filed, as folders have the names of their files; they are safe in the "
+                            "intake, and can be retrieved: look for folders named *.dcm in the data directory, see "
+                            "what they hold, and move them away", len(new))
+        for waiting in new:
+            self._log.debug("such a folder is %s/%s/%s.dcm", waiting.study_instance_uid, waiting.series_instance_uid,
+                            waiting.sop_instance_uid)
+        self._blocked = {waiting.slot: waiting for waiting in blocked}
 
     def _has_row(self, waiting: Waiting) -> bool:
         stored = self._index.find(waiting.sop_instance_uid)

@@ -16,6 +16,7 @@ from dicomserver.archive.quarantine import Kind
 from dicomserver.archive.recovery import Found, Verdict
 from dicomserver.index import Index, Instance, Stored
 from dicomserver.server.archive_index import check_index, note_index
+from dicomserver.server.deletion import tell_blocked
 from dicomserver.server.mover import Mover
 from dicomserver.server.rebuild import Describe, FillReport, Progress, describe_found, fill_fresh
 
@@ -85,8 +86,13 @@ class _Recovery:
         for deletion in deletions:
             files = deletion.files
             self._index.remove([file.sop_instance_uid for file in files], [file.slot for file in files])
-            deletion.finish()
-            self._report.deletions += 1
+            try:
+                tell_blocked(deletion.finish(), self._log)
+            except ArchiveError as error:
+                # Its tombstone stays: what is left of it is not seen, and whoever keeps house tries again.
+                self._log.error("a deletion that had stopped cannot be finished yet: %s", error)
+            else:
+                self._report.deletions += 1
 
     def fill(self) -> None:
         self._report.filled = fill_fresh(self._index, self._archive, self._describe, self._progress, self._log)

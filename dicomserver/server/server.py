@@ -197,6 +197,8 @@ class Server:
             settings, archive, index, mover.add, committer.accept, self.statistics, log))
         self._mover, self._committer = mover, committer
         deleter = Deleter(archive, index, mover, self._trash, log)
+        if index.nodes is None:
+            deleter.take_over(archive.interrupted_deletions())      # what recovery could not finish
         self._retention = Retention(archive, index, deleter, self._trash, settings.retention, log)
         self._begin_duties(archive, index, deleter)
         conflicts = Conflicts(Quarantined(archive, index, mover, deleter, self._rooms.describe, log),

@@ -131,6 +131,33 @@ def test_a_damaged_dataset_does_not_keep_the_file(archive: Archive, data: Path) 
     assert names(data / "quarantine") == []
 
 
+@pytest.mark.parametrize("label", [False, True], ids=["for good", "into the trash"])
+def test_a_folder_in_the_place_of_a_file_stays_and_the_others_go(archive: Archive, data: Path, label: bool) -> None:
+    one, two = store(archive, "1.1"), store(archive, "1.2")
+    archive.file_batch([one, two])
+    folder = data / STUDY / SERIES / "1.1.dcm"
+    folder.unlink()
+    folder.mkdir()
+    (folder / "somebody's").write_text("precious")
+    deletion = archive.begin_delete([stored(one), stored(two)], archive.trash.labels("a study")() if label else None)
+    assert deletion.finish() == [stored(one)]
+    assert (folder / "somebody's").read_text() == "precious"
+    assert names(folder.parent) == ["1.1.dcm"]
+    assert names(data / "tombstones") == names(data / "quarantine") == []
+    assert [file.sop_instance_uid for record in archive.trash.records() for file in record.files] == ["1.2"] * label
+
+
+def test_a_link_in_the_place_of_a_file_is_set_aside(archive: Archive, data: Path, tmp_path: Path) -> None:
+    waiting = store(archive, "1.1")
+    archive.file_batch([waiting])
+    path = data / STUDY / SERIES / "1.1.dcm"
+    path.rename(tmp_path / "elsewhere.dcm")
+    path.symlink_to(tmp_path / "elsewhere.dcm")
+    assert archive.begin_delete([stored(waiting)]).finish() == []
+    assert names(data / "tombstones") == [] and not path.is_symlink()
+    assert len(names(data / "quarantine")) == 2 and (tmp_path / "elsewhere.dcm").exists()
+
+
 def test_a_failed_finish_may_be_repeated(archive: Archive, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = store(archive, "1.1")
     archive.file_batch([waiting])

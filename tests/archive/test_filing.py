@@ -123,6 +123,26 @@ def test_a_symbolic_link_under_the_name_is_set_aside_and_not_followed(archive: A
     assert not path.is_symlink()
 
 
+def test_a_folder_under_the_name_stays_and_the_others_are_filed(archive: Archive, data: Path) -> None:
+    blocked, other = store(archive, "1.1"), store(archive, "1.2")
+    final(archive, "1.1").mkdir(parents=True)
+    outcomes = {outcome.waiting: outcome.result for outcome in archive.file_batch([blocked, other])}
+    assert outcomes == {blocked: Result.BLOCKED, other: Result.FILED}
+    assert intake_of(archive) == [f"{blocked.slot:016x}"] and archive.waiting == (0, 0)
+    os.close(archive.open_instance(blocked.slot, STUDY, SERIES, "1.1"))
+    assert names(data / "quarantine") == [] and final(archive, "1.1").is_dir()
+    final(archive, "1.1").rmdir()
+    assert file_one(archive, blocked) is Result.FILED
+
+
+def test_a_folder_under_the_name_of_a_deleted_slot(archive: Archive) -> None:
+    waiting = store(archive, "1.1")
+    final(archive, "1.1").mkdir(parents=True)
+    archive.begin_delete([stored(waiting)]).finish()
+    assert intake_of(archive) == []
+    assert file_one(archive, waiting) is Result.MISSING
+
+
 @pytest.mark.parametrize("level", ["study", "series"])
 def test_a_symbolic_link_in_the_place_of_a_folder(archive: Archive, data: Path, tmp_path: Path, level: str) -> None:
     elsewhere = tmp_path / "elsewhere"

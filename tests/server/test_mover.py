@@ -250,6 +250,34 @@ def test_a_loss_is_reported(rooms, mover, caplog):
         ("DEBUG", "2 instances were deleted before they were filed")]
 
 
+def test_what_is_blocked_is_told_once_and_tried_again_with_the_next(rooms, mover, caplog):
+    patient = mover()
+    rooms.result = Result.BLOCKED
+    patient.add(instance(1))
+    assert patient.flush() and not patient.failing and patient.waiting == 1
+    patient.add(instance(2))
+    assert patient.flush() and patient.waiting == 2
+    assert [rooms.batches.get(timeout=10), rooms.batches.get(timeout=10)] == [[1], [1, 2]]
+    assert [record.message.split(",")[0] for record in caplog.records] == ["1 images cannot be filed"] * 2
+    assert "1.2.3" not in caplog.text
+    assert patient.forget([1]) == [instance(1)]
+    rooms.result = Result.FILED
+    patient.add(instance(3))
+    assert patient.flush() and patient.waiting == 0
+    assert rooms.batches.get(timeout=10) == [2, 3]
+
+
+def test_what_is_blocked_waits_once_after_a_pass_that_failed(rooms, mover):
+    patient = mover()
+    rooms.result = Result.BLOCKED
+    patient.add(instance(1))
+    assert patient.flush()
+    rooms.filing_error = FilingFailed("filing instances", errno.EIO)
+    patient.add(instance(2))
+    assert not patient.flush() and patient.waiting == 2
+    assert patient.forget([1, 2]) == [instance(2), instance(1)] and patient.waiting == 0
+
+
 def test_what_was_deleted_is_no_loss(rooms, mover, caplog):
     patient = mover()
     rooms.result = Result.MISSING

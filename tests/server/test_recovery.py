@@ -6,6 +6,7 @@ import pytest
 
 from dicomserver.archive.errors import QuarantineFailed
 from dicomserver.server.recovery import RecoveryReport, recover
+from tests.server.deleting import at_once
 
 
 def run(store, progress=lambda done, total: None) -> RecoveryReport:
@@ -272,6 +273,59 @@ def test_an_interrupted_deletion_is_finished_first(store):
     assert (report.deletions, report.waiting) == (1, 1)
     assert store.index.find("1.2.3.4.5") is None and not store.final_path("1.2.3.4.5").exists()
     assert intake(store) == []
+
+
+def receive_and_file(store, *uids) -> None:
+    for uid in uids:
+        store.receive(uid, b"pixels")
+    store.mover.start()
+    assert store.mover.flush()
+
+
+def test_a_folder_in_the_place_of_a_file_stops_no_start(store, caplog):
+    """Of one whose deletion an earlier process began, and of one that waits."""
+    receive_and_file(store, "1.2.3.4.5", "1.2.3.4.6")
+    store.archive.begin_delete([store.index.find("1.2.3.4.5"), store.index.find("1.2.3.4.6")])
+    store.final_path("1.2.3.4.5").unlink()
+    store.final_path("1.2.3.4.5").mkdir()
+    store.final_path("1.2.3.4.7").mkdir()
+    waiting = store.receive("1.2.3.4.7", b"acknowledged")
+    store.reopen()
+    report = run(store)
+    assert (report.deletions, report.waiting) == (1, 1)
+    assert sorted(path.name for path in store.final_path("1.2.3.4.5").parent.iterdir()) == [
+        "1.2.3.4.5.dcm", "1.2.3.4.7.dcm"]
+    assert store.archive.interrupted_deletions() == []
+    store.archive.verify(store.index.find("1.2.3.4.7"))
+    assert intake(store) == [f"{waiting.slot:016x}"]
+    assert [text.split(":")[0] for text in caplog.messages if "folders have the name" in text] == [
+        "folders have the names of 1 deleted images, and were left as they are",
+        "1 images cannot be filed, as folders have the names of their files; they are safe in the intake, and can be "
+        "retrieved"]
+    assert "1.2.3" not in caplog.text
+
+
+def test_a_deletion_that_cannot_be_finished_stops_no_start(store, monkeypatch, caplog):
+    receive_and_file(store, "1.2.3.4.5", "1.2.3.4.6")
+    for uid in ("1.2.3.4.5", "1.2.3.4.6"):
+        store.archive.begin_delete([store.index.find(uid)])
+    store.reopen()
+    real = os.unlink
+
+    def unlink(name, **keywords):
+        if name == "1.2.3.4.5.dcm":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(name, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", unlink)
+        assert run(store).deletions == 1
+    assert "a deletion that had stopped cannot be finished yet: deleting instances: Input/output error" in caplog.text
+    assert list(store.archive.walk_instances()) == [] and store.final_path("1.2.3.4.5").exists()
+    deleter = at_once(store, store.mover)
+    deleter.take_over(store.archive.interrupted_deletions())
+    deleter.keep_house()
+    assert not store.final_path("1.2.3.4.5").exists() and store.archive.interrupted_deletions() == []
 
 
 def test_a_fresh_index_is_filled_from_the_files_and_the_intake(store, tmp_path):

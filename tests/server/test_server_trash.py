@@ -2,6 +2,7 @@
 import dataclasses
 import errno
 import logging
+import os
 
 import pytest
 
@@ -97,6 +98,28 @@ def test_a_trash_that_cannot_be_settled_does_not_keep_the_server_from_starting(r
     monkeypatch.setattr(TrashKeeper, "settle", broken)
     running.start()
     assert "what was interrupted in the trash is not ended yet: reading the trash: Input/output error" in caplog.text
+
+
+def test_a_deletion_that_cannot_be_finished_does_not_keep_the_server_from_starting(running, monkeypatch, caplog):
+    running.store.receive("1.2.3.4.5", b"pixels")
+    assert running.server._mover.flush()
+    archive, index = running.rooms.archive, running.rooms.index
+    archive.begin_delete([index.find("1.2.3.4.5")])
+    real = os.rmdir
+
+    def rmdir(name, **keywords):
+        if name == "1.2.3.4":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(name, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", rmdir)
+        running.start()
+        assert "a deletion that had stopped cannot be finished yet: deleting instances: Input" in caplog.text
+        with pytest.raises(control_client.CommandFailed, match="Input/output error"):
+            running.call("delete", study="1.2.3")
+    running.call("delete", study="1.2.3")
+    assert running.rooms.archive.interrupted_deletions() == []
 
 
 def test_the_retention_rule_of_a_running_server(running):
