@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dicomserver.archive.durable import FILE_MODE, NEW_FILE, unlink_if_there
+from dicomserver.archive.durable import FILE_MODE, NEW_FILE, OPEN_FILE, unlink_if_there
 from dicomserver.archive.errors import (IntakeBusy, IntakeError, IntakeFailed, IntakeFull, IntakeRefused,
                                         StorageFailed, translated)
 from dicomserver.archive.layout import DataDirectory, slot_name, start_of
@@ -147,14 +147,29 @@ class Intake:
             self._decide()
 
     def discard(self, slot: Slot | int, *, durably: bool = False) -> None:
-        """Closes and removes a slot whose instance nobody was promised. Its number is not used again."""
+        """Closes and removes a slot whose instance nobody was promised. Its number is not used again.
+
+        Where it cannot be removed it is emptied, if that can be done: what is complete the next start would take for an
+        instance that was acknowledged, though another one may be by then, or the one that it repeats be deleted.
+        """
         if isinstance(slot, Slot):
+            if durably:
+                with suppress(OSError):     # should its name come back, nothing does with it
+                    _empty(slot.fd)
             with suppress(OSError):     # NFS and FUSE report here what could not be written: nobody wants it any more
                 self.release(slot)
             slot = slot.number
         folder = self._directory.intakes.of(slot)
         with translated(StorageFailed, "removing a slot"):
-            unlink_if_there(slot_name(slot), folder)
+            try:
+                unlink_if_there(slot_name(slot), folder)
+            except OSError:
+                fd = os.open(slot_name(slot), os.O_RDWR | OPEN_FILE, dir_fd=folder.fd)
+                try:
+                    _empty(fd)
+                finally:
+                    os.close(fd)
+                raise
             if durably:
                 folder.sync()
         if slot in self._waiting:
@@ -257,6 +272,11 @@ class Intake:
         stock = list(self._stock)
         self._stock.clear()
         self._forget(stock)
+
+
+def _empty(fd: int) -> None:
+    os.ftruncate(fd, 0)
+    os.fdatasync(fd)
 
 
 def _failure(doing: str, error: OSError) -> Failure:

@@ -62,12 +62,14 @@ class _Decided(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Newcomer:
-    """A file of imports/, or a slot that was lent. fd: -1 once it is durable. meta, instance: as far as it has come."""
+    """A file of imports/, or a slot that was lent. fd: -1 once it is durable. is_marked: a preamble may be in it. meta,
+    instance: as far as it has come."""
 
     name: str
     fd: int
     is_lent: bool
     slot: Slot | None
+    is_marked: bool = False
     meta: FileMeta | None = None
     instance: Instance | None = None
 
@@ -108,7 +110,7 @@ class Adoption:
                 self.discard(slot)
 
     def discard(self, slot: Slot, *, durably: bool = False) -> None:
-        """Gives a slot back. Where that fails its file stays in the intake, and the next start settles it."""
+        """Gives a slot back. Where that fails its name stays in the intake, and the next start removes it."""
         try:
             self.archive.discard(slot, durably=durably)
         except ArchiveError as error:
@@ -209,6 +211,7 @@ class _Batch:
         if one.slot is None:
             one.slot = self._take()
         one.instance.slot = one.slot.number
+        one.is_marked = True
         try:
             self._archive.adopting.mark(one.slot, one.fd, one.meta, checksum, self._archive.claims.order())
         except OSError as error:
@@ -327,12 +330,12 @@ class _Batch:
         self._log.debug("imported %s", instance.sop_instance_uid)
 
     def _let_go(self, one: _Newcomer) -> None:
-        """Of what was not stored. A slot that has the file must not come back after a power cut."""
+        """Of what was not stored. A slot that has the file, whole, must not come back after a power cut."""
         fd, one.fd = one.fd, -1
         if fd >= 0 and not one.is_lent:
             os.close(fd)
         if one.slot is not None and one.slot.fd >= 0:
-            self._rooms.discard(one.slot, durably=fd < 0)
+            self._rooms.discard(one.slot, durably=fd < 0 or (one.is_lent and one.is_marked))
 
 
 def _length(fd: int) -> int:

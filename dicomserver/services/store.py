@@ -268,7 +268,7 @@ class StoreService:
             return None     # somebody has dealt with it, or it has become unreadable
 
     def _discard(self, slot: Slot, *, durably: bool = False) -> None:
-        """Gives the slot back. Where that fails its file stays in the intake, and the next start settles it."""
+        """Gives the slot back. Where that fails its name stays in the intake, and the next start removes it."""
         try:
             self._archive.discard(slot, durably=durably)
         except ArchiveError as error:

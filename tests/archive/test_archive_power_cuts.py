@@ -1,6 +1,7 @@
 """Nothing acknowledged is lost and nothing deleted returns, whichever system call is the last one."""
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -10,10 +11,12 @@ import pytest
 
 from dicomserver.archive import intake
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.errors import StorageFailed
 from dicomserver.archive.filing import Result, Waiting
 from dicomserver.archive.recovery import Verdict
 from dicomserver.archive.tombstones import Tombstone
-from tests.archive.files import SERIES, STUDY, adopt, instance_bytes, lay_in, names, store, stored, write_foreign
+from tests.archive.files import (SERIES, STUDY, adopt, instance_bytes, lay_in, names, store, stored, write_foreign,
+                                 write_instance)
 from tests.archive.power import Disk, PowerCut, Survives, watch
 
 OTHER_SERIES = "1.2.3.4.6"
@@ -255,6 +258,28 @@ def test_power_cut_at_every_call(scenario: str, tmp_path: Path, monkeypatch: pyt
 
 def test_power_cut_while_the_directory_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cut_everywhere(monkeypatch, tmp_path, lambda path, ledger: path, create) >= 12
+
+
+@pytest.mark.parametrize("call, durably", [("unlink", False), ("unlink", True), ("fsync", True)])
+def test_a_power_cut_after_a_slot_could_not_be_removed(call: str, durably: bool, tmp_path: Path,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was complete, and refused: the next start must not take it for one that was acknowledged."""
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as watching:
+        disk = watch(watching, tmp_path / "data")
+        with Archive(tmp_path / "data") as archive:
+            write_instance(slot := archive.take(), "1.1", b"pixels")
+            with monkeypatch.context() as patch:
+                patch.setattr(os, call, fails)
+                with pytest.raises(StorageFailed, match="removing a slot: Input/output error"):
+                    archive.discard(slot, durably=durably)
+            disk.off()
+            disk.state(Survives.SYNCED, tmp_path / "after")
+    disk.close()
+    with Archive(tmp_path / "after") as archive:
+        assert {found.verdict for found in archive.examine_intake()} == {Verdict.REMOVED}
 
 
 @pytest.mark.parametrize("scenario", ["file", "delete a file", "delete a slot"])

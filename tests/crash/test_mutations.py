@@ -100,6 +100,7 @@ _TAKING_BACK = "tests/archive/test_replacing.py::test_taking_back_is_durable_and
 _TRASH = "tests/archive/test_trash_power_cuts.py::test_power_cut_at_every_call"
 _STRAYS = "tests/server/test_strays.py::test_the_file_and_the_row_are_durable_before_anybody_else_has_the_uid"
 _ADOPTING = "tests/archive/test_archive_power_cuts.py::test_power_cut_at_every_call[adopt]"
+_UNREMOVED = "tests/archive/test_archive_power_cuts.py::test_a_power_cut_after_a_slot_could_not_be_removed"
 ELSEWHERE = {
     "archive/adopting.py Adopting.seal: os.fdatasync(fd)": _ADOPTING,
     "archive/adopting.py Adopting.settle: self._intake.sync()": _ADOPTING,
@@ -109,6 +110,7 @@ ELSEWHERE = {
     "archive/nodes.py Nodes._settle: self._root.sync()": _NODES,
     "archive/filing.py _same_and_durable: os.fdatasync(theirs)":
         "tests/archive/test_filing.py::test_the_same_bytes_under_the_name_are_synced_first",
+    "archive/intake.py _empty: os.fdatasync(fd)": f"{_UNREMOVED}[fsync-True]",
     "archive/layout.py DataDirectory._create: sync_ancestors(self.path)":
         "tests/archive/test_layout.py::test_the_format_is_written_when_all_else_is_durable",
     "archive/layout.py sync_ancestors: opened.sync()":

@@ -14,6 +14,7 @@ from dicomserver.archive.archive import Archive
 from dicomserver.archive.claims import ClaimTaken
 from dicomserver.archive.errors import InstanceDamaged, InstanceMissing, IntakeFull, StorageFailed
 from dicomserver.archive.filing import Waiting
+from dicomserver.archive.intake import Slot
 from dicomserver.archive.preamble import check_whole, read_header
 from dicomserver.index import Index, IndexUnavailable, OutcomeUnknown, open_index
 from dicomserver.services.adoption import CONFLICT, SYNCS_AT_ONCE, WITHOUT_PIXELS, Adoption, Limits, Verdict
@@ -140,10 +141,19 @@ def test_lent_slots_are_taken_back(imported: Imported, caplog) -> None:
 def test_a_lent_slot_whose_sync_fails_is_gone(imported: Imported, monkeypatch) -> None:
     adoption = imported.adoption
     place = imported.write(ONE, adoption)
+    discarded = []
+
+    def discard(slot: Slot, *, durably: bool = False) -> None:
+        discarded.append(durably)
+        imported.archive.discard(slot, durably=durably)
+
+    adoption.archive = Faulty(imported.archive, discard=discard)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdatasync", failing(OSError(errno.EIO, os.strerror(errno.EIO))))
         assert adoption.adopt([place]) == {place: (STOPPED, "writing failed: Input/output error")}
     assert imported.left() == (0, 0, 0, 0)
+    # Its preamble was written, and may have reached the disk in spite of the error.
+    assert discarded == [True]
 
 
 def test_the_same_dataset_again_is_known_and_not_doubled(imported: Imported) -> None:
