@@ -25,7 +25,7 @@ from dicomserver.archive.quarantine import Quarantine
 from dicomserver.archive.recovery import Found, RowsOf
 from dicomserver.archive.repeats import Repeats
 from dicomserver.archive.replacing import Replacing
-from dicomserver.archive.space import DEFAULT_RESERVE, Space
+from dicomserver.archive.space import DEFAULT_RESERVE, LastRoom, Space
 from dicomserver.archive.tombstones import Label, Tombstones
 from dicomserver.archive.trash import Trash
 from dicomserver.wire.meta import FileMeta
@@ -64,6 +64,7 @@ class Archive:
             directory.close()
             raise
         self.path = directory.path
+        self.last_room = LastRoom(directory.root)
         self.claims = Claims()
         self.repeats = Repeats()
         self.adopting = Adopting(directory)

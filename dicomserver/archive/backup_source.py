@@ -14,11 +14,12 @@ from dicomserver.archive.errors import ArchiveUnusable
 from dicomserver.archive.layout import IMPORTS, SUFFIX
 from dicomserver.archive.manifest import ListedInstance
 from dicomserver.archive.nodes import ALONE, Intakes
+from dicomserver.archive.space import LAST_ROOM_FILE
 from dicomserver.standard.uids import is_valid_uid
 
 # Slots with an instance are reached by its row; the others were not acknowledged, nor is what is being imported. Which
 # index is the right one for what is restored, the restore decides.
-_NOT_COPIED = frozenset({"lock", "intake", IMPORTS, "lost+found", index_record.NAME})
+_NOT_COPIED = frozenset({"lock", "intake", IMPORTS, "lost+found", LAST_ROOM_FILE, index_record.NAME})
 _NOT_COPIED_OF_NODES = re.compile(r"nodes/[0-9]+/(lock|intake/.*)\Z", re.DOTALL)
 _UNFINISHED = ".new"
 _CLOCK_STEP = 1_000_000_000     # file systems take their times from a coarser clock; nanoseconds

@@ -11,6 +11,7 @@
     <data>/quarantine/  <data>/tombstones/
     <data>/trash/                        see dicomserver.archive.trash
     <data>/commitments/                  made when it is first needed
+    <data>/room                          see dicomserver.archive.space
     <data>/imports/                      while an import runs, see dicomserver.archive.imports
     <data>/<StudyInstanceUID>/<SeriesInstanceUID>/<SOPInstanceUID>.dcm
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import NamedTuple
@@ -99,7 +99,8 @@ class Deleter:
         Raises DeletionStopped, PatientUnclear.
         """
         done = 0
-        with self._trash.lock:
+        is_for_good = now or not self._trash.seconds
+        with self._trash.lock, self._archive.last_room.given_up() if is_for_good else nullcontext():
             try:
                 self._trash.settle()
                 studies = self._studies(asked)
@@ -109,7 +110,7 @@ class Deleter:
                 if done:
                     progress(done)
                 rows = (row for row in self._rows(asked, studies) if not self._archive.is_being_deleted(row.slot))
-                label = self._labels(asked, now)
+                label = self._labels(asked, is_for_good)
                 while (batch := list(islice(rows, AT_ONCE))) and still():
                     self._delete(batch, label())
                     done += len(batch)
@@ -153,6 +154,7 @@ class Deleter:
         """Tries to finish what stopped in the middle, a thousand instances after the other. Raises the error of what
         cannot be finished yet."""
         with self._trash.lock:
+            self._archive.last_room.keep()
             _, failure = self._finish_all(lambda file: True, keep_going)
         if failure is not None:
             raise failure
@@ -171,8 +173,8 @@ class Deleter:
             return self._index.select(asked.study, asked.series, asked.instance)
         return chain.from_iterable(self._index.select(study) for study in sorted(studies))
 
-    def _labels(self, asked: Asked, now: bool) -> Callable[[], Label | None]:
-        if now or not self._trash.seconds:
+    def _labels(self, asked: Asked, is_for_good: bool) -> Callable[[], Label | None]:
+        if is_for_good:
             return lambda: None
         return self._archive.trash.labels(asked.in_words())
 

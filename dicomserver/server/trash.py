@@ -142,7 +142,8 @@ class TrashKeeper:
                 if record is None:
                     break
                 if record.label.deleted_at <= time.time() - self.seconds:
-                    removed += self._forget(record, record.files)
+                    with self._archive.last_room.given_up():
+                        removed += self._forget(record, record.files)
         if removed:
             self._log.info("%d deleted instances were removed from the trash for good", removed)
         if unreadable := self._archive.trash.unreadable():

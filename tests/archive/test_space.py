@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from dicomserver.archive import space as module
 from dicomserver.archive.durable import Folder
-from dicomserver.archive.space import Space
+from dicomserver.archive.space import LAST_ROOM, LAST_ROOM_FILE, LastRoom, Space
 
 
 def test_free_space_is_asked_for_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,3 +41,39 @@ def test_the_whole_file_system(tmp_path: Path) -> None:
         space = Space(folder)
         status = os.statvfs(folder.fd)
         assert space.free() < space.total() <= status.f_blocks * status.f_frsize
+
+
+def room_of(folder: Path) -> int | None:
+    path = folder / LAST_ROOM_FILE
+    return path.stat().st_blocks * 512 if path.exists() else None
+
+
+def test_the_last_room_is_given_up_and_made_anew(tmp_path: Path) -> None:
+    with Folder(str(tmp_path)) as folder:
+        last = LastRoom(folder)
+        with last.given_up():
+            assert room_of(tmp_path) is None
+        assert room_of(tmp_path) >= LAST_ROOM
+        with pytest.raises(ZeroDivisionError), last.given_up():
+            assert room_of(tmp_path) is None
+            raise ZeroDivisionError
+        assert room_of(tmp_path) >= LAST_ROOM
+        before = (tmp_path / LAST_ROOM_FILE).stat().st_ino
+        last.keep()
+        assert (tmp_path / LAST_ROOM_FILE).stat().st_ino == before
+
+
+@pytest.mark.parametrize("call", ["open", "posix_fallocate", "unlink"])
+def test_a_last_room_that_fails_keeps_nobody_from_deleting(call: str, tmp_path: Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with Folder(str(tmp_path)) as folder:
+        last, done = LastRoom(folder), []
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, fails)
+            with last.given_up():
+                done.append(True)
+        last.keep()
+    assert done and room_of(tmp_path) >= LAST_ROOM

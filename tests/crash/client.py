@@ -49,12 +49,12 @@ class Client:
             self._said = self._said._replace(accepted=self._said.accepted | {message})
         return status
 
-    def delete(self, one: Sample) -> None:
+    def delete(self, one: Sample, *options: str) -> None:
         """With the real command; it may fail if the server dies."""
         self._ledger.deleting([one])
         self._said = self._said._replace(asked=self._said.asked + 1)
         try:
-            self._server.command("delete", "--instance", one.uid, "--yes")
+            self._server.command("delete", "--instance", one.uid, "--yes", *options)
         except subprocess.CalledProcessError:
             return
         self._said = self._said._replace(answered=self._said.answered + 1)

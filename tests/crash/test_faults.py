@@ -6,11 +6,12 @@ import os
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from dicomserver.archive.space import LAST_ROOM, LAST_ROOM_FILE
 from tests.crash.client import Client
 from tests.crash.faults import Faults
 from tests.crash.recording import wait_until
@@ -201,6 +202,60 @@ def test_a_full_disk(scratch: Path, home: Home, tally: Tally) -> None:
             client.finds_and_gets_all()
             server.kill()
         nothing_is_lost(client, disk.data, home, tally)
+
+
+def test_a_disk_that_is_full_to_its_last_byte(scratch: Path, home: Home, tally: Tally) -> None:
+    """It takes a deletion for good, twice: what the first one gave up for it was made anew."""
+    with ext4(scratch) as point:
+        data, ballast = point / "data", point / "ballast"
+        with Running(data, environment={"DICOM_SERVER_RESERVE_MEGABYTES": "0"}) as server:
+            client = Client(server)
+            samples = [sample(number, octets=6_000_000) for number in range(3)]
+            assert [client.store(one) for one in samples] == [0] * 3
+            wait_until(client.all_is_filed)
+            for one, left in zip(samples, (2, 1)):
+                wait_until(lambda: (data / LAST_ROOM_FILE).exists()
+                           and (data / LAST_ROOM_FILE).stat().st_blocks * 512 >= LAST_ROOM)
+                fill_to_the_last_byte(ballast)
+                client.delete(one, "--now")
+                assert len(list(data.glob(FILED))) == left
+            ballast.unlink()
+            wait_until(lambda: client.store(sample(10)) == 0)
+            wait_until(client.all_is_filed)
+            client.finds_and_gets_all()
+            server.kill()
+        nothing_is_lost(client, data, home, tally)
+
+
+def fill_to_the_last_byte(ballast: Path) -> None:
+    fd = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+    try:
+        for step in (1 << 20, 4096, 1024):
+            with suppress(OSError):
+                while True:
+                    os.posix_fallocate(fd, os.fstat(fd).st_size, step)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def ext4(folder: Path) -> Iterator[Path]:
+    """A real file system of 48 MiB."""
+    image, point = folder / "image", folder / "disk"
+    point.mkdir()
+    image.touch()
+    os.truncate(image, 48 << 20)
+    for command in (["mkfs.ext4", "-q", "-F", "-m", "0", str(image)], ["mount", "-o", "loop", str(image), str(point)]):
+        try:
+            subprocess.run(command, check=True, capture_output=True,
+                           env=os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"})
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("nothing may be mounted here")
+    try:
+        yield point
+    finally:
+        subprocess.run(["umount", str(point)], check=True)
 
 
 class _Mounted:

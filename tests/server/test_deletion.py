@@ -228,6 +228,25 @@ def test_rows_of_an_unfinished_deletion_are_not_deleted_twice(store, deleter, mo
     assert len(list((store.path / "tombstones").iterdir())) == 1
 
 
+def test_who_makes_room_has_the_last_of_it(store, deleter, monkeypatch):
+    given = []
+    real = store.archive.last_room.given_up
+    monkeypatch.setattr(store.archive.last_room, "given_up", lambda: given.append(len(given)) or real())
+    trashing = at_once(store, store.mover, seconds=1000)
+    trashing.keep_house()
+    room = store.path / "room"
+    assert room.stat().st_blocks and given == []
+    trashing.delete(Asked(instance="1.2.1.1.1"))
+    assert given == []      # it stays on the disk
+    trashing.delete(Asked(instance="1.2.1.1.2"), now=True)
+    assert given == [0] and room.exists()
+    deleter.delete(Asked(instance="1.2.1.2.1"))     # without a trash
+    assert given == [0, 1]
+    trashing._trash.seconds = -1
+    trashing._trash.keep_house()
+    assert given == [0, 1, 2] and list(store.archive.trash.records()) == []
+
+
 @pytest.mark.parametrize("filed", [False, True])
 def test_into_the_trash(store, deleter, filed):
     store.mover.start()
