@@ -167,6 +167,8 @@ class StoreService:
             raise Refused(statuses.SOP_CLASS_NOT_SUPPORTED, "SOP Class UID is not that of the presentation context")
         if not is_for_storage(context.abstract_syntax):
             raise Refused(statuses.SOP_CLASS_NOT_SUPPORTED, "SOP Class UID is not one of storage")
+        if not context.as_scp:      # PS3.7 D.3.3.4: not an operation that was agreed on
+            raise Refused(statuses.UNRECOGNISED_OPERATION, "the sender negotiated not to be the SCU of its SOP class")
         if not is_valid_uid(request.affected_sop_instance_uid or ""):
             raise Refused(statuses.INVALID_OBJECT_INSTANCE, "Affected SOP Instance UID is missing or no UID")
 

@@ -38,15 +38,15 @@ class Sender:
 
     accepted: by context id, the transfer syntax; results: by context id. pdu: the longest P-DATA-TF PDU that we send,
     as its length field counts, never more than the peer allows. extended: by SOP class, the application information
-    that is proposed and, as an attribute, that was answered. roles: SOP classes of which we propose to be SCU and SCP;
-    granted: by SOP class, which of the two we may be. receive_buffer: bytes, 0 for as many as usual. operations: of the
-    asynchronous window that is proposed, None: no window.
+    that is proposed and, as an attribute, that was answered. roles: SOP classes of which we propose to be SCU and SCP,
+    or what `role` says; granted: by SOP class, which of the two we may be. receive_buffer: bytes, 0 for as many as
+    usual. operations: of the asynchronous window that is proposed, None: no window.
     """
 
     def __init__(self, port: int, contexts: Sequence[tuple[str, Sequence[str]]], *, calling: str = "INTEROP",
                  called: str = "ANY-SCP", pdu: int = 16384, timeout: float = 60,
                  extended: Mapping[str, bytes] = MappingProxyType({}), roles: Iterable[str] = (),
-                 receive_buffer: int = 0, operations: int | None = None) -> None:
+                 role: bytes = b"\1\1", receive_buffer: int = 0, operations: int | None = None) -> None:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -54,7 +54,7 @@ class Sender:
         self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._message = 0
-        self.socket.sendall(associate_rq(contexts, calling, called, extended, roles, operations))
+        self.socket.sendall(associate_rq(contexts, calling, called, extended, roles, operations, role))
         try:
             kind, body = self.receive()
             if kind == 3:
@@ -149,7 +149,8 @@ class Sender:
 
 
 def associate_rq(contexts: Sequence[tuple[str, Sequence[str]]], calling: str, called: str,
-                 extended: Mapping[str, bytes] = {}, roles: Iterable[str] = (), operations: int | None = None) -> bytes:
+                 extended: Mapping[str, bytes] = {}, roles: Iterable[str] = (), operations: int | None = None,
+                 role: bytes = b"\1\1") -> bytes:
     """A whole A-ASSOCIATE-RQ PDU (PS3.8 9.3.2)."""
     body = struct.pack(">HH16s16s32x", 1, 0, called.ljust(16).encode(), calling.ljust(16).encode())
     body += item(0x10, APPLICATION_CONTEXT.encode())
@@ -160,7 +161,7 @@ def associate_rq(contexts: Sequence[tuple[str, Sequence[str]]], calling: str, ca
     if operations is not None:
         information += item(0x53, struct.pack(">HH", operations, 1))
     for uid in dict.fromkeys(roles):
-        information += item(0x54, struct.pack(">H", len(uid)) + uid.encode() + b"\1\1")
+        information += item(0x54, struct.pack(">H", len(uid)) + uid.encode() + role)
     for uid, application_information in extended.items():
         information += item(0x56, struct.pack(">H", len(uid)) + uid.encode() + application_information)
     body += item(0x50, information)

@@ -315,6 +315,19 @@ def test_a_context_of_another_service_stores_nothing(provider) -> None:
     assert left_behind(provider) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("role, answered", [(b"\0\1", 0x0211), (b"\1\1", 0), (b"\1\0", 0)], ids=["SCP", "both", "SCU"])
+def test_who_negotiated_not_to_send_sends_nothing(role: bytes, answered: int, provider, caplog) -> None:
+    sent = instance(1, 1)
+    with Sender(provider.port, CONTEXTS, roles=[CT], role=role) as association:
+        assert association.granted == {CT: role}
+        response = association.store(1, CT, sent.sop_instance, sent.dataset)
+        assert association.echo(5) == 0
+        assert association.store(3, MR, "1.2.3", sent.dataset).status == 0xA900     # of that class it is the SCU
+    assert response.status == answered
+    assert left_behind(provider) == ((0, 0, 0) if answered else (1, 1, 0))
+    assert ("refused with 0211H" in caplog.text, "SCU" in response.comment) == (bool(answered), bool(answered))
+
+
 def test_contexts_of_one_transfer_syntax_share_a_scanner(provider, monkeypatch) -> None:
     made: list[str] = []
 
