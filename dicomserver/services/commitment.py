@@ -102,7 +102,7 @@ def _check(context: AcceptedContext, request: CommandSet) -> None:
 
 
 def _received(acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet) -> list[IdentifierElement]:
-    data = acceptor.association.stream.read_dataset(acceptor.limits.identifier)
+    data = acceptor.read_dataset()
     if data is None:
         raise CommitmentRefused(statuses.RESOURCE_LIMITATION, "the action information is longer than allowed")
     how = encoding(context.transfer_syntax)

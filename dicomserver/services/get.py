@@ -14,7 +14,7 @@ from dicomserver.session.association import Ending
 from dicomserver.session.negotiation import AcceptedContext
 from dicomserver.standard.query import GET_LEVELS
 from dicomserver.wire.command import CommandSet
-from dicomserver.wire.commands import C_CANCEL_RQ, C_STORE_RQ, C_STORE_RSP, DATA_SET_FOLLOWS
+from dicomserver.wire.commands import C_STORE_RQ, C_STORE_RSP, DATA_SET_FOLLOWS
 
 
 class GetService:
@@ -58,7 +58,6 @@ class _SameAssociation:
     def __init__(self, acceptor: AssociationAcceptor, request: CommandSet, any_role: bool) -> None:
         self._acceptor = acceptor
         self._request = request
-        self._cancelled = False
         self._message_ids = message_ids(request.message_id)
         self._under_way: tuple[int, str] | None = None      # message id, SOP Instance UID
         self._contexts: dict[str, dict[str, int]] = {}      # ids, by SOP class and transfer syntax
@@ -75,9 +74,8 @@ class _SameAssociation:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the requester has sent a C-CANCEL-RQ; one that is among the answers is seen by `wait`."""
-        self._cancelled = self._cancelled or (self._under_way is None and self._acceptor.cancelled(self._request))
-        return self._cancelled
+        """Whether the requester has sent a C-CANCEL-RQ; `wait` sees it where it is among the answers."""
+        return self._under_way is None and self._acceptor.cancelled(self._request)
 
     def send(self, outgoing: Outgoing) -> None:
         stored = outgoing.stored
@@ -96,10 +94,8 @@ class _SameAssociation:
 
     def wait(self) -> list[Answered]:
         message_id, sop_instance_uid = self._under_way
-        _, command = self._acceptor.next_command()
-        if command.command_field == C_CANCEL_RQ:
-            if command.message_id_being_responded_to == self._request.message_id:
-                self._cancelled = True
+        command = self._acceptor.next_response(self._request)
+        if command is None:
             return []
         if (command.command_field != C_STORE_RSP or command.message_id_being_responded_to != message_id
                 or command.status is None or command.has_dataset):

@@ -140,7 +140,7 @@ def read_elements(acceptor: AssociationAcceptor, context: AcceptedContext, reque
     """The identifier of a request, received and decoded. served: SOP classes. Raises IdentifierRefused."""
     if not request.has_dataset:
         raise IdentifierRefused(statuses.CANNOT_UNDERSTAND, "the request has no identifier")
-    identifier = acceptor.association.stream.read_dataset(acceptor.limits.identifier)
+    identifier = acceptor.read_dataset()
     if identifier is None:
         raise IdentifierRefused(statuses.REFUSED_OUT_OF_RESOURCES, "the identifier is longer than allowed")
     if context.abstract_syntax not in served or request.affected_sop_class_uid != context.abstract_syntax:

@@ -14,6 +14,7 @@ from dicomserver.session.association import (
     Ending,
     MessageLimits,
 )
+from dicomserver.session.backlog import Backlog, Deferred
 from dicomserver.session.errands import Errands
 from dicomserver.session.machine import StateMachine
 from dicomserver.session.negotiation import AcceptedContext
@@ -24,7 +25,7 @@ from dicomserver.session.transport import SocketInlet
 from dicomserver.session.window import OperationsWindow
 from dicomserver.standard.statuses import DUPLICATE_INVOCATION, UNRECOGNISED_OPERATION
 from dicomserver.wire.command import CommandSet
-from dicomserver.wire.commands import C_CANCEL_RQ, C_STORE_RQ, REQUESTS, RESPONSE, SERVICES, response_to
+from dicomserver.wire.commands import C_CANCEL_RQ, C_STORE_RQ, RESPONSE, SERVICES, response_to
 from dicomserver.wire.errors import PduError
 from dicomserver.wire.stream import TIMEOUT, StreamEnded
 
@@ -42,6 +43,12 @@ def _told_nothing(_command_field: int, _status: int) -> None:
 
 def _nothing() -> None:
     """After the end nothing is sent."""
+
+
+def _is_request(command: CommandSet) -> bool:
+    """Whether it is one that can be answered."""
+    field = command.command_field
+    return field is not None and not field & RESPONSE and command.message_id is not None
 
 
 class AssociationAcceptor:
@@ -77,6 +84,10 @@ class AssociationAcceptor:
         self._on_answered = on_answered
         self._executor = executor
         self._window: OperationsWindow | None = None    # None: one operation at a time
+        self._backlog = Backlog(limits.identifier)
+        self._deferred: Deferred | None = None          # that is answered now
+        self._cancelled: set[int] = set()               # message ids
+        self._stopping = False
         self._unsent = b""              # of the A-ASSOCIATE-AC
         self._errands: Errands | None = None
         self._awaited: tuple[int, int, OnResponse] | None = None    # Command Field and message id of our request
@@ -106,8 +117,11 @@ class AssociationAcceptor:
             if self._unsent:
                 self.association.transmit(self._unsent)
             while not self._over:
-                self._do_errands()
-                self._serve(*self.association.next_command())
+                if self._backlog and not self._stopping:
+                    self._serve_deferred(self._backlog.next())
+                else:
+                    self._do_errands()
+                    self._serve(*self.association.next_command())
         except AssociationEnded as ended:
             self._end(ended)
         finally:
@@ -125,6 +139,7 @@ class AssociationAcceptor:
 
     def stop(self, grace_over: bool) -> None:
         """From another thread: ends when the request under way is answered, or now where the grace period is over."""
+        self._stopping = True
         if grace_over:
             self._grace_over = True
             self.inlet.abandon()
@@ -189,25 +204,36 @@ class AssociationAcceptor:
         self._awaited = command.command_field, self._own_message_id, on_response
         self.association.send(context.context_id, command, dataset)
 
-    def next_command(self) -> tuple[AcceptedContext, CommandSet]:
-        """For handlers: the peer's next message, as Association.next_command; responses to `request` go by."""
-        while True:
-            context, command = self.association.next_command()
-            if not self._take_awaited(command):
-                return context, command
+    def read_dataset(self) -> bytes | None:
+        """For handlers: the dataset of the request that is to be answered; None: it is longer than the limits'
+        identifier. Raises StreamEnded, PduError."""
+        if self._deferred is not None:
+            return self._deferred.dataset
+        return self.association.stream.read_dataset(self.limits.identifier)
+
+    def next_response(self, request: CommandSet) -> CommandSet | None:
+        """For a handler that sends requests of its own to answer `request`: waits for the peer's next message, a
+        response; None: it was another one, and is dealt with: a cancel, a further request. Raises AssociationEnded."""
+        context, command = self.association.next_command()
+        if self._take_awaited(command):
+            return None
+        if command.command_field == C_CANCEL_RQ:
+            cancelled = command.message_id_being_responded_to
+            if cancelled == request.message_id or cancelled in self._backlog:
+                self._cancelled.add(cancelled)
+            return None
+        if not _is_request(command):
+            return command
+        self._put_off(context, command, request)
+        return None
 
     def cancelled(self, request: CommandSet) -> bool:
         """Whether the peer has cancelled a request that is being answered (PS3.7 9.3.2.3). To be asked between two
         pending responses; does not wait for a peer that has sent half a PDU. Raises AssociationEnded."""
-        while self._may_be_cancelled():
-            context, command = self.association.next_command()
-            if self._take_awaited(command):
-                continue
-            if command.command_field != C_CANCEL_RQ:
-                self._refuse_second(context, command, request)
-            elif command.message_id_being_responded_to == request.message_id:
-                return True
-        return False
+        while request.message_id not in self._cancelled and self._may_be_cancelled():
+            if self.next_response(request) is not None:
+                raise self.association.abort("a response that nobody asked for", Ending.VIOLATED)
+        return request.message_id in self._cancelled
 
     def unheard(self) -> list[int]:
         """What to wait on, beside something else, for a word of the peer, as `cancelled` looks for: the connection's
@@ -223,17 +249,25 @@ class AssociationAcceptor:
         # Other requests may come at any time; they are read when this one is answered.
         return not stream.in_pdu and self.inlet.pending and stream.is_cancel_next
 
-    def _refuse_second(self, context: AcceptedContext, command: CommandSet, request: CommandSet) -> None:
-        """Another request before the first is answered: our window is one operation (PS3.7 D.3.3.3)."""
-        if command.message_id != request.message_id or command.command_field not in REQUESTS:
+    def _put_off(self, context: AcceptedContext, command: CommandSet, request: CommandSet) -> None:
+        """Another request before the first is answered; how many there may be says our window (PS3.7 D.3.3.3)."""
+        window, message_id = self._window, command.message_id
+        if message_id == request.message_id or message_id in self._backlog or (window and window.is_open(message_id)):
+            self._receive(0)
+            self._refuse_duplicate(context, command)
+        elif window is None:
             raise self.association.abort("a message while a request is being answered", Ending.VIOLATED)
-        self._drain()
-        self._refuse_duplicate(context, command)
+        elif command.command_field == C_STORE_RQ:
+            self._serve(context, command)       # now: its dataset may be longer than memory
+        elif len(self._backlog) >= window.size:
+            raise self.association.abort("more requests than the window allows", Ending.VIOLATED)
+        else:
+            self._backlog.add(Deferred(context, command, self._receive(self._backlog.room)))
 
-    def _drain(self) -> None:
+    def _receive(self, most: int) -> bytes | None:
+        """The dataset of a message that came beside another one; None where it has none, or a longer one."""
         try:
-            if self.association.stream.in_dataset:
-                self.association.stream.drain()
+            return self.association.stream.read_dataset(most) if self.association.stream.in_dataset else None
         except StreamEnded as ended:
             raise self.association.interrupted(ended.event) from None
         except PduError as error:
@@ -263,7 +297,7 @@ class AssociationAcceptor:
         if (command.command_field != field | RESPONSE or command.message_id_being_responded_to != message_id
                 or command.status is None):
             return False
-        self._drain()
+        self._receive(0)
         self._awaited = None
         on_response(command.status)
         return True
@@ -316,11 +350,11 @@ class AssociationAcceptor:
             return      # nothing is under way that it could cancel (PS3.7 9.3.2.3: it has no response)
         if self._take_awaited(command):
             return
-        if command.command_field is None or command.command_field & RESPONSE or command.message_id is None:
+        if not _is_request(command):
             raise self.association.abort("a response that nobody asked for, or a request without an id",
                                          Ending.VIOLATED)
         association = self.association
-        self.inlet.answering = True
+        answering, self.inlet.answering = self.inlet.answering, True
         try:
             handler = self._handlers.get(command.command_field)
             if self._window is not None and self._window.is_open(command.message_id):
@@ -336,9 +370,15 @@ class AssociationAcceptor:
         except PduError as error:
             raise association.violated(error) from None
         finally:
-            self.inlet.answering = False
+            self.inlet.answering = answering
+            self._cancelled.discard(command.message_id)
         if status is not None:
             self._count(command.command_field, status)
+
+    def _serve_deferred(self, deferred: Deferred) -> None:
+        self._deferred = deferred
+        self._serve(deferred.context, deferred.command)
+        self._deferred = None
 
     def _unrecognized(self, context: AcceptedContext, command: CommandSet) -> int:
         if self.association.stream.in_dataset:

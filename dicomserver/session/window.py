@@ -14,7 +14,7 @@ class OperationsWindow:
     """Of one association. size: operations at the same time; executor: whose threads do the work."""
 
     def __init__(self, size: int, executor: Executor) -> None:
-        self._size = size
+        self.size = size
         self._executor = executor
         self._changed = threading.Condition()
         self._open: set[int] = set()
@@ -27,7 +27,7 @@ class OperationsWindow:
     def run(self, message_id: int, work: Callable[[], None]) -> None:
         """Waits until fewer than `size` are under way, then hands `work` on. It must raise nothing. Raises NotBegun."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._open) < self._size)
+            self._changed.wait_for(lambda: len(self._open) < self.size)
             self._open.add(message_id)
             self._waiting[message_id] = work
         try:

@@ -44,7 +44,6 @@ SERVICES = {
     N_EVENT_REPORT_RQ: "N-EVENT-REPORT", N_GET_RQ: "N-GET", N_SET_RQ: "N-SET", N_ACTION_RQ: "N-ACTION",
     N_CREATE_RQ: "N-CREATE", N_DELETE_RQ: "N-DELETE",
 }
-REQUESTS = frozenset(SERVICES)
 
 
 def response_to(request: CommandSet, status: int, **more: Any) -> CommandSet:

@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy, storage_support
 from tests.ports import accepted
 
-POLICY = AcceptorPolicy("US", storage=storage_support(as_scu=True), sop_classes=sop_classes())
+POLICY = AcceptorPolicy("US", storage=storage_support(as_scu=True), sop_classes=sop_classes(),
+                        asynchronous_operations=(4, 1))
 
 
 class Provider:
@@ -45,6 +47,7 @@ class Provider:
         self.fuzzy_for: frozenset[str] = frozenset()
         self.deadlines = Deadlines()
         self.acceptor: AssociationAcceptor | None = None
+        self._executor = ThreadPoolExecutor(4)
         self._door = socket.create_server(("127.0.0.1", 0))
         self.port = self._door.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)
@@ -60,7 +63,7 @@ class Provider:
                                       without_roles=self.without_roles, fuzzy_for=self.fuzzy_for,
                                       accept=self.accept)
             self.acceptor = AssociationAcceptor(connection, request, b"", Negotiator(POLICY), handlers, log=self.log,
-                                                limits=self.limits,
+                                                limits=self.limits, executor=self._executor,
                                                 on_answered=lambda *told: self.answered.append(told))
             self.acceptor.run()
 
@@ -68,6 +71,7 @@ class Provider:
         self._door.shutdown(socket.SHUT_RDWR)
         self._door.close()
         self._thread.join(10)
+        self._executor.shutdown()
 
 
 @pytest.fixture

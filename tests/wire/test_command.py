@@ -110,7 +110,7 @@ def test_pydicom_reads_the_samples_and_we_read_its(name: str) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.sampled_from(sorted({*dimse.REQUESTS, *(field | dimse.RESPONSE for field in dimse.REQUESTS),
+@given(st.sampled_from(sorted({*dimse.SERVICES, *(field | dimse.RESPONSE for field in dimse.SERVICES),
                                dimse.C_CANCEL_RQ})).flatmap(lambda field: command_sets(set(KEYWORDS), field)))
 def test_what_was_encoded_comes_back(command: CommandSet) -> None:
     octets = encode_command(command)

@@ -19,7 +19,7 @@ def test_command_fields_are_as_pynetdicom_has_them() -> None:
 
 
 def test_every_request_has_its_response() -> None:
-    assert {NAMES[name] for name in REQUESTS} == dimse.REQUESTS
+    assert {NAMES[name] for name in REQUESTS} == dimse.SERVICES.keys()
     for name in REQUESTS:
         assert NAMES[name.replace("_RQ", "_RSP")] == NAMES[name] | dimse.RESPONSE
 
