@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -30,6 +31,7 @@ from dicomserver.wire.errors import PduError
 from dicomserver.wire.stream import TIMEOUT, StreamEnded
 
 MOST_OPERATIONS = 8     # at once, where the peer would take any number
+LONGEST_LOOK = 1.0      # seconds, between two responses of ours, in which we read what comes: its end may never come
 
 # Answers one message: reads its dataset, sends its responses, returns the final status, or what `answer` returned.
 Handler = Callable[["AssociationAcceptor", AcceptedContext, CommandSet], int | None]
@@ -230,9 +232,12 @@ class AssociationAcceptor:
     def cancelled(self, request: CommandSet) -> bool:
         """Whether the peer has cancelled a request that is being answered (PS3.7 9.3.2.3). To be asked between two
         pending responses; does not wait for a peer that has sent half a PDU. Raises AssociationEnded."""
+        until = time.monotonic() + LONGEST_LOOK
         while request.message_id not in self._cancelled and self._may_be_cancelled():
             if self.next_response(request) is not None:
                 raise self.association.abort("a response that nobody asked for", Ending.VIOLATED)
+            if time.monotonic() >= until:
+                break       # images, above all
         return request.message_id in self._cancelled
 
     def unheard(self) -> list[int]:
@@ -241,13 +246,11 @@ class AssociationAcceptor:
         return [] if self.inlet.pending else [self.inlet.fileno()]
 
     def _may_be_cancelled(self) -> bool:
-        stream = self.association.stream
         if self.inlet.stopping:
             return True     # the next message is the end
-        if self._window is None:
-            return stream.in_pdu or self.inlet.pending
-        # Other requests may come at any time; they are read when this one is answered.
-        return not stream.in_pdu and self.inlet.pending and stream.is_cancel_next
+        if self._window is not None and len(self._backlog) >= self._window.size:
+            return False    # more than the window allows: they are read when this one is answered
+        return self.association.stream.in_pdu or self.inlet.pending
 
     def _put_off(self, context: AcceptedContext, command: CommandSet, request: CommandSet) -> None:
         """Another request before the first is answered; how many there may be says our window (PS3.7 D.3.3.3)."""

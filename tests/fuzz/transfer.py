@@ -33,7 +33,6 @@ def _events(data: bytes, chunk: int) -> tuple[list[object], WireError | None]:
     seen: list[object] = []
     try:
         while True:
-            opened.is_cancel_next   # an answer that depends on how much has arrived, but comes
             event, content = opened.next()
             seen.append((event, content))
             if event not in (stream.COMMAND, stream.PDU):

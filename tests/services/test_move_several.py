@@ -111,17 +111,21 @@ def test_the_others_go_on_where_one_association_ends(provider, deed: Deed) -> No
 
 @pytest.mark.parametrize("window, associations, script", [
     (4, 1, [0, 0, 0, 0, nothing]), (0, 4, [0, 0, 0, 0, nothing])])
-def test_a_cancel_while_answers_are_awaited(provider, window: int, associations: int, script: Sequence) -> None:
-    """Nothing more is sent; what is under way is waited for, until its deadline."""
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_cancel_while_answers_are_awaited(provider, window: int, associations: int, script: Sequence,
+                                            others: int) -> None:
+    """Nothing more is sent; what is under way is waited for, until its deadline. others: requests before the cancel."""
     provider.deadlines = Deadlines(idle=1)
     fill(provider, study(20))
     eighth = threading.Event()
     with Destination(script, window=window, before=lambda number: eighth.set() if number == 7 else None) as there:
         provider.destinations["THERE"] = Known("127.0.0.1", there.port, "ELSEWHERE", associations)
-        with Retriever(provider.port, calling="ASKER") as asker:
+        with Retriever(provider.port, calling="ASKER", operations=4 if others else None) as asker:
             message = asker.begin("STUDY", {"StudyInstanceUID": STUDY}, "THERE")
             assert eighth.wait(20)
+            waiting = [asker.begin("STUDY", {"StudyInstanceUID": "9.9"}, "THERE") for _ in range(others)]
             asker.cancel(message)
             found = asker.finish(message)
+            assert all(asker.finish(other).outcome == (0, (None, 0, 0, 0)) for other in waiting)
     assert found.outcome == (0xFE00, (12, 4, 4, 0))
     assert len(there.stored) == 8

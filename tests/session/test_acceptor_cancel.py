@@ -1,6 +1,7 @@
 """What a peer sends while its request is being answered: a cancel, in time or not, or what it must not."""
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -90,6 +91,26 @@ def test_in_time(sent: bytes, answered: list[int], serve) -> None:
     assert statuses(received) == [PENDING, *answered]
     assert received.endswith(RELEASE_RP)
     assert served.answered == [(C_ECHO_RQ, answered[-1])]
+
+
+def test_no_end_of_messages_holds_an_answer_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look takes so long, and no longer; the next ones go on."""
+    monkeypatch.setattr("dicomserver.session.acceptor.LONGEST_LOOK", 0.0)
+    sent, looks = threading.Event(), []
+
+    def look(acceptor: AssociationAcceptor, context, request: CommandSet) -> int:
+        assert sent.wait(10)
+        while not looks or not looks[-1]:
+            looks.append(acceptor.cancelled(request))
+        acceptor.respond(context, response_to(request, CANCEL))
+        return CANCEL
+
+    served = Served({C_ECHO_RQ: look}).accepted()
+    served.peer.sendall(data_tf(1, 3, ECHO) + data_tf(1, 3, cancel(2)) * 2 + data_tf(1, 3, cancel(1)))
+    sent.set()
+    assert statuses(served.says(RELEASE_RQ)) == [CANCEL]
+    served.end()
+    assert looks == [False, False, True]
 
 
 def test_a_cancel_that_comes_too_late_is_ignored(serve) -> None:

@@ -16,9 +16,10 @@ from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy
 from dicomserver.standard.statuses import CANCEL, SUCCESS
 from dicomserver.wire.command import CommandSet, decode_command, encode_command
-from dicomserver.wire.commands import C_ECHO_RQ, N_EVENT_REPORT_RQ, N_EVENT_REPORT_RSP, response_to
-from tests.interop.sender import NO_DATASET, Sender, command_set
+from dicomserver.wire.commands import C_ECHO_RQ, C_STORE_RQ, N_EVENT_REPORT_RQ, N_EVENT_REPORT_RSP, response_to
+from tests.interop.sender import DATASET, NO_DATASET, Sender, command_set, data_tf
 from tests.session.test_acceptor_cancel import cancel
+from tests.wire.test_stream import pdu, pdv
 
 VERIFICATION = "1.2.840.10008.1.1"
 LITTLE = "1.2.840.10008.1.2.1"
@@ -164,16 +165,54 @@ def test_the_end_of_the_grace_period_is_heeded(slow: Slow, port: int) -> None:
         association.close()
 
 
-def test_a_command_whose_lengths_lead_nowhere_holds_nobody_up(slow: Slow, port: int) -> None:
+# a C-ECHO-RQ of id 1 and what comes behind it, the statuses of what is answered before it, and how many wait
+ECHO, LATER = (command_set(VERIFICATION, C_ECHO_RQ, message, NO_DATASET) for message in (1, 2))
+STORE = command_set(VERIFICATION, C_STORE_RQ, 2, DATASET, "1.2.3")
+FOUND = {
+    "behind another request": (data_tf(1, 3, ECHO) + data_tf(1, 3, LATER) + data_tf(1, 3, cancel(1)), [], 1),
+    "behind as many as may come": (data_tf(1, 3, ECHO) + b"".join(
+        data_tf(1, 3, command_set(VERIFICATION, C_ECHO_RQ, message, NO_DATASET)) for message in range(2, 9))
+        + data_tf(1, 3, cancel(1)), [], 7),
+    "behind the dataset of a C-STORE": (
+        data_tf(1, 3, ECHO) + data_tf(1, 3, STORE) + data_tf(1, 0, b"da") + data_tf(1, 2, b"ta")
+        + data_tf(1, 3, cancel(1)), [0x0211], 0),
+    "behind the same request": (data_tf(1, 3, ECHO) * 2 + data_tf(1, 3, cancel(1)), [0x0210], 0),
+    "in fragments": (data_tf(1, 3, ECHO) + data_tf(1, 1, cancel(1)[:20]) + data_tf(1, 1, cancel(1)[20:22])
+                     + data_tf(1, 3, cancel(1)[22:]), [], 0),
+    "in the request's PDU": (pdu(pdv(1, 3, ECHO), pdv(1, 3, cancel(1))), [], 0),
+    "in two PDUs with another request": (
+        pdu(pdv(1, 3, ECHO), pdv(1, 1, LATER[:20])) + pdu(pdv(1, 3, LATER[20:]), pdv(1, 1, cancel(1)[:20]))
+        + data_tf(1, 3, cancel(1)[20:]), [], 1),
+}
+
+
+@pytest.mark.parametrize(("sent", "before", "waiting"), FOUND.values(), ids=list(FOUND))
+def test_a_cancel_is_found(sent: bytes, before: list[int], waiting: int, slow: Slow, port: int) -> None:
+    slow.heeds_cancels = True
+    with Sender(port, [(VERIFICATION, [LITTLE])], operations=8) as association:
+        association.socket.sendall(sent)
+        assert [association.answer().status for _ in [*before, CANCEL]] == [*before, CANCEL]
+        slow.go.set()
+        assert [association.answer().status for _ in range(waiting)] == [SUCCESS] * waiting
+
+
+def test_more_requests_than_were_agreed_on_wait_unread(slow: Slow, port: int) -> None:
+    slow.heeds_cancels = True
+    with Sender(port, [(VERIFICATION, [LITTLE])], operations=2) as association:
+        for message in range(1, 10):
+            ask(association, message)
+        while not slow.began:
+            time.sleep(0.001)
+        slow.go.set()
+        assert [association.answer().status for _ in range(9)] == [SUCCESS] * 9
+    assert slow.began == list(range(1, 10))
+
+
+def test_a_malformed_command_ends_it_at_once(slow: Slow, port: int) -> None:
     slow.heeds_cancels = True
     with Sender(port, [(VERIFICATION, [LITTLE])], operations=8) as association:
         ask(association, 1)
         association.request(1, b"\0\0\0\0\xF8\xFF\xFF\xFF" + bytes(8))
-        while not slow.began:
-            time.sleep(0.001)
-        time.sleep(0.05)        # it looks a few times
-        slow.go.set()
-        assert association.answer().status == SUCCESS
         assert association.receive()[0] == 7
         association.close()
 

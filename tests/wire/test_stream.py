@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from dicomserver.wire import stream
-from dicomserver.wire.command import CommandSet, encode_command
-from dicomserver.wire.commands import C_CANCEL_RQ, NO_DATA_SET
 from dicomserver.wire.errors import PduError
 from dicomserver.wire.inlet import BytesInlet
 
@@ -173,26 +171,3 @@ def test_an_interleaved_command_is_refused():
     opened.expect_dataset()
     with pytest.raises(PduError):
         opened.drain()
-
-
-CANCEL = encode_command(CommandSet(command_field=C_CANCEL_RQ, message_id_being_responded_to=7,
-                                   command_data_set_type=NO_DATA_SET))
-NEXT = {
-    "a C-CANCEL-RQ": (pdu(pdv(1, COMMAND | LAST, CANCEL)), True),
-    "without a group length": (pdu(pdv(1, COMMAND | LAST, CANCEL[12:])), True),
-    "another request": (pdu(pdv(1, COMMAND | LAST, CANCEL.replace(b"\xFF\x0F", b"\x30\0"))), False),
-    "cut before its Command Field": (pdu(pdv(1, COMMAND, CANCEL[:20])) + CANCEL[20:], False),
-    "a PDU of another type": (b"\5" + pdu(pdv(1, COMMAND | LAST, CANCEL))[1:], False),
-    "nothing": (b"", False),
-    "a length that leads behind the end": (pdu(pdv(1, COMMAND | LAST, b"\0\0\0\0\xF0\xFF\xFF\xFF" + CANCEL)), False),
-    # With the eight bytes before it, 2^32.
-    "a length that leads back to itself": (pdu(pdv(1, COMMAND | LAST, b"\0\0\0\0\xF8\xFF\xFF\xFF" + bytes(8))), False),
-}
-
-
-@pytest.mark.parametrize("case", NEXT)
-def test_a_cancel_is_seen_before_it_is_read(case):
-    following, is_cancel = NEXT[case]
-    opened = open_stream(pdu(pdv(1, COMMAND | LAST, b"c")) + following)
-    assert opened.next() == (stream.COMMAND, b"c")
-    assert opened.is_cancel_next is is_cancel

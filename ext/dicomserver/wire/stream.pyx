@@ -124,24 +124,6 @@ cdef class PduStream:
         return self.phase >= PHASE_DATASET
 
     @property
-    def is_cancel_next(self) -> bool:
-        """Between messages: whether the next PDU, which has arrived whole, is a C-CANCEL-RQ: of its command set in
-        implicit VR little endian (PS3.7 6.3.1) the Command Field (0000,0100) says so."""
-        cdef const unsigned char *p = self.inlet.data + self.inlet.lo
-        cdef uint64_t at = 12, end = self.inlet.hi - self.inlet.lo
-        cdef uint32_t tag, length
-        if end < 6 or p[0] != P_DATA_TF:
-            return False
-        end = min(end, 6 + <uint64_t>big_endian_32(p + 2))
-        while at + 10 <= end:
-            tag = <uint32_t>p[at + 1] << 24 | p[at] << 16 | p[at + 3] << 8 | p[at + 2]
-            length = p[at + 4] | p[at + 5] << 8 | <uint32_t>p[at + 6] << 16 | <uint32_t>p[at + 7] << 24
-            if tag >= 0x0100:
-                return tag == 0x0100 and p[at + 8] == 0xFF and p[at + 9] == 0x0F
-            at += 8 + <uint64_t>length
-        return False
-
-    @property
     def in_pdu(self) -> bool:
         """Whether more of a P-DATA-TF PDU is to be read: several messages may share one."""
         return self.pdu_left > 0
