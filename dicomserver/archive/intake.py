@@ -275,8 +275,9 @@ class Intake:
 
 
 def _empty(fd: int) -> None:
-    os.ftruncate(fd, 0)
-    os.fdatasync(fd)
+    if os.fstat(fd).st_nlink <= 1:      # under another name, in quarantine, it is somebody's
+        os.ftruncate(fd, 0)
+        os.fdatasync(fd)
 
 
 def _failure(doing: str, error: OSError) -> Failure:

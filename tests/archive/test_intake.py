@@ -219,6 +219,15 @@ def test_a_slot_goes_whatever_closing_it_says(intake: Intake, data: Path, monkey
     assert slot.name not in names(data / "intake")
 
 
+
+def test_what_has_another_name_is_not_emptied(intake: Intake, data: Path) -> None:
+    slot = intake.take()
+    os.write(slot.fd, b"kept")
+    os.link(data / "intake" / slot.name, data / "quarantine" / "it")
+    intake.discard(slot, durably=True)
+    assert (data / "quarantine" / "it").read_bytes() == b"kept"
+
+
 def test_a_slot_that_may_not_be_whole_waits_all_the_same(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     slot = intake.take()
     fail_late(monkeypatch, slot)
