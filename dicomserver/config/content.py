@@ -14,7 +14,8 @@ from dicomserver.config.problems import Problem, shown
 
 _KEYS_WANTED = "a configuration is keys and values, such as port: 11112"
 _TOO_DEEP = "nested too deeply"
-_HINTS = {"mapping values are not allowed here": "a colon where none is allowed: write such a text in quotes"}
+_HINTS = {"mapping values are not allowed here": "a colon where none is allowed: write such a text in quotes",
+          "but found another document": "a second document begins: a configuration is one"}
 _JSON_BEGINS = re.compile(r'\s*\{\s*"')
 
 

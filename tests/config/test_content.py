@@ -106,7 +106,7 @@ def test_yaml_has_no_surprises(text, value):
         ),
         ("a: b: c", ["line 1, column 5: a colon where none is allowed: write such a text in quotes"]),
         ("a: *b", ["line 1, column 4: found undefined alias 'b'"]),
-        ("a: b\n---\nc: d", ["line 2, column 1: but found another document"]),
+        ("a: b\n---\nc: d", ["line 2, column 1: a second document begins: a configuration is one"]),
         ("a: !!int x", ["a value does not fit its tag"]),
         ("a: !!map x", ["line 1, column 4: expected keys and values"]),
         ("a: \x00", ["neither JSON nor YAML: it has characters that no text has"]),
