@@ -15,6 +15,7 @@ _INTERRUPTED = 130
 
 def ended(program: str, run: Callable[[list[str]], int], arguments: list[str]) -> int:
     """Runs a command that is called `program`; the exit code."""
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows no such letter is no failure
@@ -37,6 +38,18 @@ def ended(program: str, run: Callable[[list[str]], int], arguments: list[str]) -
         _forget_output()
         return _say(program, f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error),
                     EXIT_FAILED)
+
+
+def _open_closed() -> None:
+    """Gives the numbers of standard streams that are closed to /dev/null, before a file gets one: what a library writes
+    to standard error would damage it. Our messages, and the log, then go to standard output."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)    # the lowest number that is free
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or sys.stdout
 
 
 def _forget_output() -> None:

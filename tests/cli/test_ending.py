@@ -30,3 +30,33 @@ def test_output_that_finds_no_room(arguments):
         done = subprocess.run([sys.executable, "-m", "dicomserver.cli.main", *arguments], stdout=full,
                               stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (1, "dicom-server: No space left on device\n")
+
+
+_LOOKS = """
+import os, sys
+from dicomserver.cli.ending import ended
+
+def look(arguments):
+    with open(sys.argv[1], "w") as file:
+        file.write(" ".join(os.readlink(f"/proc/self/fd/{number}") for number in range(3)))
+    print("output")
+    print("message", file=sys.stderr)
+    return 5
+
+sys.exit(ended("tool", look, []))
+"""
+
+
+@pytest.mark.parametrize("closed, led, output, messages", [
+    ("2>&-", "{out} {out} /dev/null", "output\nmessage\n", ""),
+    ("0<&- 1>&-", "/dev/null /dev/null {err}", "", "message\n"),
+    ("0<&- 1>&- 2>&-", "/dev/null /dev/null /dev/null", "", ""),
+], ids=["2", "0 and 1", "all"])
+def test_no_file_gets_the_number_of_a_closed_stream(closed, led, output, messages, tmp_path):
+    """What somebody writes to standard error would go into it. Messages go to the stream that is left."""
+    names = {name: tmp_path / name for name in ("out", "err")}
+    with open(names["out"], "w+") as out, open(names["err"], "w") as err:
+        done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", _LOOKS, tmp_path / "led"],
+                              stdin=out, stdout=out, stderr=err)
+    assert (done.returncode, (tmp_path / "led").read_text()) == (5, led.format(**names))
+    assert (names["out"].read_text(), names["err"].read_text()) == (output, messages)

@@ -3,8 +3,11 @@
 import os
 import signal
 import socket
+import subprocess
 
 import pytest
+
+from tests.cli.conftest import DICOM_SERVER
 
 
 def test_start_status_stats_stop(machine):
@@ -72,6 +75,21 @@ def test_sighup_reads_the_configuration_anew(machine):
         assert line.endswith("aeTitel: unknown key; the nearest known one is aeTitle\n")
         assert "port: 0 is not allowed" in line
         assert machine.typed("status", "--port", machine.port, "--called-ae", "SECOND").returncode == 0
+
+
+def test_without_standard_error_the_log_goes_to_standard_output(machine):
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", DICOM_SERVER, "start", "--port", str(machine.port)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=machine.folder, env=machine.environment
+    ) as running:
+        lines = [running.stdout.readline()]
+        while " ready: " not in lines[-1] and lines[-1]:
+            lines.append(running.stdout.readline())
+        running.terminate()
+        rest = running.stdout.read()
+    assert " ready: " in lines[-1]
+    assert rest.endswith(" INFO stopped\n")
+    assert running.returncode == 0
 
 
 def refused(machine, *arguments):
