@@ -171,7 +171,8 @@ class Configuration(_Keys):
         30, alias="progressTimeoutSeconds", description="The longest silence inside a message.")
     minimum_rate_bytes_per_second: _whole(0, 1_000_000_000) = Field(
         1024, alias="minimumRateBytesPerSecond",
-        description="A message that arrives slower than this is aborted; 0 is no minimum.")
+        description="A peer that sends a message, or takes what we send, slower than this is aborted; 0 is no "
+                    "minimum.")
     write_timeout_seconds: _seconds(0.1, 3600) = Field(
         30, alias="writeTimeoutSeconds", description="How long a peer may not read what we send.")
     max_associate_request_bytes: _whole(4096, 16 << 20) = Field(

@@ -57,7 +57,7 @@ class AssociationSettings:
     idle_seconds: float = 60.0          # between messages
     progress_seconds: float = 30.0      # of silence inside a message
     write_seconds: float = 30.0         # in which the peer takes nothing
-    minimum_rate: float = 1024.0        # bytes a second, inside a message; 0: none
+    minimum_rate: float = 1024.0        # bytes a second, inside a message, and of what we send; 0: none
     max_command: int = 64 << 10
     max_identifier: int = 1 << 20
     query_seconds: float = 30.0         # the index may take so long for the first matches, and for each page of more
@@ -70,7 +70,7 @@ class AssociationSettings:
     def deadlines(self) -> Deadlines:
         """In the terms of an association."""
         return Deadlines(idle=self.idle_seconds, progress=self.progress_seconds, write=self.write_seconds,
-                         minimum_rate=self.minimum_rate)
+                         minimum_rate=self.minimum_rate, sending_rate=self.minimum_rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

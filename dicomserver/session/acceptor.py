@@ -67,7 +67,7 @@ class AssociationAcceptor:
                  limits: MessageLimits = MessageLimits(), on_answered: Callable[[int, int], None] = _told_nothing,
                  peer: str = "", executor: Executor | None = None, log: logging.Logger) -> None:
         self.inlet = SocketInlet(RECEIVE_BUFFER, connection, deadlines.idle, deadlines.progress, deadlines.write,
-                                 deadlines.minimum_rate)
+                                 deadlines.minimum_rate, deadlines.sending_rate)
         self.inlet.take(behind)
         self.limits = limits
         self.log = log

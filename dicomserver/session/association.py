@@ -24,17 +24,20 @@ from dicomserver.wire.pdus import Abort, ReleaseRP, ReleaseRQ
 RECEIVE_BUFFER = 1 << 20        # bytes, see PEERS: large buffers cost the same at every PDU size a peer chooses
 LONGEST_LINGER = 2.0            # seconds until a peer that was answered has closed; at most ARTIM
 
+_TAKES_TOO_LITTLE = "the peer takes no data, or too little"
 UNEXPECTED_PDU = 2              # A-ABORT reasons of the service provider, PS3.8 9.3.8
 NOT_SPECIFIED = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
-    """Seconds, and bytes a second inside a message. What each means: dicomserver.session.transport."""
+    """Seconds, and bytes a second: of what comes inside a message, of what is sent. What each means:
+    dicomserver.session.transport."""
     idle: float = 60
     progress: float = 30
     write: float = 30
     minimum_rate: float = 1024
+    sending_rate: float = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ class Ending(Enum):
     ABORTED = auto()        # by the peer
     CLOSED = auto()         # the connection, without a word
     SILENT = auto()         # the peer sent nothing, or too little, for too long; we aborted
-    STALLED = auto()        # the peer took nothing for too long
+    STALLED = auto()        # the peer took nothing, or too little, for too long
     OUT_OF_TURN = auto()    # the peer sent a PDU that may not come in this state; we aborted
     VIOLATED = auto()       # the peer broke another rule; we aborted
     GIVEN_UP = auto()       # we aborted for a reason of our own
@@ -129,7 +132,7 @@ class Association:
         try:
             self.inlet.send(encode_message(context_id, encode_command(command), None, self.peer_maximum_length))
         except OSError as error:    # TimeoutError is one
-            self._lost = "the peer takes no data" if isinstance(error, TimeoutError) else "the connection broke"
+            self._lost = _TAKES_TOO_LITTLE if isinstance(error, TimeoutError) else "the connection broke"
             self.inlet.abandon()
 
     def give_up(self, why: str) -> None:
@@ -284,7 +287,7 @@ class Association:
 
     def _stalled(self) -> AssociationEnded:
         self.machine.on(Event.EVT17)    # an A-ABORT would wait behind the data that nobody takes
-        return AssociationEnded("the peer takes no data", Ending.STALLED)
+        return AssociationEnded(_TAKES_TOO_LITTLE, Ending.STALLED)
 
     def _broken(self) -> AssociationEnded:
         self.machine.on(Event.EVT17)

@@ -55,7 +55,7 @@ class AssociationRequester:
                  limits: MessageLimits = MessageLimits(),
                  on_begun: Callable[[AssociationRequester], None] = lambda requester: None) -> None:
         self.inlet = SocketInlet(RECEIVE_BUFFER, connection, deadlines.idle, deadlines.progress, deadlines.write,
-                                 deadlines.minimum_rate)
+                                 deadlines.minimum_rate, deadlines.sending_rate)
         self.is_same_machine = _is_same_machine(connection)
         self.association = Association(self.inlet, StateMachine(requestor=True),
                                        request.user_information.maximum_length or 0, limits.command, limits.control_pdu)

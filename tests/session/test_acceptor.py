@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 
@@ -187,6 +189,18 @@ def test_a_peer_that_takes_no_answer(serve, caplog) -> None:
     served.peer.sendall(data_tf(1, 3, ECHO))
     served.thread.join(10)
     assert "the peer takes no data" in caplog.messages[0]
+
+
+def test_a_peer_that_takes_too_little(serve, caplog) -> None:
+    served = serve({C_ECHO_RQ: chatty}, deadlines=Deadlines(write=0.1, sending_rate=math.inf)).accepted()
+    served.peer.sendall(data_tf(1, 3, ECHO))
+    taken = 0
+    while taken < 100 << 20 and (some := len(served.peer.recv(1 << 16))):
+        taken += some
+        time.sleep(0.001)
+    served.end()
+    assert taken < 100 << 20
+    assert "takes no data, or too little" in caplog.messages[0]
 
 
 def test_messages_are_answered_and_counted(serve, caplog) -> None:

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -128,6 +130,21 @@ def test_a_silent_peer() -> None:
     assert ended.value.ending is Ending.SILENT
     assert peer.recv(10000).endswith(abort(0, 0))
     peer.close()
+
+
+def test_a_peer_that_takes_too_little(them, monkeypatch) -> None:
+    def slow(self: Them, acceptor, context, request) -> int:
+        acceptor.association.stream.read_dataset(1 << 20)
+        time.sleep(0.02)
+        return self._echo(acceptor, context, request)
+
+    monkeypatch.setattr(Them, "_store", slow)
+    deadlines = Deadlines(write=0.2, sending_rate=math.inf)
+    with AssociationRequester(them().ours, REQUEST, deadlines=deadlines) as association:
+        with pytest.raises(AssociationEnded) as ended:
+            for _ in range(100):
+                association.send(3, STORE, bytes(1 << 20))
+    assert ended.value.ending is Ending.STALLED
 
 
 def test_a_peer_that_is_gone(them) -> None:

@@ -119,6 +119,60 @@ def test_sending_stops_at_the_write_deadline(pair):
     assert 0 < inlet.sent < 64 << 20
 
 
+RATE = 100_000      # bytes a second
+AT_ONCE = 1_000_000
+
+
+@pytest.fixture
+def slow():
+    """An inlet's socket, and a peer that takes AT_ONCE as fast as it can and then RATE, a little all the time."""
+    ended = threading.Event()
+
+    def take(peer: socket.socket) -> None:
+        taken, begin = -AT_ONCE, time.monotonic()
+        while not ended.wait(0.005):
+            while taken < RATE * (time.monotonic() - begin) and (some := len(peer.recv(1000))):
+                taken += some
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.connect(listening.getsockname())
+        ours, _ = listening.accept()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        thread = threading.Thread(target=take, args=[peer])
+        thread.start()
+        yield ours
+        ended.set()
+        ours.close()        # or it may wait for more to come
+        thread.join()
+
+
+def in_one(inlet: SocketInlet, data: bytes) -> None:
+    inlet.send(data)
+
+
+def in_many(inlet: SocketInlet, data: bytes) -> None:
+    """As responses to a query are: one alone is soon taken."""
+    for begin in range(0, len(data), 500):
+        inlet.send(data[begin:begin + 500])
+
+
+@pytest.mark.parametrize("send", [in_one, in_many])
+def test_a_peer_that_takes_less_than_the_minimum_is_too_slow(slow, send):
+    """However fast it was before."""
+    inlet, _ = opened(slow, write=0.5, sending_rate=2 * RATE)
+    with pytest.raises(TimeoutError):
+        send(inlet, b"x" * (AT_ONCE + 5 * RATE))
+    assert inlet.sent > AT_ONCE
+
+
+@pytest.mark.parametrize("send", [in_one, in_many])
+def test_a_peer_that_takes_more_than_the_minimum_gets_all(slow, send):
+    inlet, _ = opened(slow, write=1, sending_rate=RATE / 2)
+    send(inlet, b"x" * (AT_ONCE + 3 * RATE))
+    assert inlet.sent == AT_ONCE + 3 * RATE
+
+
 def test_sending_without_a_wait_takes_what_there_is_room_for(pair):
     ours, peer = pair
     inlet, _ = opened(ours)

@@ -2,7 +2,8 @@
 
 What a deadline means depends on where the peer stands: between messages it may be silent for `idle`; inside a
 message (or a PDU) it must send something every `progress`, and on the whole no less than `minimum_rate`, so that a
-peer that trickles does not hold its place for hours. Time in which we do not wait for the peer does not count.
+peer that trickles does not hold its place for hours. Of what we send it must take something every `write`, and in each
+`write` that we have waited no less than `sending_rate`. Time in which we do not wait for the peer does not count.
 """
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint64_t
@@ -86,28 +87,30 @@ cdef dict UNUSABLE = {TOO_SHORT: "it ends too soon", UNREADABLE: "it cannot be r
 cdef class SocketInlet(Inlet):
     """Receives from and sends to `connection`, a connected socket that it owns from now on.
 
-    capacity: bytes of the receive buffer. The times are in seconds, minimum_rate in bytes a second.
+    capacity: bytes of the receive buffer. The times are in seconds, the rates in bytes a second.
     One thread receives; any may send, whole messages; `stop` and `abandon` may be called from any.
     """
     cdef object connection
     cdef object sending                 # lock of whoever sends
     cdef int fd                         # of the connection; -1: closed
     cdef int64_t idle_ms, progress_ms, write_ms
-    cdef double minimum_rate
+    cdef double minimum_rate, sending_rate
     cdef bint in_message
     cdef uint64_t message_begin         # self.received at the begin of the message
     cdef int64_t waited_ms              # for the peer, in this message
+    cdef uint64_t taken                 # self.sent when its rate was last looked at
+    cdef int64_t stalled_ms             # waited since then, until it took more
     cdef volatile bint stop_when_idle, stop_now
     cdef public bint answering          # a request: `stop` lets its answer come to the end
     cdef readonly uint64_t sent         # bytes
 
     def __init__(self, size_t capacity, connection not None, double idle=60, double progress=30, double write=30,
-                 double minimum_rate=1024):
+                 double minimum_rate=1024, double sending_rate=1024):
         self.connection = connection
         self.sending = threading.Lock()
         self.fd = connection.fileno()
         self.idle_ms, self.progress_ms, self.write_ms = int(idle * 1000), int(progress * 1000), int(write * 1000)
-        self.minimum_rate = minimum_rate
+        self.minimum_rate, self.sending_rate = minimum_rate, sending_rate
 
     def take(self, const unsigned char[::1] already not None) -> None:
         """Puts bytes that somebody else has received from the connection in front of what comes."""
@@ -225,8 +228,8 @@ cdef class SocketInlet(Inlet):
         """Sends all of it, in one write where the peer keeps up; without `wait`, what the connection takes at once.
         -> how many bytes. The GIL is released.
 
-        Raises TimeoutError where the peer takes nothing for the write deadline, Abandoned where `abandon` was called
-        and it would have to wait, OSError where the connection broke.
+        Raises TimeoutError where the peer takes nothing for the write deadline, or too little; Abandoned where
+        `abandon` was called and it would have to wait; OSError where the connection broke.
         """
         cdef size_t left = data.shape[0]
         cdef int outcome
@@ -259,8 +262,10 @@ cdef class SocketInlet(Inlet):
     cdef int wait_to_send(self) noexcept nogil:
         """-> SENT where the connection may take more, or why nothing more is sent."""
         cdef short events = POLLOUT | POLLRDHUP     # `wake` brings the second one
-        cdef int64_t left, until = now_ms() + self.write_ms
+        cdef int64_t left, begin = now_ms(), until = begin + self.write_ms
         cdef int ready
+        if self.takes_too_little():
+            return STALLED
         while not self.stop_now:
             left = max(0, until - now_ms())
             ready = wait_for(self.fd, events, left if events & POLLRDHUP else min(left, LOOK_EVERY_MS))
@@ -268,17 +273,28 @@ cdef class SocketInlet(Inlet):
                 self.failure = errno
                 return BROKEN
             if ready & ~POLLRDHUP:
+                self.stalled_ms += now_ms() - begin
                 return SENT
             if ready == 0 and now_ms() >= until:
                 return STALLED
             events = POLLOUT        # the peer, or `stop`, has used up what would wake us: from now on we look
         return ABANDONED
 
+    cdef bint takes_too_little(self) noexcept nogil:
+        """Whether the peer took less than it must in the last `write` of waiting. Then the next one begins: what went
+        fast before is no credit."""
+        cdef uint64_t took = self.sent - self.taken
+        cdef int64_t waited = self.stalled_ms
+        if waited < self.write_ms:
+            return False
+        self.taken, self.stalled_ms = self.sent, 0
+        return took * 1000.0 < self.sending_rate * waited
+
     cdef int raise_unless_sent(self, int outcome) except -1:
         if outcome == BROKEN:
             raise OSError(self.failure, "the connection broke")
         if outcome == STALLED:
-            raise TimeoutError("the peer takes no data")
+            raise TimeoutError("the peer takes no data, or too little")
         if outcome == ABANDONED:
             raise Abandoned("sending is given up")
         return 0
