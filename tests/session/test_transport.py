@@ -366,6 +366,25 @@ def test_what_is_sent_after_the_end_goes_to_nobody_else(pair):
         stranger.close()
 
 
+def test_no_connection_is_closed_while_it_is_woken():
+    """Its number may be another one's when the system call begins."""
+    class Connection:
+        closed = threading.Event()
+        fileno = staticmethod(lambda: 0)
+        close = closed.set
+
+        def shutdown(self, how):
+            closer.start()
+            self.was_closed = self.closed.wait(0.2)
+
+    connection = Connection()
+    inlet = SocketInlet(100, connection)
+    closer = threading.Thread(target=inlet.close)
+    inlet.stop()
+    closer.join()
+    assert connection.closed.is_set() and not connection.was_closed
+
+
 def test_waiting_for_the_peer_to_close_ends_either_way(pair):
     ours, peer = pair
     inlet, _ = opened(ours)

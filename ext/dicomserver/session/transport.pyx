@@ -92,6 +92,8 @@ cdef class SocketInlet(Inlet):
     """
     cdef object connection
     cdef object sending                 # lock of whoever sends
+    cdef object closing                 # lock of whoever closes, or wakes: Python's socket gives the GIL back first and
+                                        # then looks at its descriptor, whose number may be another connection's by then
     cdef int fd                         # of the connection; -1: closed
     cdef int64_t idle_ms, progress_ms, write_ms
     cdef double minimum_rate, sending_rate
@@ -107,7 +109,7 @@ cdef class SocketInlet(Inlet):
     def __init__(self, size_t capacity, connection not None, double idle=60, double progress=30, double write=30,
                  double minimum_rate=1024, double sending_rate=1024):
         self.connection = connection
-        self.sending = threading.Lock()
+        self.sending, self.closing = threading.Lock(), threading.Lock()
         self.fd = connection.fileno()
         self.idle_ms, self.progress_ms, self.write_ms = int(idle * 1000), int(progress * 1000), int(write * 1000)
         self.minimum_rate, self.sending_rate = minimum_rate, sending_rate
@@ -353,7 +355,8 @@ cdef class SocketInlet(Inlet):
     def wake(self) -> None:
         """Makes a waiting receive return, and a waiting send look again. Sending goes on to work."""
         try:
-            self.connection.shutdown(socket.SHUT_RD)
+            with self.closing:
+                self.connection.shutdown(socket.SHUT_RD)
         except OSError:
             pass    # the peer was faster: there is nothing left to wake
 
@@ -365,7 +368,7 @@ cdef class SocketInlet(Inlet):
         """Closes the connection; once. By the thread that receives: the buffer's memory goes back to the system, as
         what refers to it may live until Python next looks for cycles. Who sends or receives afterwards fails: the
         descriptor's number may be another connection's by then."""
-        with self.sending:
+        with self.sending, self.closing:
             self.fd = -1
             self.connection.close()
         self.lo = self.hi = 0
