@@ -43,8 +43,10 @@ from dicomserver.server.statistics import Statistics
 from dicomserver.server.trash import TrashKeeper
 from dicomserver.server.verification import Verifier
 from dicomserver.services.commitment import Accept
+from dicomserver.transcoding import decoding
 
 _STOP, _HASTEN, _RELOAD, _STOPPED = "stop", "hasten", "reload", "stopped"
+_LOOK_SECONDS = 60.0    # as often decoders end that have nothing to do
 
 
 class StartInterrupted(Exception):
@@ -126,12 +128,13 @@ class Server:
             self._events.put(_STOP)
 
     def _watch(self) -> None:
-        interval = systemd.watchdog_seconds()
+        interval = systemd.watchdog_seconds() or _LOOK_SECONDS
         stopper: threading.Thread | None = None
         while True:
             try:
                 event = self._events.get(timeout=interval)
             except queue.Empty:
+                decoding.forget_ended()
                 if stopper is not None or self.healthy:
                     systemd.notify("WATCHDOG=1")
                 continue

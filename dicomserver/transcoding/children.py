@@ -111,7 +111,13 @@ class Children:
             raise ConversionFailed(f"no decoder can be started: {error.strerror}") from None
 
     def _take(self) -> Child | None:
-        """One that has nothing to do, if there is one; those that ended meanwhile are gone for good."""
+        """One that has nothing to do, if there is one."""
+        self.forget_ended()
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def forget_ended(self) -> None:
+        """Waits for those that ended as they had nothing to do: until then the system keeps them as zombies."""
         with self._lock:
             former, self._idle = self._idle, []
             for child in former:
@@ -119,4 +125,3 @@ class Children:
                     self._idle.append(child)
                 else:
                     child.end()
-            return self._idle.pop() if self._idle else None

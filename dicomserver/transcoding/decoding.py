@@ -34,3 +34,8 @@ def decode_frame(syntax: str, image: Image, frame: bytes) -> DecodedFrame:
     codestreams.check(frame, image)
     photometric, pixels = _children.decode(syntax, image, frame)
     return DecodedFrame(pixels, _FULL.get(photometric, photometric))
+
+
+def forget_ended() -> None:
+    """To be called now and then: decoders that had nothing to do may have ended."""
+    _children.forget_ended()

@@ -13,10 +13,11 @@ import pytest
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.errors import ArchiveLocked
 from dicomserver.index import open_index
-from dicomserver.server import commands, control_client, control_socket
+from dicomserver.server import commands, control_client, control_socket, server as server_module
 from dicomserver.server.doors import PortInUse
 from dicomserver.server.server import Server, StartInterrupted
 from dicomserver.server.settings import LobbySettings, ScrubSettings, ServerSettings
+from dicomserver.transcoding import decoding
 
 
 class Talk:
@@ -286,6 +287,20 @@ def test_a_reload_that_fails_changes_nothing(build, tools):
     with pytest.raises(control_client.CommandFailed, match="aeTitle"):
         control_client.call(server.port, "reload")
     assert talk(server, tools).recv(100) == b"hello from OLD"
+
+
+def test_decoders_that_ended_are_waited_for_now_and_then(build, monkeypatch):
+    server = build()
+    looked = threading.Event()
+    monkeypatch.setattr(server_module, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(decoding, "forget_ended", lambda: looked.set() or server.stop_soon())
+    server.start()
+    in_vain = threading.Timer(20, server.stop_soon)
+    in_vain.start()
+    server._watch()
+    in_vain.cancel()
+    in_vain.join()
+    assert looked.is_set()
 
 
 def test_a_wish_to_stop_during_recovery_is_heard(build, store):

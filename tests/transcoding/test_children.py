@@ -95,6 +95,17 @@ def test_one_that_went_while_idle_is_not_noticed(one: Children) -> None:
     assert not Path(f"/proc/{former}").exists()
 
 
+def test_one_that_went_is_waited_for_before_the_next_frame(two: Children) -> None:
+    former = pid(two)
+    two.forget_ended()
+    assert pid(two) == former
+    os.kill(former, signal.SIGTERM)
+    wait_until(lambda: state(former) == "Z")
+    two.forget_ended()
+    assert not Path(f"/proc/{former}").exists()
+    assert two._idle == []
+
+
 def test_a_new_one_that_goes_is_a_failure() -> None:
     """It is not tried for ever."""
     with pytest.raises(ConversionFailed, match=ENDED):
