@@ -10,6 +10,7 @@ from libc.string cimport memcmp
 
 from dicomserver.wire.cursor cimport (Cursor, ascii_text, cursor_over, fail, finished, latin1_text, left, offset,
                                       part, take, u16le, u32le)
+from dicomserver.wire.elements cimport has_short_length
 from dicomserver.wire.octets cimport (Octets, octets_bytes, octets_free, octets_new, put, put_text, put_u8, put_u16le,
                                       put_u32le, set_u32le)
 
@@ -166,20 +167,10 @@ cdef int next_element(Cursor *cursor, Cursor *value, int last) except -1 nogil:
         fail(cursor, "meta element number", at + 2, "is not above that before it")
     if not (0x41 <= vr[0] <= 0x5A and 0x41 <= vr[1] <= 0x5A):
         fail(cursor, "meta element VR", vr, "is not two capital letters")
-    if has_long_length(vr):
+    if has_short_length(<const char *>vr):
+        length = u16le(cursor, "meta element length")
+    else:
         take(cursor, 2, "meta element reserved")
         length = u32le(cursor, "meta element length")
-    else:
-        length = u16le(cursor, "meta element length")
     part(cursor, value, length, "meta element value")
     return element
-
-
-cdef bint has_long_length(const unsigned char *vr) noexcept nogil:
-    """PS3.5 Table 7.1-1; of VRs to come, 7.1.2 says that they are long: the short ones are listed."""
-    cdef const char *short_vrs = b"AEASATCSDADSDTFDFLISLOLTPNSHSLSSSTTMUIULUS"
-    cdef int i
-    for i in range(0, 42, 2):
-        if short_vrs[i] == vr[0] and short_vrs[i + 1] == vr[1]:
-            return False
-    return True

@@ -11,7 +11,7 @@ from dicomserver.wire.cursor cimport (Cursor, ascii_text, copied, cursor_over, f
                                       take, u8, u16be, u32be)
 from dicomserver.wire.octets cimport (Octets, close_u16be, octets_bytes, octets_free, octets_new, put_content,
                                       put_fill, put_text, put_u8, put_u16be, put_u32be, set_u32be, within)
-from dicomserver.wire.user_information cimport next_item, put_user_information, read_user_information
+from dicomserver.wire.user_information cimport next_item, open_item, put_user_information, read_user_information
 
 from dicomserver.wire.errors import REASON_UNEXPECTED_PARAMETER, REASON_UNRECOGNIZED_PDU, PduError
 from dicomserver.wire.pdus import (PDV, Abort, AssociateAC, AssociateRJ, AssociateRQ, ContextResult, DataTF,
@@ -267,13 +267,6 @@ cdef int put_associate(Octets *out, object pdu, int kind) except -1:
         else:
             put_context_result(out, context)
     return put_user_information(out, pdu.user_information)
-
-
-cdef size_t open_item(Octets *out, int kind) except 0:
-    put_u8(out, <uint8_t>kind)
-    put_u8(out, 0)
-    put_u16be(out, 0)
-    return out.size - 2
 
 
 cdef int put_name(Octets *out, int kind, object uid, str field) except -1:

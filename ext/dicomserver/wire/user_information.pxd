@@ -6,6 +6,9 @@ from dicomserver.wire.octets cimport Octets
 # -> the type; `content` is then a cursor over the content.
 cdef int next_item(Cursor *cursor, Cursor *content) except -1 nogil
 
+# Begins one; -> where its length stands, for close_u16be.
+cdef size_t open_item(Octets *out, int kind) except 0
+
 # The content of an item 50H. `identity` is the user identity sub-item that this PDU may have: 58H or 59H.
 cdef object read_user_information(Cursor *content, int identity)
 

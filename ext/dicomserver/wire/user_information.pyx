@@ -129,7 +129,6 @@ cdef object read_user_identity_rq(Cursor *item):
 
 
 cdef size_t open_item(Octets *out, int kind) except 0:
-    """Begins an item; -> where its length stands, for close_u16be."""
     put_u8(out, <uint8_t>kind)
     put_u8(out, 0)
     put_u16be(out, 0)
