@@ -65,8 +65,7 @@ class Reception:
         except _Refused as refused:
             received = Received(uid if is_valid_uid(uid) else "", refused.status, failure=str(refused))
         with association.dataset() as arriving:
-            if arriving.in_dataset:
-                arriving.drain()
+            arriving.drain()
         comment = received.failure[:64] or None
         association.send(context.context_id, response_to(request, received.status, error_comment=comment))
         return received

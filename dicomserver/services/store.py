@@ -112,8 +112,7 @@ class StoreService:
 
     def _refuse(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet,
                 refused: Refused) -> int:
-        if acceptor.association.stream.in_dataset:
-            acceptor.association.stream.drain()
+        acceptor.association.stream.drain()
         acceptor.respond(context, self._refusal(acceptor, request, refused))
         return refused.status
 

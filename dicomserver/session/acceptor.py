@@ -277,8 +277,7 @@ class AssociationAcceptor:
             raise self.association.violated(error) from None
 
     def _refuse_duplicate(self, context: AcceptedContext, command: CommandSet) -> int:
-        if self.association.stream.in_dataset:
-            self.association.stream.drain()
+        self.association.stream.drain()
         self.respond(context, response_to(command, DUPLICATE_INVOCATION))
         return DUPLICATE_INVOCATION
 
@@ -366,8 +365,7 @@ class AssociationAcceptor:
                 status = self._unrecognized(context, command)
             else:
                 status = handler(self, context, command)
-            if association.stream.in_dataset:
-                association.stream.drain()
+            association.stream.drain()
         except StreamEnded as ended:
             raise association.interrupted(ended.event) from None
         except PduError as error:
@@ -384,7 +382,6 @@ class AssociationAcceptor:
         self._deferred = None
 
     def _unrecognized(self, context: AcceptedContext, command: CommandSet) -> int:
-        if self.association.stream.in_dataset:
-            self.association.stream.drain()
+        self.association.stream.drain()
         self.respond(context, response_to(command, UNRECOGNISED_OPERATION))
         return UNRECOGNISED_OPERATION

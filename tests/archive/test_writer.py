@@ -107,7 +107,7 @@ def test_a_refused_dataset_is_read_to_its_end_and_gets_no_header(slot, data, err
     with pytest.raises(error):
         receive(source, slot)
     assert has_no_header(slot)
-    assert not source.in_dataset
+    assert source.drain() == 0
     assert source.next()[0] == stream.COMMAND
 
 

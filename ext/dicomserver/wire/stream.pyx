@@ -129,7 +129,7 @@ cdef class PduStream:
         return self.pdu_left > 0
 
     def drain(self) -> int:
-        """Reads the rest of the dataset and forgets it; -> bytes. Raises StreamEnded, PduError."""
+        """Reads the rest of the dataset, if there is any, and forgets it; -> bytes. Raises StreamEnded, PduError."""
         cdef Fragment f
         cdef int found = STREAM_FRAGMENT
         cdef uint64_t total = 0
