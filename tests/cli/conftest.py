@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.ports import free_port
+from tests.scu.scp import Scp
 
 DICOM_SERVER = Path(sys.executable).parent / "dicom-server"
 
@@ -64,3 +65,18 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path):
     return Machine(tmp_path)
+
+
+@pytest.fixture
+def scp():
+    """Starts servers in this process; `where` is what a client tool is told."""
+    running = []
+
+    def start(**settings):
+        running.append(Scp(**settings))
+        running[-1].where = f"127.0.0.1:{running[-1].port}"
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()

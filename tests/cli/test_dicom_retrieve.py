@@ -2,23 +2,9 @@ import pydicom
 import pytest
 
 from dicomserver.cli.tools import run
-from tests.scu.scp import STUDY, Scp, instance
+from tests.scu.scp import STUDY, instance
 
 SOME = [instance(number, series=number % 2 + 1) for number in range(4)]
-
-
-@pytest.fixture
-def scp():
-    running = []
-
-    def start(**settings):
-        running.append(Scp(**settings))
-        running[-1].where = f"127.0.0.1:{running[-1].port}"
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.close()
 
 
 def names(folder):

@@ -4,22 +4,13 @@ import pytest
 
 from dicomserver.cli.tools import run
 from dicomserver.scu import delivery
-from tests.scu.scp import Scp, instance, write
+from tests.scu.scp import instance, write
 
 
 @pytest.fixture
-def scp(monkeypatch):
+def scp(scp, monkeypatch):
     monkeypatch.setattr(delivery.time, "sleep", lambda seconds: None)
-    running = []
-
-    def start(**settings):
-        running.append(Scp(**settings))
-        running[-1].where = f"127.0.0.1:{running[-1].port}"
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.close()
+    return scp
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Instances to put into an index, with the attributes that a test cares for."""
 from __future__ import annotations
 
-from dicomserver.index import Index, Instance
+from dicomserver.index import Index, Instance, open_index
 from dicomserver.wire.packed import Element, pack
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -35,6 +35,23 @@ def make(number: int = 1, *, study: str = "1.2.3", series: str = "", patient: di
         **values | fields, character_set=character_set, patient=packed(PATIENT | (patient or {})),
         study=packed(of_study or {STUDY_DATE: b"20240229"}), series=packed(of_series or {MODALITY: b"CT"}),
         instance=packed(of_instance or {INSTANCE_NUMBER: b"%d" % number}))
+
+
+def fill(url: str, *numbers: int) -> None:
+    """Opens an index, and adds the instances of these numbers."""
+    index = open_index(url)
+    for number in numbers:
+        index.add(make(number))
+    index.close()
+
+
+def numbers(url: str) -> list[int]:
+    """Of the instances in an index that is not open."""
+    index = open_index(url)
+    try:
+        return [stored.slot for stored in index.select()]
+    finally:
+        index.close()
 
 
 def ask(index: Index, sql: str, *values: str | int) -> list[tuple]:

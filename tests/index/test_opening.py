@@ -9,7 +9,7 @@ import pytest
 from dicomserver.index import (
     Counts, IndexDamaged, IndexUnavailable, UnknownEngine, open_index, rebuild_index,
 )
-from tests.index.samples import make
+from tests.index.samples import fill, make, numbers
 
 
 @pytest.mark.parametrize("url", [
@@ -80,20 +80,6 @@ def test_something_else_is_damaged(url: str, tmp_path: Path) -> None:
     (tmp_path / "index.db").write_bytes(b"not a database at all" * 1000)
     with pytest.raises(IndexDamaged, match="SQLITE_NOTADB"):
         open_index(url)
-
-
-def fill(url: str, *numbers: int) -> None:
-    index = open_index(url)
-    for number in numbers:
-        index.add(make(number))
-    index.close()
-
-
-def numbers(url: str) -> list[int]:
-    index = open_index(url)
-    found = [stored.slot for stored in index.select()]
-    index.close()
-    return found
 
 
 def test_rebuilding_puts_the_new_index_in_the_place_of_the_old(url: str, tmp_path: Path) -> None:

@@ -4,23 +4,8 @@ from __future__ import annotations
 import pytest
 
 from dicomserver.index import Counts, IndexUnavailable, open_index, rebuild_index
-from tests.index.samples import make
+from tests.index.samples import fill, make, numbers
 from tests.postgres import PostgresServer
-
-
-def fill(url: str, *numbers: int) -> None:
-    index = open_index(url)
-    for number in numbers:
-        index.add(make(number))
-    index.close()
-
-
-def numbers(url: str) -> list[int]:
-    index = open_index(url)
-    try:
-        return [stored.slot for stored in index.select()]
-    finally:
-        index.close()
 
 
 def schemas(server: PostgresServer) -> list[str]:

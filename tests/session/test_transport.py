@@ -19,17 +19,6 @@ RELEASE_RQ = b"\x05\0\0\0\0\4\0\0\0\0"
 COMMAND = b"\4\0\0\0\0\7\0\0\0\3\1\3c"
 
 
-@pytest.fixture
-def pair():
-    """An inlet's socket and the peer's, over TCP: shutdown of one direction works as it does in the field."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        peer = socket.create_connection(listening.getsockname())
-        ours, _ = listening.accept()
-    yield ours, peer
-    ours.close()
-    peer.close()
-
-
 def opened(ours, **deadlines) -> tuple[SocketInlet, stream.PduStream]:
     inlet = SocketInlet(1 << 19, ours, **deadlines)
     source = stream.PduStream(inlet)

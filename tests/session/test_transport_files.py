@@ -10,7 +10,7 @@ import pytest
 
 from dicomserver.archive.checksum import xxh3_64
 from dicomserver.session.transport import Abandoned, FileUnusable, SocketInlet
-from tests.session.peers import reset, tcp_pair
+from tests.session.peers import reset
 
 COMMAND = bytes.fromhex("04000000001a" "00000016" "0503" "00000000 04000000 0c000000" "00000008 02000000 0100")
 PIECE = 1 << 20         # what is read and sent at once
@@ -29,14 +29,6 @@ def file(tmp_path: Path):
     yield one
     for fd in opened:
         os.close(fd)
-
-
-@pytest.fixture
-def pair():
-    ours, peer = tcp_pair()
-    yield ours, peer
-    ours.close()
-    peer.close()
 
 
 class Reader:
