@@ -11,6 +11,8 @@ JSON, an empty variable counts as absent. DICOM_SERVER_CONFIG names the file if 
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,8 +95,10 @@ def _read_file(file: str) -> dict[str, Any]:
 
 def _text_of(file: str) -> str:
     try:
-        with open(file, "rb") as stream:
+        with open(file, "rb", opener=_without_waiting) as stream:
             data = stream.read(LONGEST_FILE + 1)
+            if not data and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+                raise ContentError([Problem("", "a pipe into which nobody has written")])
         if len(data) > LONGEST_FILE:
             raise ContentError([Problem("", f"longer than {LONGEST_FILE} bytes: that is no configuration")])
         return data.decode("utf-8")
@@ -102,6 +106,13 @@ def _text_of(file: str) -> str:
         raise ContentError([Problem("", f"not UTF-8 text (byte {error.start})")]) from None
     except (OSError, ValueError) as error:
         raise ContentError([Problem("", f"cannot be read: {getattr(error, 'strerror', error)}")]) from None
+
+
+def _without_waiting(file: str, flags: int) -> int:
+    """Opening a pipe waits for somebody who writes into it, for ever maybe; reading waits only where there is one."""
+    fd = os.open(file, flags | os.O_NONBLOCK)
+    os.set_blocking(fd, True)
+    return fd
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -192,9 +195,28 @@ def test_files_that_cannot_be_read(tmp_path):
         check_file("a\0b")
 
 
-def test_a_fifo_or_a_device_without_end_is_no_configuration():
+def test_a_device_without_end_is_no_configuration():
     with pytest.raises(ConfigurationError, match="longer than"):
         check_file("/dev/zero")
+
+
+def test_a_pipe_that_nobody_writes_into_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    script = "import sys; from dicomserver.config.load import load; load(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "fifo"], capture_output=True, text=True, timeout=60)
+    assert done.stderr.endswith(f": {tmp_path}/fifo: a pipe into which nobody has written\n")
+
+
+def test_a_pipe_is_read_to_its_end():
+    """As in --config <(jq .server all.json), however long that takes to begin."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    writer = threading.Timer(0.2, lambda: (os.write(writing, b"port: 0"), os.close(writing)))
+    writer.start()
+    with pytest.raises(ConfigurationError, match=PORT):
+        check_file(f"/dev/fd/{reading}")
+    writer.join()
+    os.close(reading)
 
 
 @pytest.mark.parametrize(
