@@ -6,6 +6,7 @@ would say which one was acknowledged. With it the one sealed first was, and the 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from itertools import count
 
 
@@ -20,7 +21,7 @@ class Claims:
         self._patience = patience
         self._held: set[str] = set()
         self._changed = threading.Condition()
-        self._waiting = 0
+        self._awaited: Counter[str] = Counter()     # how many wait for a UID
         self._order = count(1)
 
     def take(self, sop_instance_uid: str) -> None:
@@ -34,7 +35,7 @@ class Claims:
         """The claim is over."""
         with self._changed:
             self._held.discard(sop_instance_uid)
-            if self._waiting:
+            if sop_instance_uid in self._awaited:   # else all those who wait would look for nothing
                 self._changed.notify_all()
 
     def order(self) -> int:
@@ -42,9 +43,11 @@ class Claims:
         return next(self._order)
 
     def _await(self, sop_instance_uid: str) -> None:
-        self._waiting += 1
+        self._awaited[sop_instance_uid] += 1
         try:
             if not self._changed.wait_for(lambda: sop_instance_uid not in self._held, self._patience):
                 raise ClaimTaken("another association is storing this instance")
         finally:
-            self._waiting -= 1
+            self._awaited[sop_instance_uid] -= 1
+            if not self._awaited[sop_instance_uid]:
+                del self._awaited[sop_instance_uid]

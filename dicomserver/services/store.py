@@ -85,8 +85,11 @@ class StoreService:
         tools = idle.pop() if idle else _Tools(self._archive.reserve)
         try:
             complete = self._stream_in(acceptor, context, request, slot, tools)
+            # Here, and not in `work`: who waits for the other one keeps none of the threads that all windows share.
+            self._claim(request.affected_sop_instance_uid)
         except Refused as refused:
             self._discard(slot)
+            tools.writer.give_up()
             idle.append(tools)
             return self._refuse(acceptor, context, request, refused)
         except BaseException:
@@ -106,6 +109,7 @@ class StoreService:
             return acceptor.answer(context, request, work)
         except NotBegun as error:
             self._discard(slot)
+            self._archive.claims.give_back(request.affected_sop_instance_uid)
             tools.writer.give_up()
             idle.append(tools)
             return self._refuse(acceptor, context, request, Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)))
@@ -120,15 +124,14 @@ class StoreService:
         self._log.warning("C-STORE of %s refused with %04XH: %s", acceptor.calling_ae_title, refused.status, refused)
         return response_to(request, refused.status, error_comment=str(refused)[:64])
 
-    def _store(self, slot: Slot, uid: str, complete: Callable[[], Instance]) -> None:
+    def _claim(self, uid: str) -> None:
         try:
             self._archive.claims.take(uid)
         except ClaimTaken as error:
-            self._discard(slot)
             raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from None
-        except BaseException:
-            self._discard(slot)
-            raise
+
+    def _store(self, slot: Slot, uid: str, complete: Callable[[], Instance]) -> None:
+        """The claim on the UID is ours, and is over then."""
         try:
             self._store_alone(slot, complete)
         finally:

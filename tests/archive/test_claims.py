@@ -57,3 +57,32 @@ def test_many_threads_are_never_two_at_once() -> None:
     for thread in threads:
         thread.join()
     assert most == 1 and inside == 0
+
+
+def test_whoever_waits_is_not_woken_for_other_uids(monkeypatch: pytest.MonkeyPatch) -> None:
+    claims = Claims(patience=30)
+    claims.take("1.2")
+    changed, waits, woken = claims._changed, threading.Event(), []
+    real_wait, real_notify = changed.wait, changed.notify_all
+
+    def wait(seconds: float | None = None) -> bool:
+        waits.set()
+        return real_wait(seconds)
+
+    def notify_all() -> None:
+        woken.append(None)
+        real_notify()
+    monkeypatch.setattr(changed, "wait", wait)
+    monkeypatch.setattr(changed, "notify_all", notify_all)
+    thread = threading.Thread(target=claims.take, args=("1.2",))
+    thread.start()
+    assert waits.wait(30)
+    for _ in range(3):
+        claims.take("1.3")
+        claims.give_back("1.3")
+    assert woken == []
+    claims.give_back("1.2")
+    thread.join(30)
+    assert not thread.is_alive() and len(woken) == 1
+    claims.give_back("1.2")
+    assert len(woken) == 1      # nobody waits any more

@@ -4,7 +4,8 @@ import socket
 import pytest
 from pynetdicom import AE
 
-from dicomserver.server import doors
+from dicomserver.archive.claims import Claims
+from dicomserver.server import doors, reception
 from dicomserver.server.lobby import Lobby
 from dicomserver.server.pool import AssociationPool
 from dicomserver.server.reception import Reception
@@ -13,7 +14,8 @@ from dicomserver.server.statistics import Statistics
 from dicomserver.standard.uids import IMPLICIT_VR_LE, VERIFICATION
 from tests.index.samples import make
 from tests.interop.find.asker import Asker
-from tests.interop.sender import associate_rq
+from tests.interop.sender import Sender, associate_rq
+from tests.interop.synthetic import CT, EXPLICIT, instance
 from tests.session.peers import RELEASE_RP, RELEASE_RQ
 
 LOG = logging.getLogger("test.reception")
@@ -149,3 +151,27 @@ def test_a_peer_that_does_not_close_after_its_release_keeps_no_place(desk):
         with pytest.raises(BlockingIOError):
             slow.recv(1)        # it is still being seen off
         association.release()
+
+
+@pytest.mark.parametrize("patience, status", [(60, 0), (0, 0xA700)])
+def test_peers_that_store_one_uid_keep_only_each_other_waiting(desk, store, tools, monkeypatch, patience, status):
+    """Though they are more than the threads that all windows share."""
+    monkeypatch.setattr(reception, "OPERATION_THREADS", 2)
+    store.archive.claims = claims = Claims(patience)
+    here, wanted, other = desk(), instance(1, 1), instance(1, 2)
+
+    def associate() -> Sender:
+        return Sender(here.port, [(CT, [EXPLICIT])], timeout=10, operations=8)
+
+    claims.take(wanted.sop_instance)
+    with associate() as first, associate() as second, associate() as third, associate() as last:
+        waiting = [first, second, third]
+        for one in waiting:
+            one.begin_store(1, CT, wanted.sop_instance, wanted.dataset)
+        if patience:
+            tools.wait_until(lambda: claims._awaited.total() >= 2)
+        assert last.store(1, CT, other.sop_instance, other.dataset).status == 0
+        if patience:
+            claims.give_back(wanted.sop_instance)
+        assert [one.answer().status for one in waiting] == [status] * 3
+    assert store.index.counts().instances == (2 if patience else 1)
