@@ -73,10 +73,13 @@ class Deletions:
                             checked_uid(file.series_instance_uid), checked_uid(file.sop_instance_uid))
                   for file in files]
         with translated(DeletionFailed, "beginning a deletion"):
-            # A slot with the same bytes, discarded as a duplicate, must not return in place of these.
-            for intake in self._intakes.all():
-                intake.sync()
-            return Deletion(self, self._tombstones.write(stones, label), stones, label)
+            return Deletion(self, self._tombstones.write(stones, label, self._sync_intakes), stones, label)
+
+    def _sync_intakes(self) -> None:
+        """A slot that left the intake because it lost against one of these must not return, neither in its place nor
+        before what is stored next. Who removes one afterwards is told of the deletion (services/store.py)."""
+        for intake in self._intakes.all():
+            intake.sync()
 
     def interrupted(self) -> list[Deletion]:
         """Deletions that an earlier process began and did not finish."""

@@ -65,9 +65,12 @@ class Replacing:
         return Found(slot_path(slot), Verdict.WHOLE, slot, header, file_length=length)
 
     def put_back(self, slot: int) -> None:
-        """Undoes `take_back`: only the name in quarantine/ is left. Raises QuarantineFailed."""
+        """Undoes `take_back`, durably: only the name in quarantine/ is left. Raises QuarantineFailed."""
+        intake = self._directory.intakes.of(slot)
         with translated(QuarantineFailed, "putting a file back"):
-            unlink_if_there(slot_name(slot), self._directory.intakes.of(slot))
+            unlink_if_there(slot_name(slot), intake)
+            # Else it would come back before what is stored next: its slot is the older one.
+            intake.sync()
 
     def keep_aside(self, stored: StoredFile, reason: str, details: Mapping[str, str | int]) -> str | None:
         """Gives the file of a stored instance, damaged or not, a second name in quarantine/, durably; -> that name.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 from dicomserver.archive.durable import Folder, read_file, replace_file, status_of, unlink_if_there
@@ -115,23 +115,34 @@ class Tombstones:
         self._slots.update((stone.slot, stone.checksum) for stone in stones)
         return stones, label
 
-    def write(self, stones: Iterable[Tombstone], label: Label | None = None) -> str:
-        """Makes the record durable and returns its name. Raises OSError; then nothing was recorded."""
+    def write(self, stones: Iterable[Tombstone], label: Label | None = None,
+              prepare: Callable[[], None] = lambda: None) -> str:
+        """Makes the record durable and returns its name. Raises OSError; then nothing was recorded.
+
+        prepare: called when whoever asks `cover` is told of these files already, and before they can go; where there
+        are other processes, which see only what is written, once more.
+        """
         stones = list(stones)
         with self._lock:
             name = f"{self._next:016d}{_SUFFIX}"
             self._next += 1
             entries = [{field: getattr(stone, field) for field in Tombstone.__slots__} for stone in stones]
             content = entries if label is None else {"label": asdict(label), "files": entries}
+            new = {stone.slot: stone.checksum for stone in stones if stone.slot not in self._slots}
+            self._slots.update(new)
             try:
+                prepare()
                 replace_file(self._folder, name, json.dumps(content).encode())
+                if self._is_shared:
+                    prepare()
             except OSError:
+                for slot in new:
+                    del self._slots[slot]
                 # A name that may or may not be durable must not delete anything at the next start.
                 unlink_if_there(name, self._folder)
                 unlink_if_there(name + ".new", self._folder)
                 raise
             self._own[name] = stones, label
-            self._slots.update((stone.slot, stone.checksum) for stone in stones)
         return name
 
     def drop(self, name: str, stones: Iterable[Tombstone]) -> None:

@@ -234,6 +234,7 @@ class StoreService:
                 raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance is being deleted")
             if self._archive.is_same(slot, there):
                 self._discard(slot)
+                self._settle_against(there, slot)
                 return
             refusal = Refused(CONFLICTING_INSTANCE, "SOP Instance UID is stored with other content")
         except InstanceMissing:
@@ -246,9 +247,28 @@ class StoreService:
             # Then the newcomer may be all that is left of it.
             refusal = Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance cannot be read")
         self._set_aside(slot, instance, refusal)
+        self._settle_against(there, slot)
         # Other bytes may also mean that the stored ones have changed.
         self._inspector.suspect(there)
         raise refusal
+
+    def _settle_against(self, there: Stored, slot: Slot) -> None:
+        """The slot has left the intake on account of what is stored. A deletion of that which begins from now on makes
+        this durable first; but of one that has begun before nobody else cares. Raises Refused."""
+        if not self._stays(there):
+            self._discard(slot.number, durably=True)
+            raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, "the stored instance is being deleted")
+
+    def _stays(self, there: Stored) -> bool:
+        """Whether no deletion of it has begun, as far as is known."""
+        try:
+            if self._archive.is_being_deleted(there.slot):
+                return False
+            # Looked up last: a row goes before its tombstone does.
+            now = self._index.find(there.sop_instance_uid)
+        except (ArchiveError, IndexFault, OSError):
+            return False
+        return now is not None and now.slot == there.slot
 
     def _set_aside(self, slot: Slot, instance: Instance, refusal: Refused) -> None:
         if (name := self._set_aside_before(slot, instance)) is not None:
@@ -271,7 +291,7 @@ class StoreService:
         except (ArchiveError, OSError):
             return None     # somebody has dealt with it, or it has become unreadable
 
-    def _discard(self, slot: Slot, *, durably: bool = False) -> None:
+    def _discard(self, slot: Slot | int, *, durably: bool = False) -> None:
         """Gives the slot back. Where that fails its name stays in the intake, and the next start removes it."""
         try:
             self._archive.discard(slot, durably=durably)

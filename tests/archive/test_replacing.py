@@ -15,7 +15,7 @@ from dicomserver.archive.layout import slot_name
 from dicomserver.archive.quarantine import Kind
 from dicomserver.archive.recovery import Verdict
 from tests.archive.files import SERIES, STUDY, instance_bytes, intake_of, names, store, stored
-from tests.archive.power import watch
+from tests.archive.power import Survives, watch
 
 
 def quarantine(archive: Archive, dataset: bytes = b"newcomer") -> str:
@@ -40,6 +40,18 @@ def test_a_file_taken_back_is_verified_and_has_its_slots_name_again(archive: Arc
     assert (data / "intake" / name).samefile(data / "quarantine" / f"{name}.dcm")
     archive.replacing.put_back(found.slot)
     assert intake_of(archive) == [] and names(data / "quarantine") == [f"{name}.dcm", f"{name}.json"]
+
+
+def test_what_was_put_back_stays_out_of_the_intake_after_a_power_cut(archive: Archive, data: Path, tmp_path: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    name = quarantine(archive)
+    with monkeypatch.context() as patch:
+        disk = watch(patch, data)
+        archive.replacing.put_back(archive.replacing.take_back(name).slot)
+        disk.off()
+        state = disk.state(Survives.ADDITIONS, tmp_path / "state")
+        disk.close()
+    assert name not in names(state / "intake") and f"{name}.dcm" in names(state / "quarantine")
 
 
 def test_taking_back_is_durable_and_no_old_tombstone_can_return(archive: Archive, data: Path,

@@ -118,3 +118,27 @@ def test_whoever_takes_over_has_all_and_numbers_of_its_own(folder: Folder, tmp_p
     assert second.write([STONE]) == f"{2 << 32 | 1:016d}.json"
     first.take_over(3)
     assert len(first.left_behind) == 2
+
+
+@pytest.mark.parametrize("is_shared, known", [(False, [True]), (True, [True, True])])
+def test_who_asks_is_told_before_what_is_to_be_done_first_is_done(folder: Folder, is_shared: bool, known) -> None:
+    """And other processes, which see only what is written, before it is done again."""
+    stones, told, written = Tombstones(folder, is_shared=is_shared), [], []
+
+    def prepare() -> None:
+        told.append(stones._slots.get(STONE.slot) == STONE.checksum)
+        written.append(len(os.listdir(folder.fd)))
+    stones.write([STONE], prepare=prepare)
+    assert told == known and written == [0, 1][:len(known)]
+
+
+def test_where_that_fails_nothing_is_recorded_but_what_was_before(folder: Folder, tmp_path: Path) -> None:
+    stones, other = Tombstones(folder), Tombstone(6, 1, "1", "1.1", "1.1.2")
+    name = stones.write([STONE])
+
+    def fail() -> None:
+        raise OSError(5, "")
+    with pytest.raises(OSError):
+        stones.write([STONE, other], prepare=fail)
+    assert names(tmp_path) == [name]
+    assert stones.cover_slot(STONE.slot) and not stones.cover_slot(other.slot)

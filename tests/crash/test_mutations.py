@@ -72,7 +72,7 @@ def test_is_missed(everything: Recording, tally: Tally, who: tuple[str, str]) ->
 CALLS = {
     "archive/commitments.py Commitments.drop: self._folder.sync()": "commitments_stay_until_reported",
     "archive/commitments.py Commitments._made_folder: self._root.sync()": "commitments_are_durable_before_acceptance",
-    "archive/deletion.py Deletions.begin: intake.sync()": "discarded_slots_are_gone_for_good_before_a_deletion",
+    "archive/deletion.py Deletions._sync_intakes: intake.sync()": "discarded_slots_are_gone_for_good_before_a_deletion",
     "archive/deletion.py Deletions.finish: intake.sync()": "tombstones_stay_until_all_is_gone_for_good",
     "archive/deletion.py Deletions._remove_from: folder.sync()": "tombstones_stay_until_all_is_gone_for_good",
     "archive/durable.py Folder.sync: os.fsync(self.fd)": "names_are_durable_before_success",
@@ -97,6 +97,7 @@ _DURABILITY = "tests/index/sqlite/test_engine_durability.py::"
 _POSTGRES = "tests/index/postgres/test_engine.py::"
 _NODES = "tests/archive/test_nodes.py::test_the_names_of_its_folders_are_durable_before_the_start_is_counted"
 _TAKING_BACK = "tests/archive/test_replacing.py::test_taking_back_is_durable_and_no_old_tombstone_can_return"
+_PUTTING_BACK = "tests/archive/test_replacing.py::test_what_was_put_back_stays_out_of_the_intake_after_a_power_cut"
 _TRASH = "tests/archive/test_trash_power_cuts.py::test_power_cut_at_every_call"
 _STRAYS = "tests/server/test_strays.py::test_the_file_and_the_row_are_durable_before_anybody_else_has_the_uid"
 _ADOPTING = "tests/archive/test_archive_power_cuts.py::test_power_cut_at_every_call[adopt]"
@@ -122,6 +123,7 @@ ELSEWHERE = {
     "archive/quarantine.py Quarantine.remove: self._folder.sync()":
         "tests/archive/test_quarantine.py::test_removed_for_good_with_its_note",
     "archive/quarantine.py Quarantine.put_into: folder.sync()": _TAKING_BACK,
+    "archive/replacing.py Replacing.put_back: intake.sync()": _PUTTING_BACK,
     "archive/replacing.py Replacing.take_back: os.fdatasync(fd)": _TAKING_BACK,
     "archive/replacing.py Replacing.take_back: self._directory.tombstones.sync()": _TAKING_BACK,
     "archive/recovery.py examine_intake: intake.sync()":
