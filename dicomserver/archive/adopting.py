@@ -43,7 +43,7 @@ class Adopting:
         if not _NAME.match(name):
             raise InstanceMissing("no file of an import is called so")
         try:
-            with Folder(IMPORTS, self._root.fd) as imports:
+            with Folder(IMPORTS, self._root) as imports:
                 fd = os.open(name, os.O_RDWR | OPEN_FILE, dir_fd=imports.fd)
         except FileNotFoundError:
             raise InstanceMissing("the file is not in imports/ any more") from None
@@ -76,7 +76,7 @@ class Adopting:
         os.fdatasync(fd)
         if fd == slot.fd:
             return
-        with Folder(IMPORTS, self._root.fd) as imports:
+        with Folder(IMPORTS, self._root) as imports:
             os.rename(name, slot.name, src_dir_fd=imports.fd, dst_dir_fd=self._intake.fd)
         os.close(slot.fd)
         slot.fd = fd

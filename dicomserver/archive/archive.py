@@ -269,7 +269,8 @@ class Archive:
     def begin_delete(self, files: Iterable[StoredFile], label: Label | None = None) -> Deletion:
         """Makes the intention durable; remove the rows next, then call `finish`. Some thousands at a time.
 
-        label: of `trash.labels`, if they are to lie in the trash. Raises DeletionFailed, InvalidUid.
+        label: of `trash.labels`, if they are to lie in the trash. Raises DeletionFailed, InvalidUid: nothing has
+        begun, unless `is_being_deleted` says so; then the next start decides.
         """
         return self._deletions.begin(files, label)
 
@@ -291,7 +292,7 @@ class Archive:
             with ExitStack() as opened:
                 folder = self._directory.root
                 for step in folders:
-                    folder = opened.enter_context(Folder(step, folder.fd))
+                    folder = opened.enter_context(Folder(step, folder))
                 yield folder, name
         else:
             slot = source if isinstance(source, int) else source.number

@@ -66,7 +66,7 @@ class BackupFolder:
         """Of the backups that are complete, the oldest first."""
         with translated(CopyFailed, "reading the backup"):
             try:
-                with Folder("backups", self.root.fd) as backups:
+                with Folder("backups", self.root) as backups:
                     names = os.listdir(backups.fd)
             except FileNotFoundError:
                 return []       # the first one was cut short
@@ -105,23 +105,23 @@ class BackupFolder:
                 if number not in kept:
                     os.unlink(self.place_of(number), dir_fd=self.root.fd)
             # Before its files: a list of what is not there any more must not come back.
-            with Folder("backups", self.root.fd) as backups:
+            with Folder("backups", self.root) as backups:
                 sync_names(backups)
             self._remove_files(listed)
             return self._remove_instances(listed)
 
     def _remove_files(self, listed: _Listed) -> None:
-        with open_or_make("files", self.root.fd)[0] as files:
+        with open_or_make("files", self.root)[0] as files:
             for name in os.listdir(files.fd):
                 if name not in listed.files:
                     unlink_if_there(name, files)
 
     def _remove_instances(self, listed: _Listed) -> int:
         removed = 0
-        with open_or_make("instances", self.root.fd)[0] as instances:
+        with open_or_make("instances", self.root)[0] as instances:
             # File managers leave their own files wherever somebody looks: they are not folders.
             for shard in _folders_in(instances):
-                with Folder(shard, instances.fd) as folder:
+                with Folder(shard, instances) as folder:
                     names = os.listdir(folder.fd)
                     unlisted = [name for name in names if not listed.has(shard, name)]
                     for name in unlisted:

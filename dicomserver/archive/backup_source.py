@@ -32,7 +32,7 @@ class BackupSource:
         """Raises ArchiveUnusable."""
         try:
             self.root = Folder(path, follow=True)
-            self._intake = Folder("intake", self.root.fd)
+            self._intake = Folder("intake", self.root)
             self.intakes = Intakes(self.root, ALONE, self._intake)
         except OSError as error:
             raise ArchiveUnusable(f"the data directory {path} cannot be used: {error.strerror}") from error
@@ -81,10 +81,10 @@ class BackupSource:
     def open_file(self, path: str) -> int:
         """A descriptor of one of `other_files`, the caller's to close. Raises OSError."""
         *folders, name = path.split("/")
-        folder = Folder(".", self.root.fd)
+        folder = Folder(".", self.root)
         for step in folders:
             with folder as parent:
-                folder = Folder(step, parent.fd)
+                folder = Folder(step, parent)
         with folder:
             return os.open(name, OPEN_FILE, dir_fd=folder.fd)
 
@@ -108,7 +108,7 @@ def _regular(parent: Folder, name: str, path: str) -> Iterator[tuple[str, os.sta
         if stat.S_ISREG(status.st_mode) and not name.endswith(_UNFINISHED):
             yield path, status
         elif stat.S_ISDIR(status.st_mode):
-            with Folder(name, parent.fd) as folder:
+            with Folder(name, parent) as folder:
                 for entry in sorted(os.listdir(folder.fd)):
                     yield from _regular(folder, entry, f"{path}/{entry}")
     except FileNotFoundError:

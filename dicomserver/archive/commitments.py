@@ -76,7 +76,7 @@ class Commitments:
         """In the order of arrival. None: of all. What a power cut left half written is removed."""
         with translated(CommitmentFailed, "reading the requests for storage commitment"):
             try:
-                self._folder = self._folder or Folder("commitments", self._root.fd)
+                self._folder = self._folder or Folder("commitments", self._root)
             except FileNotFoundError:
                 return []
             found = [name for name in os.listdir(self._folder.fd)
@@ -133,7 +133,7 @@ class Commitments:
 
     def _made_folder(self) -> Folder:
         if self._folder is None:
-            folder, is_new = open_or_make("commitments", self._root.fd)
+            folder, is_new = open_or_make("commitments", self._root)
             try:
                 if is_new:
                     self._root.sync()

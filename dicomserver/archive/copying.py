@@ -41,7 +41,7 @@ class Copies:
         self._root = root
         self._changed: set[str] = set()     # folders whose names are not durable yet
         with translated(CopyFailed, "making the copy"):
-            self.incoming, _ = open_or_make(INCOMING, root.fd)
+            self.incoming, _ = open_or_make(INCOMING, root)
             for name in os.listdir(self.incoming.fd):
                 os.unlink(name, dir_fd=self.incoming.fd)
 
@@ -110,10 +110,10 @@ class Copies:
 
     def _opened(self, path: str) -> Folder:
         """The folder of that path below the root, made where it is missing."""
-        folder, so_far = Folder(".", self._root.fd), ""
+        folder, so_far = Folder(".", self._root), ""
         for step in filter(None, path.split("/")):
             with folder as parent:
-                folder, is_new = open_or_make(step, parent.fd)
+                folder, is_new = open_or_make(step, parent)
             if is_new:
                 self._changed.add(so_far)
             so_far = f"{so_far}/{step}".lstrip("/")

@@ -68,7 +68,8 @@ class Deletions:
         self._slots_gone = slots_gone
 
     def begin(self, files: Iterable[StoredFile], label: Label | None) -> Deletion:
-        """Makes the tombstone durable. Raises DeletionFailed, InvalidUid; then nothing has begun."""
+        """Makes the tombstone durable. Raises DeletionFailed, InvalidUid; then nothing has begun, unless
+        `Tombstones.cover` says so."""
         stones = [Tombstone(file.slot, file.checksum, checked_uid(file.study_instance_uid),
                             checked_uid(file.series_instance_uid), checked_uid(file.sop_instance_uid))
                   for file in files]
@@ -142,8 +143,8 @@ class Deletions:
         """The folders of the study and the series; `opened` closes them."""
         study_uid, series_uid = map(checked_uid, series)
         try:
-            study = opened.enter_context(Folder(study_uid, self._root.fd))
-            return study, opened.enter_context(Folder(series_uid, study.fd))
+            study = opened.enter_context(Folder(study_uid, self._root))
+            return study, opened.enter_context(Folder(series_uid, study))
         except FileNotFoundError:
             return None, None
 

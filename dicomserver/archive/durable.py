@@ -13,25 +13,36 @@ FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 
 
+class SyncFailed(OSError):
+    """A sync of a folder has failed, now or before: see Folder.sync."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number, f"{os.strerror(number)} when a folder was synced: nothing is stored or deleted until "
+                                 "the file system is mounted anew and the server is started again")
+
+
 class Folder:
-    """An open folder. Its descriptor keeps its number until `close`, also after a failed sync."""
+    """An open folder. Those that were opened below one another know together whether a sync has failed."""
 
-    __slots__ = ("fd",)
+    __slots__ = ("fd", "_failures")
 
-    def __init__(self, name: str, parent: int | None = None, *, follow: bool = False) -> None:
+    def __init__(self, name: str, parent: Folder | None = None, *, follow: bool = False) -> None:
         """Opens an existing folder; a symbolic link is an error unless `follow`."""
-        self.fd = os.open(name, OPEN_FOLDER & ~os.O_NOFOLLOW if follow else OPEN_FOLDER, dir_fd=parent)
+        self.fd = os.open(name, OPEN_FOLDER & ~os.O_NOFOLLOW if follow else OPEN_FOLDER,
+                          dir_fd=None if parent is None else parent.fd)
+        self._failures: list[int] = [] if parent is None else parent._failures
 
     def sync(self) -> None:
-        """Makes every name in the folder durable. After an error the old open file is not used again:
-        the kernel may have reported the error once and would call the next sync a success."""
+        """Makes every name in the folder durable. Raises SyncFailed, and from then on each time, for any folder of the
+        tree: the kernel reports such an error once, and may take for clean what never reached the disk. What the next
+        sync said would prove nothing, and nothing may be given up on its word."""
+        if self._failures:
+            raise SyncFailed(self._failures[0])
         try:
             os.fsync(self.fd)
-        except OSError:
-            fresh = os.open(".", OPEN_FOLDER, dir_fd=self.fd)
-            os.dup2(fresh, self.fd, inheritable=False)
-            os.close(fresh)
-            raise
+        except OSError as error:
+            self._failures.append(error.errno or errno.EIO)
+            raise SyncFailed(self._failures[0]) from error
 
     def close(self) -> None:
         """Closes the descriptor; safe to call twice."""
@@ -46,14 +57,14 @@ class Folder:
         self.close()
 
 
-def open_or_make(name: str, parent: int) -> tuple[Folder, bool]:
+def open_or_make(name: str, parent: Folder) -> tuple[Folder, bool]:
     """The folder of that name, and whether it had to be made; durable only once its parent is synced."""
     try:
         return Folder(name, parent), False
     except FileNotFoundError:
         pass
     try:
-        os.mkdir(name, FOLDER_MODE, dir_fd=parent)
+        os.mkdir(name, FOLDER_MODE, dir_fd=parent.fd)
     except FileExistsError:
         pass
     return Folder(name, parent), True

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dicomserver.archive.durable import SyncFailed
+
 
 class ArchiveError(Exception):
     """Base of every error that leaves this room."""
@@ -74,10 +76,10 @@ class StorageFailed(ArchiveError):
     `errno` is the system's number; `full` says that room would help.
     """
 
-    def __init__(self, doing: str, number: int) -> None:
+    def __init__(self, doing: str, number: int, why: str = "") -> None:
         self.errno = number
         self.full = number in (errno.ENOSPC, errno.EDQUOT)
-        super().__init__(f"{doing}: {os.strerror(number)}")
+        super().__init__(f"{doing}: {why or os.strerror(number)}")
 
 
 class FilingFailed(StorageFailed):
@@ -124,6 +126,11 @@ class RecoveryFailed(StorageFailed):
     """The intake could not be read or made durable."""
 
 
+def reason_of(error: OSError) -> str:
+    """Why a system call failed, in words without names."""
+    return error.strerror if isinstance(error, SyncFailed) else os.strerror(error.errno or errno.EIO)
+
+
 @contextmanager
 def unreadable_is_damaged() -> Iterator[None]:
     """Turns EIO inside the block, which reads one instance, into InstanceDamaged; others do not suffer for it."""
@@ -141,4 +148,4 @@ def translated(kind: type[StorageFailed], doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise kind(doing, error.errno or errno.EIO) from error
+        raise kind(doing, error.errno or errno.EIO, reason_of(error)) from error

@@ -65,8 +65,6 @@ class Filing:
         self._quarantine = quarantine
         self._tombstones = tombstones
         self._trash = trash
-        # After a failed sync the kernel may take a folder for clean: what is linked there is linked anew.
-        self._suspect: set[Series] = set()
 
     def file_batch(self, batch: Sequence[Waiting]) -> list[Outcome]:
         """Raises FilingFailed, QuarantineFailed; then no slot is lost and the call may be repeated."""
@@ -86,13 +84,7 @@ class Filing:
         outcomes = [self._link(waiting, series) for series, several in group.items() for waiting in several]
         for series in dict.fromkeys(_series_of(outcome.waiting) for outcome in outcomes
                                     if outcome.result not in (Result.MISSING, Result.BLOCKED)):
-            try:
-                self._folders.open(series).sync()
-            except OSError:
-                self._suspect.add(series)
-                self._folders.forget(series)
-                raise
-            self._suspect.discard(series)
+            self._folders.open(series).sync()
         return outcomes
 
     def _link(self, waiting: Waiting, series: Series) -> Outcome:
@@ -125,9 +117,10 @@ class Filing:
         if ours is None or there is None:
             return self._miss(waiting, series, name)
         if os.path.samestat(ours, there):
-            if series in self._suspect:
-                os.unlink(name, dir_fd=folder.fd)
-                _link(intake, slot, folder, name)
+            # A name of a pass that failed, or of an earlier process, which may have been told that its sync had failed:
+            # the kernel may take the folder for clean. It is made anew.
+            os.unlink(name, dir_fd=folder.fd)
+            _link(intake, slot, folder, name)
             return Outcome(waiting, Result.ALREADY)
         if stat.S_ISREG(there.st_mode):
             if ours.st_size == there.st_size and _same_and_durable(intake, slot, folder, name):

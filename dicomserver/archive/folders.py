@@ -44,9 +44,9 @@ class Folders:
 
     def _open_or_make(self, series: Series) -> Folder:
         study_uid, series_uid = map(checked_uid, series)
-        study, study_is_new = open_or_make(study_uid, self._root.fd)
+        study, study_is_new = open_or_make(study_uid, self._root)
         with study:
-            folder, series_is_new = open_or_make(series_uid, study.fd)
+            folder, series_is_new = open_or_make(series_uid, study)
         # It may have been durable once and removed since.
         if study_is_new or self._is_shared:
             self._durable.pop(study_uid, None)
@@ -55,11 +55,11 @@ class Folders:
         return folder
 
     def settle(self) -> None:
-        """Makes the names of all folders opened so far durable. After an error the next call tries again."""
+        """Makes the names of all folders opened so far durable."""
         if not self._unsettled:
             return
         for study_uid in self._unsettled:
-            with Folder(study_uid, self._root.fd) as study:
+            with Folder(study_uid, self._root) as study:
                 study.sync()
         if any(study_uid not in self._durable for study_uid in self._unsettled):
             self._root.sync()
@@ -70,7 +70,7 @@ class Folders:
             self._durable.popitem(last=False)
 
     def forget(self, series: Series) -> None:
-        """The folder is gone, or its sync failed: the next `open` begins anew."""
+        """The folder is gone: the next `open` begins anew."""
         folder = self._opened.pop(series, None)
         if folder is not None:
             folder.close()

@@ -57,7 +57,7 @@ class Imports:
             os.mkdir(IMPORTS, FOLDER_MODE, dir_fd=self._root.fd)
         except FileExistsError:
             pass
-        folder = Folder(IMPORTS, self._root.fd)
+        folder = Folder(IMPORTS, self._root)
         try:
             self._give(folder.fd)
             fcntl.flock(folder.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from dicomserver.archive.durable import FILE_MODE, NEW_FILE, OPEN_FILE, unlink_if_there
 from dicomserver.archive.errors import (IntakeBusy, IntakeError, IntakeFailed, IntakeFull, IntakeRefused,
-                                        StorageFailed, translated)
+                                        StorageFailed, reason_of, translated)
 from dicomserver.archive.layout import DataDirectory, slot_name, start_of
 
 SMALLEST_BATCH = 64
@@ -282,4 +282,4 @@ def _empty(fd: int) -> None:
 
 def _failure(doing: str, error: OSError) -> Failure:
     kind = IntakeFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else IntakeFailed
-    return kind, f"{doing}: {os.strerror(error.errno or errno.EIO)}"
+    return kind, f"{doing}: {reason_of(error)}"

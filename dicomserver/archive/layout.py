@@ -108,11 +108,11 @@ class DataDirectory:
             self._lock = lock_alone(self.root, self.path)
             self._home = Home(self.root, ALONE, self.path)
             self._prepare()
-        self.intake = self._kept(Folder("intake", self._home.folder.fd))
+        self.intake = self._kept(Folder("intake", self._home.folder))
         self.intakes = Intakes(self.root, self.node, self.intake)
-        self.quarantine, self.tombstones = (self._kept(Folder(name, self.root.fd)) for name in OWN_FOLDERS[1:])
+        self.quarantine, self.tombstones = (self._kept(Folder(name, self.root)) for name in OWN_FOLDERS[1:])
         # Directories of earlier versions have none. Its name is durable when the start is counted.
-        self.trash = self._kept(open_or_make("trash", self.root.fd)[0])
+        self.trash = self._kept(open_or_make("trash", self.root)[0])
         self.opened_start = self.start = self._home.read_starts() + 1
         self._home.write_starts(self.start)
 
@@ -123,7 +123,7 @@ class DataDirectory:
             self._create()
         if self.node and version < FORMAT:
             # A server that knows no nodes would not look into their intakes.
-            open_or_make("trash", self.root.fd)[0].close()
+            open_or_make("trash", self.root)[0].close()
             self._write_format(FORMAT)
 
     @property
@@ -159,7 +159,7 @@ class DataDirectory:
 
     def _create(self) -> None:
         for name in OWN_FOLDERS:
-            open_or_make(name, self.root.fd)[0].close()
+            open_or_make(name, self.root)[0].close()
         alone = Home(self.root, ALONE, self.path)
         # A crash between the two files must not begin again with numbers that slots have had.
         alone.write_starts(alone.read_starts() if status_of("starts", self.root) else 0)
@@ -196,7 +196,7 @@ class DataDirectory:
         try:
             if node == ALONE:
                 return start_of(slot) <= Home(self.root, ALONE, self.path).read_starts()
-            with Folder(home_path(node), self.root.fd) as folder:
+            with Folder(home_path(node), self.root) as folder:
                 return start_of(slot) <= Home(folder, node, self.path).read_starts()
         except FileNotFoundError:
             return False

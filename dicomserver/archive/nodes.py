@@ -107,7 +107,7 @@ class Intakes:
             folder = self._others.get(node)
             if folder is None:
                 try:
-                    folder = self._others[node] = Folder(intake_path(node), self._root.fd)
+                    folder = self._others[node] = Folder(intake_path(node), self._root)
                 except FileNotFoundError:
                     return self._own
             return folder
@@ -138,9 +138,9 @@ class Nodes:
         self._node = node
         self.path = f"{path}/{home_path(node)}"
         self._lock = -1
-        self.folder, _ = open_or_make(_FOLDER, root.fd)
+        self.folder, _ = open_or_make(_FOLDER, root)
         try:
-            self.home, _ = open_or_make(str(node), self.folder.fd)
+            self.home, _ = open_or_make(str(node), self.folder)
         except BaseException:
             self.folder.close()
             raise
@@ -165,7 +165,7 @@ class Nodes:
         if status_of("starts", self.home) is None and status_of("intake", self.home) is None:
             replace_file(self.home, "starts", b"0\n")
         # Its name is durable when the start is counted.
-        open_or_make("intake", self.home.fd)[0].close()
+        open_or_make("intake", self.home)[0].close()
         # An earlier start may have made them and ended before it synced; a slot must not go with its folder.
         self.folder.sync()
         self._root.sync()
@@ -180,7 +180,7 @@ class Nodes:
         if number == ALONE:
             yield True      # we share the root's lock
             return
-        with Folder(str(number), self.folder.fd) as home:
+        with Folder(str(number), self.folder) as home:
             fd = _try_lock(home)
         try:
             yield fd is not None
@@ -193,7 +193,7 @@ class Nodes:
         try:
             if number == ALONE:
                 return read_file(self._root, "starts", 64)
-            with Folder(str(number), self.folder.fd) as home:
+            with Folder(str(number), self.folder) as home:
                 return read_file(home, "starts", 64)
         except FileNotFoundError:
             return b""
@@ -231,7 +231,7 @@ class Nodes:
 def numbers_in(root: Folder) -> list[int]:
     """Of all nodes that have used a data directory; none where it is a single server's."""
     try:
-        with Folder(_FOLDER, root.fd) as folder:
+        with Folder(_FOLDER, root) as folder:
             names = os.listdir(folder.fd)
     except FileNotFoundError:
         return []

@@ -70,7 +70,7 @@ def _open(name: str, folder: Folder) -> int | None:
 def open_filed(root: Folder, study_uid: str, series_uid: str, name: str) -> int | None:
     """A descriptor of what has an instance's final name, nothing verified; None where a part of it is missing."""
     try:
-        with Folder(study_uid, root.fd) as study, Folder(series_uid, study.fd) as series:
+        with Folder(study_uid, root) as study, Folder(series_uid, study) as series:
             return _open(name, series)
     except FileNotFoundError:
         return None

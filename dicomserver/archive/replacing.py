@@ -84,7 +84,7 @@ class Replacing:
             try:
                 folder = self._directory.root
                 for uid in (stored.study_instance_uid, stored.series_instance_uid):
-                    folder = opened.enter_context(Folder(checked_uid(uid), folder.fd))
+                    folder = opened.enter_context(Folder(checked_uid(uid), folder))
                 name = instance_name(stored.sop_instance_uid)
                 if _is_of_another(folder, name, stored.slot):
                     return None

@@ -117,7 +117,8 @@ class Tombstones:
 
     def write(self, stones: Iterable[Tombstone], label: Label | None = None,
               prepare: Callable[[], None] = lambda: None) -> str:
-        """Makes the record durable and returns its name. Raises OSError; then nothing was recorded.
+        """Makes the record durable and returns its name. Raises OSError; then nothing was recorded, unless `cover` says
+        so: a record that may be durable stays, nothing is promised on account of its files, and the next start ends it.
 
         prepare: called when whoever asks `cover` is told of these files already, and before they can go; where there
         are other processes, which see only what is written, once more.
@@ -136,10 +137,11 @@ class Tombstones:
                 if self._is_shared:
                     prepare()
             except OSError:
+                if self.lies_there(name):
+                    self._own[name] = stones, label
+                    raise
                 for slot in new:
                     del self._slots[slot]
-                # A name that may or may not be durable must not delete anything at the next start.
-                unlink_if_there(name, self._folder)
                 unlink_if_there(name + ".new", self._folder)
                 raise
             self._own[name] = stones, label

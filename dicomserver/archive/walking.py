@@ -78,7 +78,7 @@ def make_found_durable(directory: DataDirectory, found: Found) -> bool:
         folders = [directory.root]
         try:
             for step in steps:
-                folders.append(opened.enter_context(Folder(step, folders[-1].fd)))
+                folders.append(opened.enter_context(Folder(step, folders[-1])))
             fd = os.open(name, OPEN_FILE, dir_fd=folders[-1].fd)
         except FileNotFoundError:
             return False
@@ -94,7 +94,7 @@ def make_found_durable(directory: DataDirectory, found: Found) -> bool:
 def _in_series(directory: DataDirectory, name: str, tombstones: Tombstones, whole: bool) -> Iterator[Found]:
     study_uid, series_uid = name.split("/")
     try:
-        with Folder(study_uid, directory.root.fd) as study, Folder(series_uid, study.fd) as series:
+        with Folder(study_uid, directory.root) as study, Folder(series_uid, study) as series:
             # Names and numbers are all that is gathered, of one series.
             for entry in sorted(_entries(series), key=lambda entry: (_slot(series, entry), entry.name)):
                 found = _look(series, name, entry, tombstones, whole)
@@ -149,7 +149,7 @@ def _series_folders(directory: DataDirectory) -> Iterator[tuple[str, Folder | st
 
 def _unless_deleted(name: str, parent: Folder) -> AbstractContextManager[Folder | None]:
     try:
-        return Folder(name, parent.fd)
+        return Folder(name, parent)
     except FileNotFoundError:
         return nullcontext()    # since its name was read
 

@@ -138,7 +138,12 @@ class Deleter:
             self._await_filing([stored])
             keep_aside()
             with self._kept_from_the_mover([stored]):
-                deletion = self._archive.begin_delete([stored])
+                try:
+                    deletion = self._archive.begin_delete([stored])
+                except ArchiveError as error:
+                    if self._archive.is_being_deleted(stored.slot):
+                        raise DeletionStopped(str(error)) from error
+                    raise
                 self._unfinished.append(deletion)
                 try:
                     third = self._index.replace(stored.slot, newcomer)

@@ -146,7 +146,7 @@ class _Restore:
     def finish(self) -> None:
         """The data directory becomes one. Raises OSError."""
         for name in OWN_FOLDERS:
-            open_or_make(name, self._root.fd)[0].close()
+            open_or_make(name, self._root)[0].close()
         for node, last in ({ALONE: 0} | self._last_starts).items():
             self._count_starts(node, last)
         self._copies.close(remove=True)

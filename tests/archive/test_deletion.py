@@ -163,17 +163,37 @@ def test_a_failed_finish_may_be_repeated(archive: Archive, data: Path, monkeypat
     archive.file_batch([waiting])
     deletion = archive.begin_delete([stored(waiting)])
     with monkeypatch.context() as patch:
-        def fail(fd: int) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise OSError(errno.EIO, "")
-        patch.setattr(os, "fsync", fail)
+        patch.setattr(os, "unlink", fail)
         with pytest.raises(DeletionFailed):
             deletion.finish()
-        with pytest.raises(DeletionFailed):
-            archive.begin_delete([stored(waiting)])
     assert len(names(data / "tombstones")) == 1
     deletion.finish()
     assert names(data / "tombstones") == []
     assert not (data / STUDY).exists()
+
+
+def test_after_a_failed_sync_the_tombstone_stays_until_the_next_start(data: Path,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the file has gone, and the next sync would succeed."""
+    with Archive(data) as archive:
+        waiting = store(archive, "1.1")
+        archive.file_batch([waiting])
+        deletion = archive.begin_delete([stored(waiting)])
+        with monkeypatch.context() as patch:
+            def fail(fd: int) -> None:
+                raise OSError(errno.EIO, "")
+            patch.setattr(os, "fsync", fail)
+            with pytest.raises(DeletionFailed, match="mounted anew"):
+                deletion.finish()
+        for act in (deletion.finish, lambda: archive.begin_delete([stored(waiting)])):
+            with pytest.raises(DeletionFailed, match="mounted anew"):
+                act()
+        assert len(names(data / "tombstones")) == 1 and not names(data / STUDY / SERIES)
+    with Archive(data) as archive:
+        archive.interrupted_deletions()[0].finish()
+    assert names(data / "tombstones") == []
 
 
 def test_only_uids(archive: Archive, data: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dicomserver.archive.durable import (
-    Folder, open_or_make, read_file, replace_file, status_of, unlink_if_there, unnamed_file,
+    Folder, SyncFailed, open_or_make, read_file, replace_file, status_of, unlink_if_there, unnamed_file,
 )
 from tests.archive.files import names
 from tests.archive.power import watch
@@ -26,20 +26,27 @@ def test_replacing_a_file_syncs_it_before_it_has_its_name(tmp_path: Path, monkey
     assert names(tmp_path) == ["x"]
 
 
-def test_a_failed_sync_ends_the_use_of_that_open_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Folder(str(tmp_path)) as folder:
-        before = os.fstat(folder.fd)
-        os.lseek(folder.fd, 3, os.SEEK_SET)     # belongs to the open file: a fresh one begins at 0
-        with monkeypatch.context() as patch:
-            def fail(fd: int) -> None:
-                raise OSError(errno.EIO, "")
-            patch.setattr(os, "fsync", fail)
-            with pytest.raises(OSError):
+def test_a_failed_sync_is_the_last_one_of_all_folders_of_the_tree(tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    synced: list[int] = []
+
+    def fsync(fd: int) -> None:
+        synced.append(fd)
+        if len(synced) == 2:
+            raise OSError(errno.ENOSPC, "")
+    monkeypatch.setattr(os, "fsync", fsync)
+    with Folder(str(tmp_path)) as root, Folder("a", root) as below, open_or_make("b", root)[0] as beside:
+        below.sync()
+        for folder in (below, below, beside, root):
+            with pytest.raises(SyncFailed, match="mounted anew") as raised:
                 folder.sync()
-        assert os.path.samestat(before, os.fstat(folder.fd))
-        assert os.lseek(folder.fd, 0, os.SEEK_CUR) == 0
-        assert not os.get_inheritable(folder.fd)
-        folder.sync()
+            assert raised.value.errno == errno.ENOSPC
+        assert synced == [below.fd, below.fd]
+        with Folder("a", root) as later, pytest.raises(SyncFailed):
+            later.sync()
+    with Folder(str(tmp_path)) as anew:
+        anew.sync()
 
 
 def test_a_symbolic_link_is_no_folder(tmp_path: Path) -> None:
@@ -47,17 +54,17 @@ def test_a_symbolic_link_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real")
     with Folder(str(tmp_path)) as root:
         with pytest.raises(OSError):
-            Folder("link", root.fd)
+            Folder("link", root)
         with pytest.raises(OSError):
-            open_or_make("link", root.fd)
-        with Folder("link", root.fd, follow=True) as followed:
+            open_or_make("link", root)
+        with Folder("link", root, follow=True) as followed:
             assert os.path.samestat(os.fstat(followed.fd), (tmp_path / "real").stat())
 
 
 def test_open_or_make_says_whether_it_made(tmp_path: Path) -> None:
     with Folder(str(tmp_path)) as root:
         for expected in (True, False):
-            folder, made = open_or_make("x", root.fd)
+            folder, made = open_or_make("x", root)
             folder.close()
             assert made is expected
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o700

@@ -203,7 +203,7 @@ def test_a_folder_removed_under_the_descriptor(archive: Archive, data: Path) -> 
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
-@pytest.mark.parametrize("name", ["link", "fsync", "mkdir", "unlink"])
+@pytest.mark.parametrize("name", ["link", "mkdir", "unlink"])
 def test_a_failed_call_leaves_all_slots_and_may_be_repeated(archive: Archive, name: str, number: int,
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     batch = [store(archive, f"1.{count}", series=f"2.{count % 2}") for count in range(4)]
@@ -229,21 +229,33 @@ def test_a_failed_call_leaves_all_slots_and_may_be_repeated(archive: Archive, na
     assert all(final(archive, f"1.{count}", f"2.{count % 2}").exists() for count in range(4))
 
 
-def test_after_a_failed_sync_names_are_linked_anew(archive: Archive, data: Path,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting = store(archive, "1.1")
-    with monkeypatch.context() as patch:
-        def fail(fd: int) -> None:
-            raise OSError(errno.EIO, "")
-        patch.setattr(os, "fsync", fail)
-        with pytest.raises(FilingFailed):
-            archive.file_batch([waiting])
-    disk = watch(monkeypatch, data)
-    assert file_one(archive, waiting) is Result.ALREADY
-    place = f"{STUDY}/{SERIES}/1.1.dcm"
-    calls = [call for call in disk.calls if call[0] != "open"]
-    assert calls[1:4] == [("unlink", place), ("link", place), ("fsync", f"{STUDY}/{SERIES}")]
-    assert [call for call in calls if call[0] == "fsync"][1:] == [("fsync", STUDY), ("fsync", ".")]
+@pytest.mark.parametrize("folder", [f"{STUDY}/{SERIES}", STUDY, "."])
+def test_after_a_failed_sync_no_slot_goes_until_a_new_start_has_made_its_name_anew(
+        folder: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the folder, whose next sync would succeed: it proves nothing."""
+    with Archive(data) as archive:
+        waiting, later = store(archive, "1.1"), store(archive, "2.1", series="2.2")
+        real = os.fsync
+
+        def fsync(fd: int) -> None:
+            if os.path.samestat(os.fstat(fd), (data / folder).stat()):
+                raise OSError(errno.EIO, "")
+            real(fd)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fsync)
+            with pytest.raises(FilingFailed, match="mounted anew"):
+                archive.file_batch([waiting])
+        for batch in ([waiting], [later]):
+            with pytest.raises(FilingFailed, match="mounted anew"):
+                archive.file_batch(batch)
+        assert intake_of(archive) == [f"{waiting.slot:016x}", f"{later.slot:016x}"]
+    with Archive(data) as archive:
+        disk = watch(monkeypatch, data)
+        assert file_one(archive, waiting) is Result.ALREADY
+        place = f"{STUDY}/{SERIES}/1.1.dcm"
+        assert [call for call in disk.calls if call[0] != "open"] == [
+            ("link", place), ("unlink", place), ("link", place), ("fsync", f"{STUDY}/{SERIES}"), ("fsync", STUDY),
+            ("fsync", "."), ("unlink", f"intake/{waiting.slot:016x}")]
 
 
 def test_a_file_whose_deletion_is_under_way_makes_room(archive: Archive, data: Path) -> None:

@@ -369,9 +369,10 @@ def test_names_that_could_not_be_made_durable_are_given_up(intake: Intake, monke
             raise OSError(errno.EIO, "")
         patch.setattr(os, "fsync", fail)
         slots += drain(intake)
-    after = intake.take()
-    assert after.number > slots[-1].number + 1
-    for slot in [*slots, after]:
+    # What the next sync would say proves nothing: those made next might be lost with the folder's block.
+    with pytest.raises(IntakeFailed, match="started again"):
+        intake.take()
+    for slot in slots:
         intake.discard(slot)
     intake.close()
     assert names(data / "intake") == []

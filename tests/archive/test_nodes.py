@@ -292,7 +292,7 @@ def test_what_another_archive_has_received_does_not_come_back(opened: Opened) ->
 def test_intakes_of_all(opened: Opened, data: Path) -> None:
     one = opened(1)
     opened(2)
-    with Folder(str(data)) as root, Folder("intake", root.fd) as own:
+    with Folder(str(data)) as root, Folder("intake", root) as own:
         intakes = nodes.Intakes(root, 0, own)
         assert intakes.numbers() == [0, 1, 2] and len(intakes.all()) == 3
         assert intakes.of_node(7) is own

@@ -61,24 +61,36 @@ def test_names_do_not_come_twice(folder: Folder) -> None:
     assert first < second
 
 
-def test_what_could_not_be_made_durable_deletes_nothing(folder: Folder, tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def fail_fsync(patch: pytest.MonkeyPatch, failing: int) -> None:
+    """The call of that number, from 0 on."""
+    real, calls = os.fsync, iter(range(9))
+
+    def fsync(fd: int) -> None:
+        if next(calls) == failing:
+            raise OSError(5, "")
+        real(fd)
+    patch.setattr(os, "fsync", fsync)
+
+
+def test_what_has_no_name_yet_deletes_nothing(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stones = Tombstones(folder)
-    real = os.fsync
-    for failing in (0, 1):
-        calls = iter(range(9))
+    fail_fsync(monkeypatch, 0)
+    with pytest.raises(OSError):
+        stones.write([STONE])
+    assert names(tmp_path) == []
+    assert not stones.cover_slot(5)
 
-        def fsync(fd: int, failing: int = failing, calls: Iterator[int] = calls) -> None:
-            if next(calls) == failing:
-                raise OSError(5, "")
-            real(fd)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", fsync)
-            with pytest.raises(OSError):
-                stones.write([STONE])
-        assert names(tmp_path) == []
-        assert not stones.cover_slot(5)
+def test_on_account_of_a_file_whose_record_may_be_durable_nothing_is_promised(
+        folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sync of its name has failed. It may have reached the disk, and no removal may."""
+    stones = Tombstones(folder)
+    fail_fsync(monkeypatch, 1)
+    with pytest.raises(OSError):
+        stones.write([STONE])
+    assert stones.cover_slot(5)
+    assert names(tmp_path) == ["0000000000000001.json"]
+    assert Tombstones(folder).left_behind == {"0000000000000001.json": ([STONE], None)}
 
 
 def test_an_unfinished_record_is_removed(folder: Folder, tmp_path: Path) -> None:

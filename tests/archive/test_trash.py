@@ -216,5 +216,9 @@ def test_a_failing_disk(archive: Archive, data: Path, monkeypatch: pytest.Monkey
         with pytest.raises(TrashFailed):
             archive.trash.sync_back()
     assert intake_of(archive) == [f"{waiting.slot:016x}"]
-    deletion.finish()
-    assert only_record(archive).files[0].slot == waiting.slot
+    with pytest.raises(TrashFailed):
+        deletion.finish()       # no sync is believed any more
+    archive.close()
+    with Archive(data) as again:
+        again.interrupted_deletions()[0].finish()
+        assert only_record(again).files[0].slot == waiting.slot

@@ -37,8 +37,8 @@ RULES = [
 SAMPLE = [("write", NO_ROOM, WAL)]
 # Faults that no instance notices but one that is set aside, and that one is refused anyway.
 HARMLESS = {rule for rule in RULES if "quarantine" in rule[2]}
-# After a sync of its log that failed the index is not trusted any more, whatever the next one says.
-UNTIL_THE_NEXT_START = {rule for rule in RULES if rule[::2] == ("sync", WAL)}
+# After a sync of its log, or of a folder, that failed neither is trusted any more, whatever the next one says.
+UNTIL_THE_NEXT_START = {rule for rule in RULES if rule[0] == "sync" and rule[2] in (WAL, "intake", "1.*", "1.*/*")}
 # The next start does not come about, and says why.
 NO_START = [("sync", BROKEN, "dicom-server.db"), ("write", NO_ROOM, "dicom-server.db"), ("write", NO_ROOM, WAL),
             ("write", NO_ROOM, "starts.new"), ("sync", BROKEN, "starts.new"), ("sync", BROKEN, "intake"),

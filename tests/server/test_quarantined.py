@@ -210,6 +210,28 @@ def test_a_disk_that_fails_before_the_moment_changes_nothing(store, quarantined,
     assert settled(store, b"new", b"old")
 
 
+def test_where_nobody_knows_whether_it_is_decided_the_next_start_does(store, quarantined, monkeypatch):
+    """The sync of the tombstone's name has failed: it may be there, and what was stored may go. Both are kept."""
+    assert store.mover.flush()
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if os.path.samestat(os.fstat(fd), (store.path / "tombstones").stat()) and list(
+                (store.path / "tombstones").glob("*.json")):
+            raise OSError(5, "")
+        real(fd)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(Undecided, match="mounted anew"):
+            quarantined.accept(only(quarantined))
+    assert sorted(file.rpartition(b" ")[2] for file in store.quarantined()) == [b"new", b"old"]
+    assert served(store).endswith(b"old")
+    store.reopen()
+    recover(store.archive, store.index, store.mover, store.describe, lambda *_: None, store.log)
+    store.mover.start()
+    assert settled(store, b"new", b"old")
+
+
 def test_an_index_that_fails_at_the_moment(store, quarantined, monkeypatch):
     """The tombstone is durable by then. It can be repeated, and the next start would do the rest."""
     def full(*arguments):
