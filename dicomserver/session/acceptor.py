@@ -184,6 +184,7 @@ class AssociationAcceptor:
             self.association.give_up("a fault of ours")
             return
         self._count(request.command_field, response.status)
+        self._window.close(request.message_id)
         self.association.send_beside(context.context_id, response)
 
     def _count(self, command_field: int, status: int) -> None:

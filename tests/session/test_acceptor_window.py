@@ -14,6 +14,7 @@ from dicomserver.session.acceptor import MOST_OPERATIONS, AssociationAcceptor
 from dicomserver.session.errands import Errand
 from dicomserver.session.negotiator import Negotiator
 from dicomserver.session.policy import AcceptorPolicy
+from dicomserver.session.window import OperationsWindow
 from dicomserver.standard.statuses import CANCEL, SUCCESS
 from dicomserver.wire.command import CommandSet, decode_command, encode_command
 from dicomserver.wire.commands import C_ECHO_RQ, C_STORE_RQ, N_EVENT_REPORT_RQ, N_EVENT_REPORT_RSP, response_to
@@ -127,6 +128,29 @@ def test_an_id_that_is_open_is_refused(slow: Slow, port: int) -> None:
         assert association.answer().status == 0
         ask(association, 5)
         assert association.answer().status == 0
+
+
+def test_an_id_is_free_when_its_answer_has_come(slow: Slow, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many devices always send 1; the thread that has answered may be late with what is left to it."""
+    done, later = OperationsWindow._done, threading.Event()
+
+    def late(*arguments: object) -> None:
+        assert later.wait(10)
+        done(*arguments)
+
+    monkeypatch.setattr(OperationsWindow, "_done", late)
+    with Sender(port, [(VERIFICATION, [LITTLE])], operations=8) as association:
+        slow.go.set()
+        ask(association, 1)
+        assert association.answer().status == 0
+        slow.go.clear()
+        ask(association, 1)
+        ask(association, 1)
+        assert association.answer().status == 0x0210    # the second one is not answered
+        later.set()
+        slow.go.set()
+        assert association.answer().status == 0
+    assert slow.answered == [1, 1]
 
 
 def test_a_fault_of_ours_ends_the_association_and_nothing_else(slow: Slow, port: int) -> None:

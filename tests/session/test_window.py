@@ -50,6 +50,21 @@ def test_settling_waits_for_all(executor: ThreadPoolExecutor) -> None:
     assert not settling.is_alive()
 
 
+def test_an_id_that_was_closed_may_be_used_again(executor) -> None:
+    """Its place is free only when the work is at its end, and that does not close the id that is another's by now."""
+    window, first, second = OperationsWindow(2, executor), threading.Event(), threading.Event()
+    window.run(1, lambda: first.wait(10))
+    window.close(1)
+    assert not window.is_open(1)
+    window.run(1, lambda: second.wait(10))
+    first.set()
+    window.run(2, lambda: None)         # the first one's place
+    assert window.is_open(1)
+    second.set()
+    window.settle()
+    assert not window.is_open(1)
+
+
 def test_an_executor_that_takes_nothing_leaves_no_place_taken() -> None:
     executor = ThreadPoolExecutor(1)
     executor.shutdown()
