@@ -149,7 +149,7 @@ class Server:
 
     def files(self) -> set[str]:
         """Every file below the data directory that somebody may call stray, by its relative path."""
-        own = {"format", "starts", "lock", "index.json",
+        own = {"format", "starts", "lock", "index.json", "room",
                "dicom-server.db", "dicom-server.db-wal", "dicom-server.db-shm"}
         return {str(path.relative_to(self.data)) for path in _walk(self.data)} - own
 
