@@ -127,7 +127,7 @@ class AssociationAcceptor:
         except AssociationEnded as ended:
             self._end(ended)
         finally:
-            self.association.before_end()
+            self.association.settle()
             self._close_errands()
             self.per_association.clear()
 
@@ -137,7 +137,7 @@ class AssociationAcceptor:
         # Who refers to us, and we to him, would live until Python looks for cycles: with all that the peer has sent.
         self._request = b""
         self._on_answered = _told_nothing
-        self.association.before_end = _nothing
+        self.association.settle = _nothing
 
     def stop(self, grace_over: bool) -> None:
         """From another thread: ends when the request under way is answered, or now where the grace period is over."""
@@ -344,7 +344,7 @@ class AssociationAcceptor:
         self.association.establish(outcome.contexts, outcome.peer_maximum_length)
         if outcome.operations != 1 and self._executor is not None:
             self._window = OperationsWindow(outcome.operations or MOST_OPERATIONS, self._executor)
-            self.association.before_end = self._window.settle
+            self.association.settle = self._window.settle
         self._unsent = self.association.transmit(outcome.pdu, wait=False)
 
     def _serve(self, context: AcceptedContext, command: CommandSet) -> None:

@@ -92,7 +92,8 @@ class Association:
         self.stream = stream.PduStream(inlet, maximum_length, maximum_command, maximum_control)
         self.contexts: Mapping[int, AcceptedContext] = {}
         self.peer_maximum_length = 0
-        self.before_end: Callable[[], None] = lambda: None      # what other threads still send, is sent first
+        # What other threads still send, is sent first: before the end, and before what a peer may take long to read.
+        self.settle: Callable[[], None] = lambda: None
         self._lost = ""         # why sending from another thread failed
 
     def establish(self, contexts: Mapping[int, AcceptedContext], peer_maximum_length: int) -> None:
@@ -148,6 +149,7 @@ class Association:
         should be and nothing was sent; AssociationEnded where the connection fails, or where that comes out too late:
         then we have aborted.
         """
+        self.settle()
         self.machine.on(Event.EVT9)
         head = encode_message(context_id, encode_command(command), None, self.peer_maximum_length)
         try:
@@ -166,6 +168,7 @@ class Association:
     def send_encoded(self, messages: bytes) -> None:
         """Sends messages that are P-DATA-TF PDUs already, within the peer's maximum length, in one write. Raises
         AssociationEnded where the connection fails."""
+        self.settle()
         self.machine.on(Event.EVT9)
         self.transmit(messages)
 
@@ -173,7 +176,7 @@ class Association:
 
     def interrupted(self, event: str, pdu: bytes | None = None) -> AssociationEnded:
         """What PduStream.next or StreamEnded reported instead of data; -> how the association ended by it."""
-        self.before_end()
+        self.settle()
         if event == stream.PDU and pdu is None:
             try:
                 event, pdu = self.stream.next()     # it may prove to be none, or to be cut off
@@ -191,14 +194,14 @@ class Association:
 
     def violated(self, error: WireError) -> AssociationEnded:
         """The peer broke a rule of the protocol."""
-        self.before_end()
+        self.settle()
         self.machine.on(Event.EVT19)
         self._send_abort(error.abort_reason)
         return AssociationEnded(f"aborted by us: {error}", Ending.VIOLATED, error)
 
     def abort(self, why: str, ending: Ending = Ending.GIVEN_UP, cause: object = None) -> AssociationEnded:
         """Ends the association from our side (A-ABORT request)."""
-        self.before_end()
+        self.settle()
         self.machine.on(Event.EVT15)
         self._send_abort(NOT_SPECIFIED)
         return AssociationEnded(f"aborted by us: {why}", ending, cause)

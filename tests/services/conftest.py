@@ -32,7 +32,7 @@ class Provider:
     limits: may be others for the next association.
 
     destinations: of C-MOVE, by name. without_roles, fuzzy_for: see GetService, FindService. acceptor: of the
-    association under way.
+    association under way. executor: for the windows of all associations.
     """
 
     def __init__(self, archive: Archive, index: Index) -> None:
@@ -47,7 +47,7 @@ class Provider:
         self.fuzzy_for: frozenset[str] = frozenset()
         self.deadlines = Deadlines()
         self.acceptor: AssociationAcceptor | None = None
-        self._executor = ThreadPoolExecutor(4)
+        self.executor = ThreadPoolExecutor(4)
         self._door = socket.create_server(("127.0.0.1", 0))
         self.port = self._door.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)
@@ -63,7 +63,7 @@ class Provider:
                                       without_roles=self.without_roles, fuzzy_for=self.fuzzy_for,
                                       accept=self.accept)
             self.acceptor = AssociationAcceptor(connection, request, b"", Negotiator(POLICY), handlers, log=self.log,
-                                                limits=self.limits, executor=self._executor,
+                                                limits=self.limits, executor=self.executor,
                                                 on_answered=lambda *told: self.answered.append(told))
             self.acceptor.run()
 
@@ -71,7 +71,7 @@ class Provider:
         self._door.shutdown(socket.SHUT_RDWR)
         self._door.close()
         self._thread.join(10)
-        self._executor.shutdown()
+        self.executor.shutdown()
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 """C-GET on an association with an asynchronous operations window: what else the requester may ask for meanwhile."""
 from __future__ import annotations
 
+import time
+from contextlib import closing
+
 import pytest
 
 from tests.interop.find.keys import EXPLICIT, encoded
@@ -14,14 +17,16 @@ VERIFICATION, FIND = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1"
 CONTEXTS = [(CT, EXPLICIT), (VERIFICATION, EXPLICIT), (FIND, EXPLICIT)]     # ids 3, 5, 7
 KEYS = {"StudyInstanceUID": STUDY}
 C_STORE, C_FIND, C_GET, C_ECHO = 0x8001, 0x8020, 0x8010, 0x8030
+LONGER_THAN_BUFFERS = 24 << 20   # bytes, of both ends of a connection
 
 
 class Asker(Retriever):
     """Asks for more while its C-GET, message 1, is answered. answered: (Command Field, message id, status) of each
     final response; last: each by its message id; stored: the SOP instances that came."""
 
-    def __init__(self, provider, operations: int | None = 4) -> None:
-        super().__init__(provider.port, GET["study"], CONTEXTS, calling="ASKER", operations=operations)
+    def __init__(self, provider, operations: int | None = 4, receive_buffer: int = 0) -> None:
+        super().__init__(provider.port, GET["study"], CONTEXTS, calling="ASKER", operations=operations,
+                         receive_buffer=receive_buffer)
         self.answered: list[tuple[int, int, int]] = []
         self.stored: list[str] = []
         self.last: dict[int, Response] = {}
@@ -63,6 +68,14 @@ def at(number: int, *asked):
         for ask in asked if now == number else ():
             ask()
     return meanwhile
+
+
+def until_answered(provider, number: int) -> None:
+    """Until the provider has as many final responses on their way."""
+    end = time.monotonic() + 20
+    while len(provider.answered) < number:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
@@ -187,3 +200,17 @@ def test_without_a_window_it_ends_the_association(provider) -> None:
         asker.take(2, at(0, lambda: asker.echo_for(2)))
     asker.close()
     assert ended.value.args[0] == 7
+
+
+def test_a_slow_reader_keeps_no_thread_that_all_windows_share(provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answers to the images before its C-GET leave first: behind a long image each of them would hold one."""
+    fill(provider, [instance(1, 1, size=LONGER_THAN_BUFFERS)])
+    keep = provider.archive.keep
+    monkeypatch.setattr(provider.archive, "keep", lambda *slot: (time.sleep(0.2), keep(*slot)))
+    with closing(Asker(provider, receive_buffer=4096)) as asker:
+        for number in range(2, 6):
+            asker.store_as(number, instance(9, number))
+        asker.begin("STUDY", KEYS, message=1)
+        assert asker.receive()[0] == 4      # something has come, and no more is taken
+        until_answered(provider, 5)
+        assert provider.executor.submit(int).result(20) == 0
