@@ -159,7 +159,7 @@ class Association:
                 raise
             raise self.abort(f"a stored file: {error}", Ending.GIVEN_UP, error) from None
         except Abandoned:
-            raise self.abort("the server stops", Ending.STOPPED) from None
+            raise self.abort(*self._why_abandoned()) from None
         except TimeoutError:
             raise self._stalled() from None
         except OSError:
@@ -187,7 +187,7 @@ class Association:
         if event == stream.TIMEOUT:
             return self.abort("the peer was silent or too slow for too long", Ending.SILENT)
         if event == stream.STOPPED:
-            return self.abort(self._lost or "the server stops", Ending.STALLED if self._lost else Ending.STOPPED)
+            return self.abort(*self._why_abandoned())
         self.machine.on(Event.EVT17)
         return AssociationEnded("the peer closed the connection without a release" if event == stream.CLOSED
                                 else "the connection broke", Ending.CLOSED)
@@ -282,11 +282,15 @@ class Association:
             return data[self.inlet.send(data, wait):]
         except Abandoned:
             self.machine.on(Event.EVT17)    # as in _stalled
-            raise AssociationEnded("given up, as the server stops", Ending.STOPPED) from None
+            why, ending = self._why_abandoned()
+            raise AssociationEnded(f"given up: {why}", ending) from None
         except TimeoutError:
             raise self._stalled() from None
         except OSError:
             raise self._broken() from None
+
+    def _why_abandoned(self) -> tuple[str, Ending]:
+        return (self._lost, Ending.STALLED) if self._lost else ("the server stops", Ending.STOPPED)
 
     def _stalled(self) -> AssociationEnded:
         self.machine.on(Event.EVT17)    # an A-ABORT would wait behind the data that nobody takes

@@ -107,3 +107,18 @@ def test_stopped_while_the_peer_takes_nothing(standing: Standing) -> None:
     thread.join(30)
     assert [ended.ending for ended in outcome] == [Ending.STOPPED]
     assert standing.association.machine.state is State.STA1
+
+
+def test_given_up_by_another_thread(standing: Standing, tmp_path: Path) -> None:
+    """No log says of the server that it stops."""
+    standing.association.give_up("a fault of ours")
+    with pytest.raises(AssociationEnded, match="aborted by us: a fault of ours") as ended:
+        send(standing, tmp_path / "file", LARGE)
+    assert ended.value.ending is Ending.STALLED
+
+
+def test_given_up_by_another_thread_while_nothing_is_taken(standing: Standing) -> None:
+    standing.association.give_up("a fault of ours")
+    with pytest.raises(AssociationEnded, match="given up: a fault of ours") as ended:
+        standing.association.transmit(LARGE * 10)
+    assert ended.value.ending is Ending.STALLED
