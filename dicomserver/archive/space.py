@@ -57,6 +57,9 @@ class LastRoom:
                          dir_fd=self._root.fd)
             try:
                 os.posix_fallocate(fd, 0, LAST_ROOM)
+            except OSError:
+                unlink_if_there(LAST_ROOM_FILE, self._root)     # a part of it helps nobody, and others need it
+                raise
             finally:
                 os.close(fd)
 

@@ -77,3 +77,14 @@ def test_a_last_room_that_fails_keeps_nobody_from_deleting(call: str, tmp_path: 
                 done.append(True)
         last.keep()
     assert done and room_of(tmp_path) >= LAST_ROOM
+
+
+def test_a_part_of_the_last_room_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def allocate(fd: int, _offset: int, _length: int) -> None:
+        os.write(fd, bytes(1000))       # as far as it came
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", allocate)
+    with Folder(str(tmp_path)) as folder:
+        LastRoom(folder).keep()
+    assert os.listdir(tmp_path) == []
