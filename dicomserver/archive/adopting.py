@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from contextlib import suppress
 
 from dicomserver.archive.durable import OPEN_FILE, Folder
 from dicomserver.archive.errors import InstanceDamaged, InstanceMissing
@@ -78,8 +79,9 @@ class Adopting:
             return
         with Folder(IMPORTS, self._root) as imports:
             os.rename(name, slot.name, src_dir_fd=imports.fd, dst_dir_fd=self._intake.fd)
-        os.close(slot.fd)
-        slot.fd = fd
+        empty, slot.fd = slot.fd, fd
+        with suppress(OSError):     # a late report of what could not be written: nothing was
+            os.close(empty)
 
     def settle(self) -> None:
         """The names of all slots that were sealed before are durable. Raises OSError."""

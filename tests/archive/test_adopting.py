@@ -15,6 +15,7 @@ from dicomserver.archive.layout import slot_name
 from dicomserver.archive.preamble import LENGTH, check_whole, read_header
 from tests.archive.files import SERIES, STUDY, adopt, instance_bytes, intake_of, lay_in, names
 from tests.archive.power import watch
+from tests.archive.test_intake import fail_late
 
 
 def test_an_adopted_file_is_whole_and_is_filed_like_any_other(archive: Archive, data: Path) -> None:
@@ -105,3 +106,16 @@ def test_a_file_whose_sync_fails_leaves_the_slot_as_it_was(archive: Archive, dat
     assert names(data / "imports") == [name] and intake_of(archive) == []
     archive.discard(slot)
     assert not (data / "intake" / slot_name(slot.number)).exists()
+
+
+def test_an_empty_file_that_reports_late_while_it_is_closed_gives_its_place_all_the_same(
+        archive: Archive, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was written to it; and its number may be another file's already."""
+    slot, name = archive.take(), lay_in(data, "1.1")
+    empty = slot.fd
+    fail_late(monkeypatch, slot)
+    length = adopt(archive, name, slot)
+    assert os.path.samestat(os.fstat(slot.fd), (data / "intake" / slot.name).stat())
+    os.dup2(slot.fd, empty)     # another file
+    archive.keep(slot, length)
+    os.close(empty)
