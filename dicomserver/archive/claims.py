@@ -1,4 +1,4 @@
-"""Who completes an instance: one association, or import, at a time for each SOP Instance UID; and in which order.
+"""Who completes an instance, or brings one back: one at a time for each SOP Instance UID; and in which order.
 
 Without it two complete slots of one UID could be written side by side, one to be refused; after a power cut nothing
 would say which one was acknowledged. With it the one sealed first was, and the slots say in which order they were.
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 
 
 class ClaimTaken(Exception):
-    """Another association, or an import, did not finish with this UID in time."""
+    """Somebody else did not finish with this UID in time."""
 
 
 class Claims:
@@ -37,6 +39,15 @@ class Claims:
             self._held.discard(sop_instance_uid)
             if sop_instance_uid in self._awaited:   # else all those who wait would look for nothing
                 self._changed.notify_all()
+
+    @contextmanager
+    def held(self, sop_instance_uid: str) -> Iterator[None]:
+        """Nobody else has this UID meanwhile. Raises ClaimTaken."""
+        self.take(sop_instance_uid)
+        try:
+            yield
+        finally:
+            self.give_back(sop_instance_uid)
 
     def order(self) -> int:
         """For the preamble of the file that whoever holds a claim seals next; rises from one start to the next."""

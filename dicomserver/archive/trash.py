@@ -187,11 +187,13 @@ class Trash:
                     raise InstanceDamaged("another file is in the slot that it was received in") from None
 
     def unlink_back(self, file: Trashed) -> None:
-        """Undoes `link_back`, where that was done; here the file stays. Should a power cut undo this, the next start
-        finds that another instance is stored."""
+        """Undoes `link_back`, where that was done, durably; here the file stays."""
+        intake = self._directory.intakes.of(file.slot)
         with translated(TrashFailed, "leaving a file in the trash"):
             if self._is_back(file):
-                unlink_if_there(slot_name(file.slot), self._directory.intakes.of(file.slot))
+                unlink_if_there(slot_name(file.slot), intake)
+                # Else it would come back before what is stored under its UID: its slot is the older one.
+                intake.sync()
 
     def _is_back(self, file: Trashed) -> bool:
         here = status_of(file.name, self._folder)

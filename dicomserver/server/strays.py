@@ -82,13 +82,10 @@ class Strays:
         Raises InstanceDamaged where another file has it.
         """
         try:
-            self._archive.claims.take(instance.sop_instance_uid)
+            with self._archive.claims.held(instance.sop_instance_uid):
+                return self._archive.make_found_durable(found) and self._index_durably(instance)
         except ClaimTaken:
             return False
-        try:
-            return self._archive.make_found_durable(found) and self._index_durably(instance)
-        finally:
-            self._archive.claims.give_back(instance.sop_instance_uid)
 
     def _index_durably(self, instance: Instance) -> bool:
         uid = instance.sop_instance_uid

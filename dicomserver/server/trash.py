@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.claims import ClaimTaken
 from dicomserver.archive.errors import ArchiveError, InstanceDamaged, InstanceMissing
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.recovery import Found
 from dicomserver.archive.trash import Record, State, Trashed
-from dicomserver.index import Index, IndexFault
+from dicomserver.index import Index, IndexFault, Instance, OutcomeUnknown, Stored
 from dicomserver.server.mover import Mover
 from dicomserver.server.rebuild import Describe, describe_found
 
@@ -208,14 +209,13 @@ class TrashKeeper:
                 return None     # all but its entry went before a crash
             self._log.error("a file in the trash is damaged or missing: %s", fault)
             raise _Stays(str(fault)) from fault
-        there = self._index.find(file.sop_instance_uid)
-        if there is None or there.slot == file.slot:
-            self._link_back(file)
-            there = self._index.add(instance)
-            if there is None or there.slot == file.slot:
-                return found
-        # Of an attempt that failed, or another one was stored in this moment.
-        self._archive.trash.unlink_back(file)
+        try:
+            with self._archive.claims.held(file.sop_instance_uid):
+                there = self._put_back(file, instance)
+        except ClaimTaken as reason:
+            raise _Stays(str(reason)) from None
+        if there is None:
+            return found
         if self._archive.is_being_deleted(there.slot):
             raise _Stays("the instance that was stored anew is being deleted")
         try:
@@ -224,6 +224,30 @@ class TrashKeeper:
         except (ArchiveError, OSError) as error:
             raise _Stays("the instance was stored anew, and that one cannot be read") from error
         raise _Stays("the instance was stored anew meanwhile, with other content")
+
+    def _put_back(self, file: Trashed, instance: Instance) -> Stored | None:
+        """Into the intake and the index; else -> what is stored. The claim is ours: of two that were received under one
+        UID the next start would take this one, the older, although the other may have been acknowledged."""
+        there = self._index.find(file.sop_instance_uid)
+        if there is None:
+            self._link_back(file)
+            there = self._add(file, instance)
+        elif there.slot == file.slot:
+            self._link_back(file)       # its row is of an attempt that failed
+        if there is None or there.slot == file.slot:
+            return None
+        self._archive.trash.unlink_back(file)
+        return there
+
+    def _add(self, file: Trashed, instance: Instance) -> Stored | None:
+        """Where that fails it is not in the intake, either: another one may be stored before it is tried again."""
+        try:
+            return self._index.add(instance)
+        except OutcomeUnknown:
+            raise       # its row is there, or comes when the database does
+        except Exception:
+            self._archive.trash.unlink_back(file)
+            raise
 
     def _link_back(self, file: Trashed) -> None:
         try:

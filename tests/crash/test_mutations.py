@@ -99,6 +99,8 @@ _NODES = "tests/archive/test_nodes.py::test_the_names_of_its_folders_are_durable
 _TAKING_BACK = "tests/archive/test_replacing.py::test_taking_back_is_durable_and_no_old_tombstone_can_return"
 _PUTTING_BACK = "tests/archive/test_replacing.py::test_what_was_put_back_stays_out_of_the_intake_after_a_power_cut"
 _TRASH = "tests/archive/test_trash_power_cuts.py::test_power_cut_at_every_call"
+_BRINGING = ("tests/services/test_store_power_cuts.py::"
+             "test_what_is_brought_back_does_not_come_before_what_is_acknowledged_meanwhile")
 _STRAYS = "tests/server/test_strays.py::test_the_file_and_the_row_are_durable_before_anybody_else_has_the_uid"
 _ADOPTING = "tests/archive/test_archive_power_cuts.py::test_power_cut_at_every_call[adopt]"
 _UNREMOVED = "tests/archive/test_archive_power_cuts.py::test_a_power_cut_after_a_slot_could_not_be_removed"
@@ -134,6 +136,7 @@ ELSEWHERE = {
     "archive/trash.py Trash.keep: self._folder.sync()":
         "tests/archive/test_filing.py::test_a_file_on_its_way_to_the_trash_reaches_it_before_it_makes_room",
     "archive/trash.py Trash.sync_back: intake.sync()": f"{_TRASH}[delete_undelete_and_delete-True]",
+    "archive/trash.py Trash.unlink_back: intake.sync()": f"{_BRINGING}[after_a_failure]",
     "archive/trash.py Trash.remove: self._folder.sync()": f"{_TRASH}[delete_and_empty-True]",
     "archive/trash.py Trash.remove: self._folder.sync() again": f"{_TRASH}[delete_undelete_and_remove-True]",
     "index/index.py Index.add_many: self._sync()": _POSTGRES + "test_no_more_is_remembered_than_is_not_synced",

@@ -1,8 +1,10 @@
-"""A SOP Instance UID that comes again in the moment in which what is stored is deleted; then the power fails."""
+"""A SOP Instance UID that comes again in the moment in which what is stored is deleted, or something else brought back;
+then the power fails."""
 from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -10,20 +12,25 @@ import pytest
 
 from dicomserver.archive import tombstones
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.claims import Claims
 from dicomserver.archive.deletion import Deletion
 from dicomserver.archive.writer import DatasetWriter
-from dicomserver.index import Stored, open_index
+from dicomserver.index import IndexFull, Instance, Stored, open_index
+from dicomserver.server.deletion import Asked, Deleter
 from dicomserver.server.mover import Mover
 from dicomserver.server.recovery import recover
 from dicomserver.server.settings import MoverSettings
+from dicomserver.server.trash import TrashKeeper, UndeletionStopped, choice
 from dicomserver.services.describe import ScanLimits, describe_file
-from tests.archive.power import Survives, watch
+from tests.archive.power import Disk, PowerCut, Survives, watch
 from tests.interop.stored import Sent
 from tests.interop.synthetic import instance
 from tests.services.test_store import Faulty, store
 
 OLD, LAST = instance(1, 1), instance(1, 1, comment="the last one")
+OTHER = instance(1, 1, comment="other")
 UID = OLD.sop_instance
+DESCRIBE = partial(describe_file, limits=ScanLimits())
 
 
 class Writer(DatasetWriter):
@@ -89,7 +96,7 @@ class Deleting:
         self._provider.index.remove([UID], [self._row.slot])
 
 
-@pytest.mark.parametrize("again", [OLD, instance(1, 1, comment="other")], ids=["the same", "another"])
+@pytest.mark.parametrize("again", [OLD, OTHER], ids=["the same", "another"])
 @pytest.mark.parametrize("when", [Deleting.while_the_tombstone_is_written, Deleting.begun_while_it_is_compared,
                                   Deleting.done_while_it_is_compared], ids=lambda when: when.__name__)
 def test_what_lost_against_a_deleted_one_does_not_come_before_what_is_acknowledged_then(
@@ -112,6 +119,75 @@ def test_what_lost_against_a_deleted_one_does_not_come_before_what_is_acknowledg
     assert deleting.status != 0
 
 
+class Bringing:
+    """What the server does to bring OLD back from the trash; LAST is sent, and answered with
+    `status`, in the midst of it."""
+
+    def __init__(self, provider, disk: Disk) -> None:
+        self._provider = provider
+        self._disk = disk
+        self.status = 0
+        provider.archive.claims = Claims(patience=0)
+        self._index = Faulty(provider.index)
+        self._mover = Mover(provider.index, provider.archive, MoverSettings(), provider.log)
+        self._mover.start()
+        self._trash = TrashKeeper(provider.archive, self._index, self._mover, DESCRIBE, 60, provider.log)
+        self._deleter = Deleter(provider.archive, self._index, self._mover, self._trash, provider.log)
+
+    def from_the_trash(self) -> None:
+        self._deleter.delete(Asked(instance=UID))
+        self._index.add = self._send_and_add
+        self._undelete()
+
+    def after_a_failure(self) -> None:
+        """From the trash, and the index takes nothing just then."""
+        self._deleter.delete(Asked(instance=UID))
+
+        def add(instance: Instance) -> None:
+            self._provider.archive.trash.sync_back()    # as new slots do
+            raise IndexFull("for a test")
+        self._index.add = add
+        with pytest.raises(UndeletionStopped):
+            self._undelete()
+        self._send()
+        assert self.status == 0
+
+    def _undelete(self) -> None:
+        self._trash.undelete(choice())
+
+    def _send_and_add(self, instance: Instance) -> Stored | None:
+        self._send()
+        there = self._provider.index.add(instance)
+        self._disk.cut_at(0)
+        return there
+
+    def _send(self) -> None:
+        self.status = store(self._provider, LAST).status
+
+    def close(self) -> None:
+        self._mover.stop()
+
+
+@pytest.mark.parametrize("how", [Bringing.from_the_trash, Bringing.after_a_failure], ids=lambda how: how.__name__)
+def test_what_is_brought_back_does_not_come_before_what_is_acknowledged_meanwhile(
+        how, provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dicomserver.services.store.DatasetWriter", Writer)
+    with monkeypatch.context() as patch:
+        disk = watch(patch, tmp_path / "data")
+        bringing = Bringing(provider, disk)
+        try:
+            assert store(provider, OLD).status == 0
+            with suppress(PowerCut):
+                how(bringing)
+        finally:
+            disk.off()
+            bringing.close()
+        for survives in Survives:
+            served = served_after(disk.state(survives, tmp_path / survives.name))
+            assert served.endswith((OLD if bringing.status else LAST).dataset), survives
+        disk.close()
+
+
 def served_after(data: Path) -> bytes:
     """The file that is stored under the UID after the next start. No row was durable."""
     log = logging.getLogger("test.services")
@@ -119,7 +195,11 @@ def served_after(data: Path) -> bytes:
     index.is_fresh = False
     with Archive(data) as archive:
         mover = Mover(index, archive, MoverSettings(), log)
-        recover(archive, index, mover, partial(describe_file, limits=ScanLimits()), lambda *_: None, log)
+        recover(archive, index, mover, DESCRIBE, lambda *_: None, log)
+        mover.start()
+        trash = TrashKeeper(archive, index, mover, DESCRIBE, 60, log)
+        with trash.lock:
+            trash.settle()
         row = index.find(UID)
         with open(archive.open_instance(row.slot, row.study_instance_uid, row.series_instance_uid, UID), "rb") as file:
             content = file.read()
