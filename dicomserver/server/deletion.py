@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -76,6 +77,11 @@ class Deleter:
         self._log = log
         self._unfinished: list[Deletion] = []   # their tombstones are durable: there is no way back
 
+    @property
+    def lock(self) -> threading.Lock:
+        """Whoever holds it is the only one who deletes; it is taken before a claim."""
+        return self._trash.lock
+
     def count(self, asked: Asked) -> Counted:
         """What `delete` would delete. Raises IndexFault, PatientUnclear."""
         studies: set[str] = set()
@@ -126,33 +132,32 @@ class Deleter:
     def replace(self, stored: Stored, newcomer: Instance, keep_aside: Callable[[], None]) -> bool:
         """Deletes what is stored, for good, in favour of another instance of its SOP Instance UID; a query finds one of
         the two at any time. newcomer: durable in its slot, for which the caller cares from then on. keep_aside: called
-        when it is sure that nobody else deletes what is stored.
+        when it is sure that what is stored is there. `lock` is held.
 
         False: it is not stored any more, or a third one is and stays. Raises IndexFault, and ArchiveError, if nothing
         has begun; else DeletionStopped, and the next start comes to its end.
         """
-        with self._trash.lock:
-            there = self._index.find(stored.sop_instance_uid)
-            if there is None or there.slot != stored.slot:
-                return False
-            self._await_filing([stored])
-            keep_aside()
-            with self._kept_from_the_mover([stored]):
-                try:
-                    deletion = self._archive.begin_delete([stored])
-                except ArchiveError as error:
-                    if self._archive.is_being_deleted(stored.slot):
-                        raise DeletionStopped(str(error)) from error
-                    raise
-                self._unfinished.append(deletion)
-                try:
-                    third = self._index.replace(stored.slot, newcomer)
-                except IndexFault as error:
+        there = self._index.find(stored.sop_instance_uid)
+        if there is None or there.slot != stored.slot:
+            return False
+        self._await_filing([stored])
+        keep_aside()
+        with self._kept_from_the_mover([stored]):
+            try:
+                deletion = self._archive.begin_delete([stored])
+            except ArchiveError as error:
+                if self._archive.is_being_deleted(stored.slot):
                     raise DeletionStopped(str(error)) from error
-            # An earlier one may be of the same file, which may come back one day.
-            _, failure = self._finish_all(lambda file: file.slot == stored.slot)
-            if failure is not None:
-                raise DeletionStopped(str(failure)) from failure
+                raise
+            self._unfinished.append(deletion)
+            try:
+                third = self._index.replace(stored.slot, newcomer)
+            except IndexFault as error:
+                raise DeletionStopped(str(error)) from error
+        # An earlier one may be of the same file, which may come back one day.
+        _, failure = self._finish_all(lambda file: file.slot == stored.slot)
+        if failure is not None:
+            raise DeletionStopped(str(failure)) from failure
         return third is None
 
     def keep_house(self, keep_going: Callable[[], bool] = lambda: True) -> None:

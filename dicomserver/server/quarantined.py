@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from dicomserver.archive.archive import Archive
+from dicomserver.archive.claims import ClaimTaken
 from dicomserver.archive.errors import ArchiveError
 from dicomserver.archive.filing import Waiting
 from dicomserver.archive.layout import SUFFIX, slot_number
@@ -103,6 +104,17 @@ class Quarantined:
                 slot = read_header(fd).preamble.slot
             except ArchiveError as damage:
                 raise Undecided(f"it is damaged and cannot be stored: {damage}") from None
+        try:
+            # Of two in the intake the next start would take this one, the older, although the other was acknowledged.
+            with self._deleter.lock, self._archive.claims.held(conflict.sop_instance_uid):
+                text = self._accept_alone(conflict, slot)
+        except ClaimTaken as error:
+            raise Undecided(f"{error}; try again") from None
+        self._log.info("the conflict %s was decided: the newcomer was accepted; %s", conflict.id, text)
+        return text
+
+    def _accept_alone(self, conflict: Conflict, slot: int) -> str:
+        """Nobody else stores or deletes an instance of its UID meanwhile."""
         stored = self._index.find(conflict.sop_instance_uid)
         if stored is not None and stored.slot == slot:
             raise Undecided("it is stored; to remove what lies here, too, reject it")
@@ -112,11 +124,9 @@ class Quarantined:
             found = self._archive.replacing.take_back(conflict.name)
             with ExitStack() as undo:
                 undo.callback(self._archive.replacing.put_back, found.slot)
-                text = self._accept(found, stored, conflict.name, undo)
+                return self._accept(found, stored, conflict.name, undo)
         except ArchiveError as error:
             raise Undecided(f"it cannot be stored: {error}") from error
-        self._log.info("the conflict %s was decided: the newcomer was accepted; %s", conflict.id, text)
-        return text
 
     def _accept(self, found: Found, stored: Stored | None, name: str, undo: ExitStack) -> str:
         """undo: what to do if nothing has begun; emptied at the point of no return."""

@@ -14,14 +14,17 @@ from dicomserver.archive import tombstones
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.claims import Claims
 from dicomserver.archive.deletion import Deletion
+from dicomserver.archive.recovery import Found
 from dicomserver.archive.writer import DatasetWriter
 from dicomserver.index import IndexFull, Instance, Stored, open_index
 from dicomserver.server.deletion import Asked, Deleter
 from dicomserver.server.mover import Mover
+from dicomserver.server.quarantined import Quarantined
 from dicomserver.server.recovery import recover
 from dicomserver.server.settings import MoverSettings
 from dicomserver.server.trash import TrashKeeper, UndeletionStopped, choice
 from dicomserver.services.describe import ScanLimits, describe_file
+from dicomserver.services.store import CONFLICTING_INSTANCE
 from tests.archive.power import Disk, PowerCut, Survives, watch
 from tests.interop.stored import Sent
 from tests.interop.synthetic import instance
@@ -120,7 +123,7 @@ def test_what_lost_against_a_deleted_one_does_not_come_before_what_is_acknowledg
 
 
 class Bringing:
-    """What the server does to bring OLD back from the trash; LAST is sent, and answered with
+    """What the server does to bring OLD back from the trash, or OTHER from quarantine; LAST is sent, and answered with
     `status`, in the midst of it."""
 
     def __init__(self, provider, disk: Disk) -> None:
@@ -139,6 +142,27 @@ class Bringing:
         self._index.add = self._send_and_add
         self._undelete()
 
+    def from_quarantine(self) -> None:
+        assert store(self._provider, OTHER).status == CONFLICTING_INSTANCE
+        self._deleter.delete(Asked(instance=UID))
+        self._index.add = self._send_and_add
+        self._accept()
+
+    def from_quarantine_when_another_one_was_stored(self) -> None:
+        assert store(self._provider, OTHER).status == CONFLICTING_INSTANCE
+        real = self._provider.archive.replacing.take_back
+
+        def take_back(name: str) -> Found:
+            found = real(name)
+            deletion = self._provider.archive.begin_delete([self._index.find(UID)])
+            self._index.remove([UID], [deletion.files[0].slot])
+            deletion.finish()
+            self._send()
+            self._disk.cut_at(0)
+            return found
+        self._provider.archive.replacing.take_back = take_back
+        self._accept()
+
     def after_a_failure(self) -> None:
         """From the trash, and the index takes nothing just then."""
         self._deleter.delete(Asked(instance=UID))
@@ -155,6 +179,12 @@ class Bringing:
     def _undelete(self) -> None:
         self._trash.undelete(choice())
 
+    def _accept(self) -> None:
+        quarantined = Quarantined(self._provider.archive, self._index, self._mover, self._deleter, DESCRIBE,
+                                  self._provider.log)
+        conflict, = quarantined.conflicts()
+        quarantined.accept(conflict)
+
     def _send_and_add(self, instance: Instance) -> Stored | None:
         self._send()
         there = self._provider.index.add(instance)
@@ -168,10 +198,12 @@ class Bringing:
         self._mover.stop()
 
 
-@pytest.mark.parametrize("how", [Bringing.from_the_trash, Bringing.after_a_failure], ids=lambda how: how.__name__)
+@pytest.mark.parametrize("how", [Bringing.from_the_trash, Bringing.after_a_failure, Bringing.from_quarantine,
+                                 Bringing.from_quarantine_when_another_one_was_stored], ids=lambda how: how.__name__)
 def test_what_is_brought_back_does_not_come_before_what_is_acknowledged_meanwhile(
         how, provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dicomserver.services.store.DatasetWriter", Writer)
+    back = OTHER if "quarantine" in how.__name__ else OLD
     with monkeypatch.context() as patch:
         disk = watch(patch, tmp_path / "data")
         bringing = Bringing(provider, disk)
@@ -184,7 +216,7 @@ def test_what_is_brought_back_does_not_come_before_what_is_acknowledged_meanwhil
             bringing.close()
         for survives in Survives:
             served = served_after(disk.state(survives, tmp_path / survives.name))
-            assert served.endswith((OLD if bringing.status else LAST).dataset), survives
+            assert served.endswith((back if bringing.status else LAST).dataset), survives
         disk.close()
 
 
