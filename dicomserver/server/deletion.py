@@ -76,6 +76,7 @@ class Deleter:
         self._trash = trash
         self._log = log
         self._unfinished: list[Deletion] = []   # their tombstones are durable: there is no way back
+        self._replacing: list[Deletion] = []    # theirs too, but what comes instead has no row: the next start does it
 
     @property
     def lock(self) -> threading.Lock:
@@ -149,12 +150,15 @@ class Deleter:
                 if self._archive.is_being_deleted(stored.slot):
                     raise DeletionStopped(str(error)) from error
                 raise
-            self._unfinished.append(deletion)
+            self._replacing.append(deletion)
             try:
                 third = self._index.replace(stored.slot, newcomer)
             except IndexFault as error:
                 raise DeletionStopped(str(error)) from error
         # An earlier one may be of the same file, which may come back one day.
+        decided = [one for one in self._replacing if one.files[0].slot == stored.slot]
+        self._replacing = [one for one in self._replacing if one not in decided]
+        self._unfinished += decided
         _, failure = self._finish_all(lambda file: file.slot == stored.slot)
         if failure is not None:
             raise DeletionStopped(str(failure)) from failure

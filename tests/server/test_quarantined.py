@@ -247,6 +247,19 @@ def test_an_index_that_fails_at_the_moment(store, quarantined, monkeypatch):
     assert settled(store, b"new", b"old")
 
 
+def test_until_the_next_start_nothing_else_is_stored_where_the_newcomer_has_no_row(store, quarantined, monkeypatch):
+    """Else the newcomer, which is in the intake and the older, would come before it."""
+    def full(*arguments):
+        raise IndexFull("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.index, "replace", full)
+        with pytest.raises(Undecided, match="the next start does the rest"):
+            quarantined.accept(only(quarantined))
+    quarantined._deleter.keep_house()
+    assert store.index.find(UID).slot == store.old.slot and store.archive.is_being_deleted(store.old.slot)
+
+
 @pytest.mark.parametrize("again", ["start", "index"])
 def test_an_index_that_fails_and_a_new_start(store, quarantined, monkeypatch, again):
     def full(*arguments):
