@@ -4,7 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from dicomserver.archive import reading, recovery, walking
@@ -67,6 +67,7 @@ class Archive:
         self.last_room = LastRoom(directory.root)
         self.claims = Claims()
         self.repeats = Repeats()
+        self._left: dict[int, tuple[str, Mapping[str, str | int]]] = {}     # slots that could not be set aside, and why
         self.adopting = Adopting(directory)
         self.commitments = (Commitments(directory.root, node, directory.first_number()) if node
                             else Commitments(directory.root))
@@ -233,14 +234,28 @@ class Archive:
         Returns its name there, under which <name>.json holds the reason. A Slot is closed in any case.
         Raises QuarantineFailed; the file is then where it was.
         """
-        with translated(QuarantineFailed, "setting a file aside"):
+        try:
+            with translated(QuarantineFailed, "setting a file aside"):
+                if isinstance(source, Slot):
+                    self._intake.release(source)
+                with self._folder_of(source) as (folder, name):
+                    base = self.quarantine.set_aside(folder, name, reason, details)
+        except QuarantineFailed:
             if isinstance(source, Slot):
-                self._intake.release(source)
-            with self._folder_of(source) as (folder, name):
-                base = self.quarantine.set_aside(folder, name, reason, details)
+                self._left[source.number] = reason, details
+            raise
         if isinstance(source, int):
             self._intake.gone([source])
         return base
+
+    def _set_aside_left(self, uids: Collection[str]) -> None:
+        """Once more what was refused under these UIDs and could not be set aside: at the next start it would be stored,
+        if what is stored now is deleted, and before what is stored next. Raises QuarantineFailed."""
+        for slot, (reason, details) in list(self._left.items()):
+            if details.get("sop_instance_uid") in uids:
+                if status_of(slot_name(slot), self._directory.intakes.of(slot)) is not None:
+                    self.set_aside(slot, reason, details)
+                self._left.pop(slot, None)
 
     def keep_aside(self, found: Found, reason: str, details: Mapping[str, str | int]) -> str:
         """Gives what recovery found that name in quarantine/, durably, but leaves it where it is, too: `set_aside` ends
@@ -269,9 +284,12 @@ class Archive:
     def begin_delete(self, files: Iterable[StoredFile], label: Label | None = None) -> Deletion:
         """Makes the intention durable; remove the rows next, then call `finish`. Some thousands at a time.
 
-        label: of `trash.labels`, if they are to lie in the trash. Raises DeletionFailed, InvalidUid: nothing has
-        begun, unless `is_being_deleted` says so; then the next start decides.
+        label: of `trash.labels`, if they are to lie in the trash. Raises DeletionFailed, QuarantineFailed, InvalidUid:
+        nothing has begun, unless `is_being_deleted` says so; then the next start decides.
         """
+        files = list(files)
+        if self._left:
+            self._set_aside_left({file.sop_instance_uid for file in files})
         return self._deletions.begin(files, label)
 
     def interrupted_deletions(self) -> list[Deletion]:

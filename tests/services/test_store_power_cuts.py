@@ -2,6 +2,7 @@
 then the power fails."""
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from contextlib import suppress
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from dicomserver.archive import tombstones
+from dicomserver.archive import quarantine, tombstones
 from dicomserver.archive.archive import Archive
 from dicomserver.archive.claims import Claims
 from dicomserver.archive.deletion import Deletion
+from dicomserver.archive.errors import QuarantineFailed
 from dicomserver.archive.recovery import Found
 from dicomserver.archive.writer import DatasetWriter
 from dicomserver.index import IndexFull, Instance, Stored, open_index
@@ -28,7 +30,7 @@ from dicomserver.services.store import CONFLICTING_INSTANCE
 from tests.archive.power import Disk, PowerCut, Survives, watch
 from tests.interop.stored import Sent
 from tests.interop.synthetic import instance
-from tests.services.test_store import Faulty, store
+from tests.services.test_store import Faulty, failing, store
 
 OLD, LAST = instance(1, 1), instance(1, 1, comment="the last one")
 OTHER = instance(1, 1, comment="other")
@@ -217,6 +219,33 @@ def test_what_is_brought_back_does_not_come_before_what_is_acknowledged_meanwhil
         for survives in Survives:
             served = served_after(disk.state(survives, tmp_path / survives.name))
             assert served.endswith((back if bringing.status else LAST).dataset), survives
+        disk.close()
+
+
+def test_what_was_refused_but_not_set_aside_does_not_come_before_what_is_acknowledged_later(
+        provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dicomserver.services.store.DatasetWriter", Writer)
+    with monkeypatch.context() as patch:
+        disk = watch(patch, tmp_path / "data")
+        try:
+            assert store(provider, OLD).status == 0
+            row = provider.index.find(UID)
+            with monkeypatch.context() as full:
+                full.setattr(quarantine, "replace_file", failing(OSError(errno.ENOSPC, "")))
+                assert store(provider, OTHER).status == 0xA700
+                with pytest.raises(QuarantineFailed):
+                    provider.archive.begin_delete([row])
+            assert not provider.archive.is_being_deleted(row.slot)
+            deletion = provider.archive.begin_delete([row])
+            provider.index.remove([UID], [row.slot])
+            deletion.finish()
+            assert store(provider, LAST).status == 0
+        finally:
+            disk.off()
+        for survives in Survives:
+            assert served_after(disk.state(survives, tmp_path / survives.name)).endswith(LAST.dataset), survives
+            aside, = (tmp_path / survives.name / "quarantine").glob("*.dcm")
+            assert aside.read_bytes().endswith(OTHER.dataset)
         disk.close()
 
 
