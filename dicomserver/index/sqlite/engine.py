@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import apsw
@@ -55,6 +55,7 @@ class SqliteFile:
             self._writing = self._connect(name, cache_kib=WRITER_CACHE_KIB)
             _migrate(self._writing)
             self._logging = self._connect(name)
+            self._keeping = self._connect(name)
             self._writer = SqliteSession(self._writing)
             self._syncer = SqliteSession(self._connect(name, synchronous=FULL))
             self._readers = Readers(
@@ -104,14 +105,16 @@ class SqliteFile:
     def checkpoint(self) -> None:
         """Copies the log into the file while the writer goes on. Then, if that caught up with the writer or
         the log is past LOG_LIMIT, keeps the writer waiting for the moment that a new log takes."""
-        with self._checkpointing:
+        with self._checkpointing, ExitStack() as meanwhile:
             with self.lock:
                 self.writer()
                 pages, copied = self._copy_log(apsw.SQLITE_CHECKPOINT_NOOP)
-            if pages - copied < CHECKPOINT_PAGES and pages * PAGE_SIZE < LOG_LIMIT:
-                return
+                if pages - copied < CHECKPOINT_PAGES and pages * PAGE_SIZE < LOG_LIMIT:
+                    return
+                meanwhile.enter_context(self._keeping_log())
             self._copy_log(apsw.SQLITE_CHECKPOINT_PASSIVE, beside_writer=True)
             with self.lock:
+                meanwhile.close()
                 # What the writer has added meanwhile counts: only a log that is all copied can begin anew.
                 pages, copied = self._copy_log(apsw.SQLITE_CHECKPOINT_NOOP)
                 if copied < pages and pages * PAGE_SIZE >= LOG_LIMIT:
@@ -144,6 +147,19 @@ class SqliteFile:
                 connection.close()
             except apsw.Error as error:
                 raise translated(error) from error
+
+    @contextmanager
+    def _keeping_log(self) -> Iterator[None]:
+        """Within, no commit begins the log anew, which would cost it a sync, though all of the log may be copied:
+        somebody reads what is in it now."""
+        cursor = self._keeping.cursor()
+        try:
+            cursor.execute("SELECT 1 FROM sqlite_schema")
+            yield
+        except apsw.Error as error:
+            raise translated(error) from error
+        finally:
+            cursor.close(True)
 
     def _begin_log(self) -> None:
         """When all of the log is copied the next commit begins it anew and syncs its header, in spite of

@@ -103,6 +103,33 @@ def test_a_checkpoint_begins_the_log_anew(path: Path, monkeypatch: pytest.Monkey
     index.close()
 
 
+def test_no_instance_begins_the_log_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would sync the new log's header, though it comes in the moment in which all of the old one is copied."""
+    monkeypatch.setattr(engines, "CHECKPOINT_PAGES", 1)
+    engine = SqliteFile(path)
+    index = Index(engine)
+    for number in range(1, 50):
+        index.add(make(number))
+    begun = log_state(engine)[0]
+    real, pages = engine._copy_log, []
+
+    def copy_log(mode: int, *, beside_writer: bool = False) -> tuple[int, int]:
+        copied = real(mode, beside_writer=beside_writer)
+        if beside_writer:
+            assert copied == (begun, begun)
+            index.add(make(50))
+            pages.append(log_state(engine)[0])
+        return copied
+
+    monkeypatch.setattr(engine, "_copy_log", copy_log)
+    index.checkpoint()
+    monkeypatch.undo()
+    assert pages[0] > begun
+    index.checkpoint()
+    assert index.counts().instances == 50
+    index.close()
+
+
 def test_a_long_reader_keeps_the_log_and_nobody_waits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "CHECKPOINT_PAGES", 1)
     monkeypatch.setattr(engines, "LOG_LIMIT", 4096)
