@@ -46,7 +46,8 @@ from dicomserver.services.commitment import Accept
 from dicomserver.transcoding import decoding
 
 _STOP, _HASTEN, _RELOAD, _STOPPED = "stop", "hasten", "reload", "stopped"
-_LOOK_SECONDS = 60.0    # as often decoders end that have nothing to do
+# A signal that comes just before the main thread begins to wait does not wake it, but is seen at the end of the wait.
+_LOOK_SECONDS = 1.0
 
 
 class StartInterrupted(Exception):
@@ -128,7 +129,7 @@ class Server:
             self._events.put(_STOP)
 
     def _watch(self) -> None:
-        interval = systemd.watchdog_seconds() or _LOOK_SECONDS
+        interval = min(systemd.watchdog_seconds() or _LOOK_SECONDS, _LOOK_SECONDS)
         stopper: threading.Thread | None = None
         while True:
             try:

@@ -59,8 +59,8 @@ def test_a_pragma_that_is_not_taken_is_noticed(path: str, monkeypatch: pytest.Mo
 def test_the_connections_of_an_engine(tmp_path: Path) -> None:
     """One syncs its commits and is for that alone; none checkpoints by itself."""
     engine = SqliteFile(tmp_path / "index.db")
-    assert [opened.pragma("synchronous") for opened in engine._connections] == [NORMAL, NORMAL, FULL]
-    assert [opened.pragma("wal_autocheckpoint") for opened in engine._connections] == [0, 0, 0]
+    assert [opened.pragma("synchronous") for opened in engine._connections] == [NORMAL, NORMAL, NORMAL, FULL]
+    assert [opened.pragma("wal_autocheckpoint") for opened in engine._connections] == [0, 0, 0, 0]
     engine.close()
 
 
