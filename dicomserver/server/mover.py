@@ -14,6 +14,7 @@ from typing import Protocol
 
 from dicomserver.archive.errors import StorageFailed
 from dicomserver.archive.filing import Outcome, Result, Waiting
+from dicomserver.archive.tombstones import Tombstone
 from dicomserver.index import Stored
 from dicomserver.index.arrivals import Arrivals, day_of
 from dicomserver.server.logs import failure_text
@@ -44,6 +45,14 @@ class Files(Protocol):
     def refuse(self, reason: str) -> None: ...
 
     def resume(self) -> None: ...
+
+
+def tell_folders(what: str, instances: Sequence[Waiting | Tombstone], log: logging.Logger) -> None:
+    """Of folders that have the names of these instances' files, and what to do."""
+    log.error("%s: look for folders named *.dcm in the data directory, see what they hold, and move them away", what)
+    for instance in instances:
+        log.debug("such a folder is %s/%s/%s.dcm", instance.study_instance_uid, instance.series_instance_uid,
+                  instance.sop_instance_uid)
 
 
 class Mover:
@@ -227,12 +236,8 @@ class Mover:
 
     def _tell_blocked(self, blocked: list[Waiting]) -> None:
         if new := [waiting for waiting in blocked if waiting.slot not in self._blocked]:
-            self._log.error("%d images cannot be filed, as folders have the names of their files; they are safe in the "
-                            "intake, and can be retrieved: look for folders named *.dcm in the data directory, see "
-                            "what they hold, and move them away", len(new))
-        for waiting in new:
-            self._log.debug("such a folder is %s/%s/%s.dcm", waiting.study_instance_uid, waiting.series_instance_uid,
-                            waiting.sop_instance_uid)
+            tell_folders(f"{len(new)} images cannot be filed, as folders have the names of their files; they are safe "
+                         "in the intake, and can be retrieved", new, self._log)
         self._blocked = {waiting.slot: waiting for waiting in blocked}
 
     def _has_row(self, waiting: Waiting) -> bool:

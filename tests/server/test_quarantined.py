@@ -232,11 +232,12 @@ def test_where_nobody_knows_whether_it_is_decided_the_next_start_does(store, qua
     assert settled(store, b"new", b"old")
 
 
+def full(*arguments):
+    raise IndexFull("the disk is full")
+
+
 def test_an_index_that_fails_at_the_moment(store, quarantined, monkeypatch):
     """The tombstone is durable by then. It can be repeated, and the next start would do the rest."""
-    def full(*arguments):
-        raise IndexFull("the disk is full")
-
     with monkeypatch.context() as patch:
         patch.setattr(store.index, "replace", full)
         with pytest.raises(Undecided, match="not all is done: the disk is full"):
@@ -249,9 +250,6 @@ def test_an_index_that_fails_at_the_moment(store, quarantined, monkeypatch):
 
 def test_until_the_next_start_nothing_else_is_stored_where_the_newcomer_has_no_row(store, quarantined, monkeypatch):
     """Else the newcomer, which is in the intake and the older, would come before it."""
-    def full(*arguments):
-        raise IndexFull("the disk is full")
-
     with monkeypatch.context() as patch:
         patch.setattr(store.index, "replace", full)
         with pytest.raises(Undecided, match="the next start does the rest"):
@@ -262,9 +260,6 @@ def test_until_the_next_start_nothing_else_is_stored_where_the_newcomer_has_no_r
 
 @pytest.mark.parametrize("again", ["start", "index"])
 def test_an_index_that_fails_and_a_new_start(store, quarantined, monkeypatch, again):
-    def full(*arguments):
-        raise IndexFull("the disk is full")
-
     with monkeypatch.context() as patch:
         patch.setattr(store.index, "replace" if again == "start" else "remove", full)
         with pytest.raises(Undecided, match="the next start does the rest"):

@@ -24,6 +24,15 @@ def log_state(engine: SqliteFile) -> tuple[int, int]:
         return engine._copy_log(apsw.SQLITE_CHECKPOINT_NOOP)
 
 
+def with_a_log(path: Path) -> tuple[SqliteFile, Index]:
+    """Of 49 instances."""
+    engine = SqliteFile(path)
+    index = Index(engine)
+    for number in range(1, 50):
+        index.add(make(number))
+    return engine, index
+
+
 def test_a_transaction_is_all_or_nothing(path: Path) -> None:
     engine = SqliteFile(path)
     with engine.transaction() as session:
@@ -91,10 +100,7 @@ def test_a_checkpoint_waits_until_it_is_worth_it(path: Path) -> None:
 
 def test_a_checkpoint_begins_the_log_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "CHECKPOINT_PAGES", 1)
-    engine = SqliteFile(path)
-    index = Index(engine)
-    for number in range(1, 50):
-        index.add(make(number))
+    engine, index = with_a_log(path)
     assert log_state(engine)[0] > 100
     index.checkpoint()
     assert log_state(engine) == (1, 0)
@@ -106,10 +112,7 @@ def test_a_checkpoint_begins_the_log_anew(path: Path, monkeypatch: pytest.Monkey
 def test_no_instance_begins_the_log_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would sync the new log's header, though it comes in the moment in which all of the old one is copied."""
     monkeypatch.setattr(engines, "CHECKPOINT_PAGES", 1)
-    engine = SqliteFile(path)
-    index = Index(engine)
-    for number in range(1, 50):
-        index.add(make(number))
+    engine, index = with_a_log(path)
     begun = log_state(engine)[0]
     real, pages = engine._copy_log, []
 
