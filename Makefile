@@ -1,6 +1,10 @@
 # Builds, runs and tests dicom-server. `make help` lists what there is; CONTRIBUTING.md says more.
 
-PYTHON ?= python3
+# Debian's own interpreter, on which the service runs, before another one in PATH (pyenv's are built without PGO).
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell for python in /usr/bin/python3 python3; do $$python -c \
+	'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>&- && break; done; echo $$python)
+endif
 ARGS ?=
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
