@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from itertools import count
 
 
+CROWDED_FOR = 64    # claims, after two were held at once
+
+
 class ClaimTaken(Exception):
     """Somebody else did not finish with this UID in time."""
 
@@ -24,11 +27,16 @@ class Claims:
         self._held: set[str] = set()
         self._changed = threading.Condition()
         self._awaited: Counter[str] = Counter()     # how many wait for a UID
+        self._crowded = 0
         self._order = count(1)
 
     def take(self, sop_instance_uid: str) -> None:
         """From now on, until `give_back`, nobody else has this UID. Raises ClaimTaken."""
         with self._changed:
+            if self._held:
+                self._crowded = CROWDED_FOR
+            elif self._crowded:
+                self._crowded -= 1
             if sop_instance_uid in self._held:
                 self._await(sop_instance_uid)
             self._held.add(sop_instance_uid)
@@ -48,6 +56,11 @@ class Claims:
             yield
         finally:
             self.give_back(sop_instance_uid)
+
+    @property
+    def is_lone(self) -> bool:
+        """Whether one instance at a time is completed, as far as the last ones tell."""
+        return not self._crowded
 
     def order(self) -> int:
         """For the preamble of the file that whoever holds a claim seals next; rises from one start to the next."""

@@ -62,6 +62,8 @@ class Engine(Protocol):
     # or writes on a new connection.
     may_forget: bool
     replay: Callable[[Session], None] | None
+    # Whether a transaction may stay open for as long as a sync takes: then nobody who reads waits for it.
+    may_linger: bool
     # Where others write to the same database: `order` is called first in a transaction that makes or removes anything
     # above instances. None: nobody else writes, and no Collision comes up.
     order: Callable[[Session], None] | None

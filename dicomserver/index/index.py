@@ -62,12 +62,23 @@ class Index:
             self.is_fresh = self._keeps_nothing or not session.one(self._sql.IS_COMPLETE)[0]
         return self.is_fresh
 
-    def add(self, instance: Instance) -> Stored | None:
+    def add(self, instance: Instance, sync: Callable[[], None] | None = None) -> Stored | None:
         """None: it is in, and committed, but may be lost in a power cut until make_durable().
         Else what is stored under that SOP Instance UID already, and nothing was changed.
 
+        sync: makes the instance durable, and comes before the commit; where nobody else writes just now the row is made
+        first, for nobody to see, and whoever writes waits meanwhile. What it raises comes out, and no row is in then.
+
         Raises OutcomeUnknown too, see there."""
-        return self._queue.pass_through(Ticket(instance, instance_number_of(instance.instance)))
+        ticket = Ticket(instance, instance_number_of(instance.instance))
+        if sync is not None:
+            if self._engine.may_linger and self._engine.lock.acquire(blocking=False):
+                try:
+                    return self._add_around(ticket, sync)
+                finally:
+                    self._engine.lock.release()
+            sync()
+        return self._queue.pass_through(ticket)
 
     def add_many(self, instances: Iterable[Instance],
                  on_known: Callable[[Instance, Stored], None] | None = None) -> int:
@@ -348,6 +359,16 @@ class Index:
             self._commit_together([ticket])
         else:
             self._settle(ticket, self._ledger.add_known(session, row))
+
+    def _add_around(self, ticket: Ticket, sync: Callable[[], None]) -> Stored | None:
+        try:
+            with self._engine.transaction() as session:
+                stored = self._ledger.add(session, ticket)
+                sync()
+        except BaseException:
+            self._ledger.forget()
+            raise
+        return stored
 
     def _settle(self, ticket: Ticket, stored: Stored | None) -> None:
         if stored is not None and ticket.doubtful and stored.slot == ticket.instance.slot:

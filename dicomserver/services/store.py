@@ -98,7 +98,7 @@ class StoreService:
 
         def work() -> CommandSet:
             try:
-                self._store(slot, request.affected_sop_instance_uid, complete)
+                self._store(slot, request.affected_sop_instance_uid, complete, tools.writer)
                 return response_to(request, statuses.SUCCESS)
             except Refused as refused:
                 return self._refusal(acceptor, request, refused)
@@ -130,21 +130,23 @@ class StoreService:
         except ClaimTaken as error:
             raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from None
 
-    def _store(self, slot: Slot, uid: str, complete: Callable[[], Instance]) -> None:
+    def _store(self, slot: Slot, uid: str, complete: Callable[[bool], Instance], writer: DatasetWriter) -> None:
         """The claim on the UID is ours, and is over then."""
         try:
-            self._store_alone(slot, complete)
+            self._store_alone(slot, complete, writer)
         finally:
             self._archive.claims.give_back(uid)
 
-    def _store_alone(self, slot: Slot, complete: Callable[[], Instance]) -> None:
-        """Nobody else completes an instance of this UID meanwhile. complete: makes the slot a durable instance."""
+    def _store_alone(self, slot: Slot, complete: Callable[[bool], Instance], writer: DatasetWriter) -> None:
+        """Nobody else completes an instance of this UID meanwhile. complete: makes the slot an instance, a durable one
+        if it is told so; else the writer's `sync` does, while the index makes the row. Several share time anyway."""
+        lone = self._archive.claims.is_lone
         try:
-            instance = complete()
+            instance = complete(not lone)
         except BaseException:
             self._discard(slot, durably=True)
             raise
-        there = self._add(slot, instance)
+        there = self._add(slot, instance, writer.sync if lone else None)
         if there is None:
             self._keep(slot, instance)
         else:
@@ -181,8 +183,9 @@ class StoreService:
             raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, str(error)) from None
 
     def _stream_in(self, acceptor: AssociationAcceptor, context: AcceptedContext, request: CommandSet,
-                   slot: Slot, tools: _Tools) -> Callable[[], Instance]:
-        """Receives the dataset into the slot; -> what makes it complete and durable and describes it, on any thread."""
+                   slot: Slot, tools: _Tools) -> Callable[[bool], Instance]:
+        """Receives the dataset into the slot; -> what makes it complete, durable if told so, and describes it, on any
+        thread."""
         writer, scanner = tools.writer, tools.scanner(context.transfer_syntax, self._limits)
         received_at = time.time_ns() // 1000
         meta = encode_file_meta(context.abstract_syntax, request.affected_sop_instance_uid, context.transfer_syntax,
@@ -199,9 +202,9 @@ class StoreService:
         except OSError as error:
             raise _disk_failed(error) from None
 
-        def complete() -> Instance:
+        def complete(durable: bool) -> Instance:
             try:
-                received = writer.seal(slot.number, self._archive.claims.order())
+                received = writer.seal(slot.number, self._archive.claims.order(), durable)
             except OSError as error:
                 raise _disk_failed(error) from None
             return describe(scanner, transfer_syntax_uid=context.transfer_syntax, slot=slot.number,
@@ -210,10 +213,10 @@ class StoreService:
                             source_ae=acceptor.calling_ae_title, receiving_ae=acceptor.called_ae_title)
         return complete
 
-    def _add(self, slot: Slot, instance: Instance) -> Stored | None:
-        """Into the index; where that fails the slot is given back."""
+    def _add(self, slot: Slot, instance: Instance, sync: Callable[[], None] | None = None) -> Stored | None:
+        """Into the index; where that fails the slot is given back. sync: makes the slot durable, if it is not yet."""
         try:
-            return self._index.add(instance)
+            return self._index.add(instance, sync)
         except OutcomeUnknown as error:
             # Its row is there, or comes when the database does. Nobody was told so: the sender may send it again.
             self._keep(slot, instance)
@@ -224,6 +227,8 @@ class StoreService:
                 raise Refused(statuses.REFUSED_OUT_OF_RESOURCES, f"the index is unavailable: {error}") from None
             if isinstance(error, WireError):
                 raise Refused(statuses.CANNOT_UNDERSTAND, f"the index cannot read it: {error}") from None
+            if isinstance(error, OSError):
+                raise _disk_failed(error) from None
             raise
 
     def _resolve_duplicate(self, slot: Slot, instance: Instance, there: Stored) -> None:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from dicomserver.archive.claims import Claims, ClaimTaken
+from dicomserver.archive.claims import CROWDED_FOR, Claims, ClaimTaken
 
 
 def test_a_uid_can_be_claimed_again_and_others_meanwhile() -> None:
@@ -86,3 +86,20 @@ def test_whoever_waits_is_not_woken_for_other_uids(monkeypatch: pytest.MonkeyPat
     assert not thread.is_alive() and len(woken) == 1
     claims.give_back("1.2")
     assert len(woken) == 1      # nobody waits any more
+
+
+def test_two_at_once_are_a_crowd_for_a_while() -> None:
+    claims = Claims()
+
+    def one_at_a_time(number: int) -> list[bool]:
+        told: list[bool] = []
+        for _ in range(number):
+            with claims.held("1.2"):
+                told.append(claims.is_lone)
+        return told
+    assert all(one_at_a_time(3))
+    with claims.held("1.3"):
+        assert claims.is_lone           # it had begun alone
+        assert one_at_a_time(1) == [False]
+    told = one_at_a_time(CROWDED_FOR + 1)
+    assert told == [False] * (CROWDED_FOR - 1) + [True] * 2

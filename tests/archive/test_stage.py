@@ -171,7 +171,8 @@ for size in map(int, sizes):
     assume_dear_pages(size % 3)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     try:
-        offset = receive(opened(message(dataset(size), 131072)), fd).dataset_offset
+        received = receive(opened(message(dataset(size), 131072)), fd, syncs_later="SYNCS_LATER" in os.environ)
+        offset = received.dataset_offset
         assert os.pread(fd, size + 10000, offset) == dataset(size)
     except OSError as error:
         print(error.errno)
@@ -184,8 +185,9 @@ def receive_traced(folder: Path, *options: str) -> tuple[str, list[str], bytes]:
     """-> what it printed, its calls that write, and the file."""
     folder.mkdir()
     done = subprocess.run(
-        ["strace", "-f", "--seccomp-bpf", "-P", folder / "slot", "-e", "trace=pwrite64,fcntl,fdatasync", *options,
-         "-o", folder / "trace", sys.executable, "-c", RECEIVE, folder / "slot", str(PIXELS)],
+        ["strace", "-f", "--seccomp-bpf", "-P", folder / "slot",
+         "-e", "trace=pwrite64,fcntl,fdatasync,sync_file_range", *options, "-o", folder / "trace",
+         sys.executable, "-c", RECEIVE, folder / "slot", str(PIXELS)],
         capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     calls = [line for line in (folder / "trace").read_text().splitlines() if "(" in line and "+++" not in line]
@@ -203,6 +205,21 @@ def test_an_error_of_the_disk_refuses_the_instance(tmp_path: Path) -> None:
         assert printed == f"{errno.EIO}\n" and not whole.startswith(b"DCMSRV")
     printed, _, _ = receive_traced(tmp_path / "sync", "-e", "inject=fdatasync:error=EIO")
     assert printed == f"{errno.EIO}\n"
+
+
+def test_the_disk_is_told_to_begin_before_the_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it refuses that the instance is refused; where the kernel has no such call the sync does it all."""
+    monkeypatch.setenv("SYNCS_LATER", "1")
+    for number, (inject, said, last) in enumerate([
+            ([], "", ["sync_file_range", "fdatasync"]),
+            (["-e", "inject=sync_file_range:error=ENOSYS"], "", ["sync_file_range", "fdatasync"]),
+            (["-e", "inject=sync_file_range:error=EIO"], f"{errno.EIO}\n", ["pwrite64", "sync_file_range"]),
+            (["-e", "inject=pwrite64:error=EIO:when=5"], f"{errno.EIO}\n", ["pwrite64", "pwrite64"]),
+            (["-e", "inject=fdatasync:error=EIO"], f"{errno.EIO}\n", ["sync_file_range", "fdatasync"])]):
+        printed, calls, whole = receive_traced(tmp_path / str(number), *inject)
+        assert printed == said
+        assert [call.split()[1].partition("(")[0] for call in calls][-2:] == last
+        assert said or whole.endswith(SOUND)
 
 
 @pytest.mark.parametrize("refused", ["fcntl:error=EINVAL", "pwrite64:error=EINVAL:when=1",

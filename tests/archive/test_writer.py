@@ -60,10 +60,13 @@ def opened(data: bytes, chunk: int = 1 << 20, capacity: int = 1 << 20) -> stream
     return source
 
 
-def receive(source, fd, *, slot=77, sop_class=SOP_CLASS, instance=INSTANCE):
+def receive(source, fd, *, slot=77, sop_class=SOP_CLASS, instance=INSTANCE, syncs_later=False):
     writer = DatasetWriter()
     writer.receive(source, DatasetScanner(WANTED), fd, META, sop_class.encode(), instance.encode())
-    return writer.seal(slot, 5)
+    received = writer.seal(slot, 5, not syncs_later)
+    if syncs_later:
+        writer.sync()
+    return received
 
 
 @pytest.mark.parametrize("pixels", [0, 2, 1000, 70_000, 527_000, 3_000_000])
@@ -201,7 +204,20 @@ def test_only_what_was_received_can_be_sealed_and_only_once(slot):
     with pytest.raises(RuntimeError):
         writer.seal(1, 1)
     with pytest.raises(RuntimeError):
+        writer.sync()
+    with pytest.raises(RuntimeError):
         writer.complete()
+
+
+@pytest.mark.parametrize("pixels", [10, 527_000, 3_000_000])
+def test_what_is_sealed_first_and_synced_later_is_the_same_file(slot, tmp_path, pixels):
+    files = []
+    for syncs_later in (False, True):
+        os.ftruncate(slot, 0)
+        received = receive(opened(message(dataset(pixels))), slot, syncs_later=syncs_later)
+        files.append((tmp_path / "slot").read_bytes())
+        assert files[-1][received.dataset_offset:] == dataset(pixels)
+    assert files[0] == files[1]
 
 
 def test_more_meta_information_than_a_page_is_not_taken(slot) -> None:

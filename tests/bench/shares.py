@@ -39,6 +39,7 @@ WAIT, RECEIVE, SYNC, SQLITE, SEND, ADD, SLOT, REST = (
     "waiting for the request (C)", "receiving, scanning, checksum, writing (C)", "fdatasync of the slot (kernel)",
     "index: SQLite (C)", "sending the answer (C)", "index: around SQLite", "slot: taken and closed", "all the rest")
 PYTHON = (ADD, SLOT, REST)
+SETTLE = "within the index's call: waiting for the sync"
 
 
 class Clocks:
@@ -75,8 +76,9 @@ class Clocks:
         one, self._open = self._open, Counter()
         if one[RECEIVE]:
             one[SYNC] = synced - self._slot_syncs
-            one[RECEIVE] -= one[SYNC]
-            one[ADD] -= one[SQLITE]
+            settling = one.pop(SETTLE, 0)
+            one[RECEIVE] += settling - one[SYNC]
+            one[ADD] -= one[SQLITE] + settling
             one[REST] = now - self._answered - one.total()
             self.records.append(one)
         self._slot_syncs, self._answered = synced, perf_counter_ns()
@@ -92,6 +94,7 @@ def put_clocks(clocks: Clocks) -> None:
         """Receives on the clock."""
         receive = clocks.timed(RECEIVE, DatasetWriter.receive)
         seal = clocks.timed(RECEIVE, DatasetWriter.seal)
+        sync = clocks.timed(SETTLE, DatasetWriter.sync)
 
     class Inlet(SocketInlet):
         """Sends on the clock; what was sent ends a record."""

@@ -85,6 +85,7 @@ CALLS = {
     "archive/intake.py Intake.discard: folder.sync()": "refused_slots_are_gone_for_good_before_the_answer",
     "archive/intake.py Intake._add: self._folder.sync()": "names_are_durable_before_success",
     "archive/recovery.py _examine: os.fdatasync(fd)": "found_slots_are_synced_before_final_names",
+    "index/index.py Index._add_around: sync()": "bytes_are_durable_before_success",
     "index/index.py Index._sync: self._engine.sync()": "rows_are_durable_before_final_names",
     "index/index.py Index.make_durable: self._sync()": "rows_are_durable_before_final_names",
     "index/index.py Index.remove: self._sync()": "tombstones_stay_until_all_is_gone_for_good",
@@ -139,6 +140,7 @@ ELSEWHERE = {
     "archive/trash.py Trash.unlink_back: intake.sync()": f"{_BRINGING}[after_a_failure]",
     "archive/trash.py Trash.remove: self._folder.sync()": f"{_TRASH}[delete_and_empty-True]",
     "archive/trash.py Trash.remove: self._folder.sync() again": f"{_TRASH}[delete_undelete_and_remove-True]",
+    "index/index.py Index.add: sync()": "tests/index/test_index_sync.py::test_a_sync_does_not_wait_for_whoever_writes",
     "index/index.py Index.add_many: self._sync()": _POSTGRES + "test_no_more_is_remembered_than_is_not_synced",
     "index/index.py Index.mark_complete: self._sync()":
         _DURABILITY + "test_what_is_durable_at_once_syncs_at_its_end",
@@ -169,7 +171,7 @@ SAMPLE = ("archive/durable.py replace_file: os.fsync(fd)",)
 def test_these_are_all_calls() -> None:
     assert set(call_sites()) == CALLS.keys() | ELSEWHERE.keys()
     # The instances' own: ("association", "slot") above, and test_is_missed_in_the_running_server_too.
-    assert in_cython() == ["if not self.stage.error and fdatasync("]
+    assert in_cython() == ["if not self.error and fdatasync("]
 
 
 @pytest.mark.parametrize("where", CALLS if IS_LONG else SAMPLE)

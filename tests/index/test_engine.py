@@ -15,8 +15,8 @@ def names(of: type) -> set[str]:
 
 @pytest.mark.parametrize("engine", [SqliteFile, SqliteMemory, Postgres])
 def test_engines_have_the_names_of_the_protocol_and_no_more(engine: type) -> None:
-    assert names(engine) == names(Engine) | {"statements", "dialect", "warnings", "may_forget", "replay",
-                                           "order", "nodes"}
+    assert names(engine) == names(Engine) | {"statements", "dialect", "warnings", "may_forget", "may_linger",
+                                           "replay", "order", "nodes"}
 
 
 @pytest.mark.parametrize("session", [SqliteSession, PostgresSession])

@@ -38,9 +38,9 @@ class Remembering:
     def __init__(self, real: object) -> None:
         self.real, self.added = real, []
 
-    def add(self, entry):
+    def add(self, entry, sync):
         self.added.append(entry)
-        return self.real.add(entry)
+        return self.real.add(entry, sync)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -139,11 +141,12 @@ def test_no_slot(error: Exception, provider) -> None:
     assert store(provider, instance(1, 1)).status == 0
 
 
-@pytest.mark.parametrize("device, number", [("/dev/full", errno.ENOSPC), ("/dev/null", errno.EINVAL)],
-                         ids=["a write fails", "the sync fails"])
+@pytest.mark.parametrize("device, is_lone, number", [
+    ("/dev/full", True, errno.ENOSPC), ("/dev/full", False, errno.ENOSPC), ("/dev/null", True, errno.ESPIPE),
+    ("/dev/null", False, errno.EINVAL)])
 @pytest.mark.parametrize("size", [10, 3_000_000], ids=["small", "large"])
-def test_a_failing_disk(device: str, number: int, size: int, provider) -> None:
-    """Writing to /dev/full fails with ENOSPC; /dev/null takes everything but cannot be synced."""
+def test_a_failing_disk(device: str, is_lone: bool, number: int, size: int, provider) -> None:
+    """Writing to /dev/full fails with ENOSPC; /dev/null takes everything, but can neither begin to write nor sync."""
     def take() -> Slot:
         slot = real.take()
         os.close(slot.fd)
@@ -151,11 +154,27 @@ def test_a_failing_disk(device: str, number: int, size: int, provider) -> None:
         return slot
 
     real, provider.archive = provider.archive, Faulty(provider.archive, take=take)
-    response = store(provider, instance(1, 1, size=size))
+    with nullcontext() if is_lone else real.claims.held("1.2.3"):
+        response = store(provider, instance(1, 1, size=size))
     assert (response.status, response.comment) == (0xA700, f"writing failed: {os.strerror(number)}")
     assert left_behind(provider) == (0, 0, 0)
     provider.archive = real
     assert store(provider, instance(1, 1)).status == 0
+
+
+def test_a_sync_that_fails_while_the_row_is_made(provider, monkeypatch) -> None:
+    class Writer(DatasetWriter):
+        def sync(self) -> None:
+            super().sync()
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+    with monkeypatch.context() as patch:
+        patch.setattr("dicomserver.services.store.DatasetWriter", Writer)
+        for _ in range(2):
+            response = store(provider, instance(1, 1))
+            assert (response.status, response.comment) == (0xA700, f"writing failed: {os.strerror(errno.EIO)}")
+            assert left_behind(provider) == (0, 0, 0) and not provider.waiting
+    assert store(provider, instance(1, 1)).status == 0
+    assert left_behind(provider) == (1, 1, 0)
 
 
 def fail_to_close(monkeypatch, slot: Slot) -> Slot:
@@ -225,8 +244,8 @@ def test_a_commit_of_unknown_outcome_keeps_the_file(provider) -> None:
     """The row may be there, or comes with the database; the sender is told of a failure, and may send it again."""
     real = provider.index
 
-    def add(one: Instance) -> None:
-        real.add(one)
+    def add(one: Instance, sync: Callable[[], None] | None) -> None:
+        real.add(one, sync)
         raise OutcomeUnknown("the database went away in the middle of a commit")
 
     provider.index = Faulty(real, add=add)

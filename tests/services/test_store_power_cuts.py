@@ -45,10 +45,15 @@ class Writer(DatasetWriter):
         self.fd = fd
         super().receive(stream, scanner, fd, *arguments)
 
-    def seal(self, slot: int, order: int):
-        received = super().seal(slot, order)
-        os.fdatasync(self.fd)
+    def seal(self, slot: int, order: int, durable: bool = True):
+        received = super().seal(slot, order, durable)
+        if durable:
+            os.fdatasync(self.fd)
         return received
+
+    def sync(self) -> None:
+        super().sync()
+        os.fdatasync(self.fd)
 
 
 class Deleting:

@@ -75,6 +75,7 @@ class Postgres:
     dialect = dialect
     warnings: tuple[str, ...] = ()
     may_forget = True
+    may_linger = False
     replay: Callable[[Session], None] | None = None
     order: Callable[[Session], None] | None = None
     nodes: Nodes | None = None

@@ -56,6 +56,7 @@ class SqliteCopy:
     dialect = dialect
     warnings = ()
     may_forget = False
+    may_linger = False
     replay = None
     order = None
     nodes = None

@@ -40,6 +40,7 @@ class SqliteFile:
     dialect = dialect
     warnings = ()
     may_forget = False
+    may_linger = True
     replay = None
     order = None
     nodes = None
@@ -193,6 +194,7 @@ class SqliteMemory:
     dialect = dialect
     warnings = ()
     may_forget = False
+    may_linger = False
     replay = None
     order = None
     nodes = None

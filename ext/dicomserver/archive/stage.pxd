@@ -23,6 +23,8 @@ cdef class Stage:
     cdef void empty_file(self) noexcept nogil
     cdef void finish(self) noexcept nogil
     cdef void finish_cached(self) noexcept nogil
+    cdef void begin_sync(self) noexcept nogil
+    cdef void sync(self) noexcept nogil
     cdef void write_direct(self, size_t until) noexcept nogil
     cdef bint has_room(self, size_t length) noexcept nogil
     cdef void use_cache(self) noexcept nogil

@@ -8,7 +8,7 @@ free memory back to its host, ten, and then the disk itself is faster.
 A stage is used again and again. It holds the file's first page, which is written last, and a window of the rest, which
 is written whenever it is full.
 """
-from libc.errno cimport EINTR, EINVAL, EIO, ENOSPC, errno
+from libc.errno cimport EINTR, EINVAL, EIO, ENOSPC, ENOSYS, errno
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
@@ -25,10 +25,13 @@ cdef extern from "sys/mman.h" nogil:
 cdef extern from "unistd.h" nogil:
     ssize_t pwrite(int, const void *, size_t, off_t)
     int ftruncate(int, off_t)
+    int fdatasync(int)
 
 cdef extern from "fcntl.h" nogil:
     int fcntl(int, int, ...)
     int F_SETFL, O_DIRECT
+    int sync_file_range(int, off_t, off_t, unsigned int)
+    unsigned int SYNC_FILE_RANGE_WRITE
 
 cdef extern from "sys/statvfs.h" nogil:
     ctypedef struct FileSystem "struct statvfs":
@@ -139,6 +142,16 @@ cdef class Stage:
         if tells and cpu_time() - begun > <int64_t>(rest // STAGE_PAGE * DEAR):
             past_cache = LOOK_AGAIN
         self.write(self.memory, STAGE_PREAMBLE, 0)
+
+    cdef void begin_sync(self) noexcept nogil:
+        """Tells the disk to begin with what `sync` waits for. What it refuses now a sync might not say again."""
+        if not self.error and sync_file_range(self.fd, 0, 0, SYNC_FILE_RANGE_WRITE) != 0 and errno != ENOSYS:
+            self.error = errno
+
+    cdef void sync(self) noexcept nogil:
+        """Makes the file durable, which was finished."""
+        if not self.error and fdatasync(self.fd) != 0:
+            self.error = errno
 
     cdef void write_direct(self, size_t until) noexcept nogil:
         """Writes the window, whole pages, past the page cache."""

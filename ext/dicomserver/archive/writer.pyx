@@ -7,7 +7,6 @@ last, and while the file is synced.
 The slot becomes a complete Part 10 file (PS3.10 7.1). Its preamble says what recovery needs to know after a power cut
 (dicomserver.archive.preamble has the same layout); it is written last.
 """
-from libc.errno cimport errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -21,9 +20,6 @@ from dicomserver.wire.xxh3 cimport (
 )
 
 from dicomserver.wire.kept import IDENTITY_PROBLEMS
-
-cdef extern from "unistd.h" nogil:
-    int fdatasync(int)
 
 cdef enum:
     DATASET_PREFIX = STAGE_PREAMBLE + 4     # preamble and "DICM"
@@ -92,8 +88,9 @@ cdef class DatasetWriter:
         raise_if_failed(error)
         raise IdentityMismatch(IDENTITY_PROBLEMS[identity])
 
-    def seal(self, uint64_t slot, uint64_t order) -> Received:
-        """Completes the file that was received, and makes it durable. The GIL is released.
+    def seal(self, uint64_t slot, uint64_t order, bint durable=True) -> Received:
+        """Completes the file that was received, and makes it durable; or tells the disk to begin, and `sync`, which is
+        to be called then, makes it durable. The GIL is released.
 
         slot, order: for the preamble (dicomserver.archive.preamble). Raises OSError; nothing in the file may be kept
         then, and its descriptor not be used again.
@@ -106,10 +103,20 @@ cdef class DatasetWriter:
             received.dataset_offset = <uint32_t>self.header_length
             fill_preamble(self.stage.memory, self.header_length, received, slot, order)
             self.stage.finish()
-            if not self.stage.error and fdatasync(self.stage.fd) != 0:
-                self.stage.error = errno
-        raise_if_failed(self.forget())
+            if durable:
+                self.stage.sync()
+            else:
+                self.stage.begin_sync()
+        if durable or self.stage.error:
+            raise_if_failed(self.forget())
         return received
+
+    def sync(self) -> None:
+        """Makes durable what was sealed and is not yet. The GIL is released. Raises OSError as `seal` does."""
+        self.raise_unless_begun()
+        with nogil:
+            self.stage.sync()
+        raise_if_failed(self.forget())
 
     def complete(self) -> None:
         """Completes the file that was received without a preamble of ours and without a sync: it is nobody's slot.
