@@ -40,7 +40,7 @@ class Result(Enum):
     FILED = "filed"
     ALREADY = "was there already, the same bytes"
     REPLACED = "another file, of no index row, had the name and was set aside"
-    BLOCKED = "a folder has the name: the instance stays in its slot"
+    BLOCKED = "a folder has the name, or something else that of its folder: the instance stays in its slot"
     MISSING = "neither slot nor file is there: deleted meanwhile, or lost"
 
 
@@ -92,7 +92,10 @@ class Filing:
         slot, intake = slot_name(waiting.slot), self._intakes.of(waiting.slot)
         if status_of(slot, intake) is None:
             return self._miss(waiting, series, name)    # opening its folder would make it anew
-        folder = self._folders.open(series)
+        try:
+            folder = self._folders.open(series)
+        except NotADirectoryError:      # links to folders, too
+            return Outcome(waiting, Result.BLOCKED)
         try:
             _link(intake, slot, folder, name)
         except FileExistsError:
@@ -150,7 +153,10 @@ class Filing:
 
     def _slot_filed(self, series: Series, name: str) -> int | None:
         study_uid, series_uid = map(checked_uid, series)
-        fd = open_filed(self._root, study_uid, series_uid, name)
+        try:
+            fd = open_filed(self._root, study_uid, series_uid, name)
+        except NotADirectoryError:
+            return None
         if fd is None:
             return None
         try:

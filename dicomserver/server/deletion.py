@@ -16,7 +16,7 @@ from dicomserver.archive.errors import ArchiveError, StillWaiting
 from dicomserver.archive.tombstones import Label, Tombstone
 from dicomserver.archive.trash import Trashed
 from dicomserver.index import Index, IndexFault, Instance, Stored
-from dicomserver.server.mover import Mover, tell_folders
+from dicomserver.server.mover import Mover, tell_obstacles
 from dicomserver.server.trash import TrashKeeper
 
 AT_ONCE = 1000      # instances of one tombstone
@@ -260,7 +260,7 @@ class Deleter:
 def tell_blocked(files: Sequence[Tombstone], log: logging.Logger) -> None:
     """Of instances that were deleted, those in whose place a folder lies."""
     if files:
-        tell_folders(f"folders have the names of {len(files)} deleted images, and were left as they are", files, log)
+        tell_obstacles(f"folders have the names of {len(files)} deleted images, and were left as they are", files, log)
 
 
 def _concerns(asked: Asked, studies: frozenset[str], file: Tombstone | Trashed) -> bool:

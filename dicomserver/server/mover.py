@@ -47,12 +47,13 @@ class Files(Protocol):
     def resume(self) -> None: ...
 
 
-def tell_folders(what: str, instances: Sequence[Waiting | Tombstone], log: logging.Logger) -> None:
-    """Of folders that have the names of these instances' files, and what to do."""
-    log.error("%s: look for folders named *.dcm in the data directory, see what they hold, and move them away", what)
+def tell_obstacles(what: str, instances: Sequence[Waiting | Tombstone], log: logging.Logger) -> None:
+    """Of what has the names of these instances' files or folders and is none, and what to do."""
+    log.error("%s: look for folders named *.dcm in the data directory, and for files or links among the folders of "
+              "studies and series; see what they hold, and move them away", what)
     for instance in instances:
-        log.debug("such a folder is %s/%s/%s.dcm", instance.study_instance_uid, instance.series_instance_uid,
-                  instance.sop_instance_uid)
+        log.debug("there is such a thing at %s/%s/%s.dcm, or above it", instance.study_instance_uid,
+                  instance.series_instance_uid, instance.sop_instance_uid)
 
 
 class Mover:
@@ -236,8 +237,9 @@ class Mover:
 
     def _tell_blocked(self, blocked: list[Waiting]) -> None:
         if new := [waiting for waiting in blocked if waiting.slot not in self._blocked]:
-            tell_folders(f"{len(new)} images cannot be filed, as folders have the names of their files; they are safe "
-                         "in the intake, and can be retrieved", new, self._log)
+            tell_obstacles(
+                f"{len(new)} images cannot be filed, as something else has the names of their files or folders; they "
+                "are safe in the intake, and can be retrieved", new, self._log)
         self._blocked = {waiting.slot: waiting for waiting in blocked}
 
     def _has_row(self, waiting: Waiting) -> bool:

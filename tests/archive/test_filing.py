@@ -144,20 +144,34 @@ def test_a_folder_under_the_name_of_a_deleted_slot(archive: Archive) -> None:
 
 
 @pytest.mark.parametrize("level", ["study", "series"])
-def test_a_symbolic_link_in_the_place_of_a_folder(archive: Archive, data: Path, tmp_path: Path, level: str) -> None:
+@pytest.mark.parametrize("kind", ["file", "link to a folder", "link to nothing"])
+def test_something_else_in_the_place_of_a_folder(archive: Archive, data: Path, tmp_path: Path, level: str,
+                                                 kind: str) -> None:
+    """Nothing is put where it leads to; others are filed, and it is, too, when the thing has gone."""
     elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    if level == "study":
-        (data / STUDY).symlink_to(elsewhere)
+    if kind == "link to a folder":
+        elsewhere.mkdir()
+    thing = data / STUDY if level == "study" else data / STUDY / SERIES
+    thing.parent.mkdir(exist_ok=True)
+    if kind == "file":
+        thing.write_text("somebody's")
     else:
-        (data / STUDY).mkdir()
-        (data / STUDY / SERIES).symlink_to(elsewhere)
+        thing.symlink_to(elsewhere)
+    blocked, other = store(archive, "1.1"), store(archive, "1.2", study="9.1", series="9.2")
+    outcomes = {outcome.waiting: outcome.result for outcome in archive.file_batch([blocked, other])}
+    assert outcomes == {blocked: Result.BLOCKED, other: Result.FILED}
+    assert intake_of(archive) == [f"{blocked.slot:016x}"] and archive.waiting == (0, 0)
+    assert not elsewhere.exists() or names(elsewhere) == []
+    os.close(archive.open_instance(blocked.slot, STUDY, SERIES, "1.1"))
+    thing.unlink()
+    assert file_one(archive, blocked) is Result.FILED
+
+
+def test_a_deleted_slot_whose_folder_is_a_file(archive: Archive, data: Path) -> None:
     waiting = store(archive, "1.1")
-    with pytest.raises(FilingFailed):
-        archive.file_batch([waiting])
-    assert names(elsewhere) == []
-    assert intake_of(archive) == [f"{waiting.slot:016x}"]
-    assert archive.waiting == (1, waiting.file_length)
+    archive.discard(waiting.slot)
+    (data / STUDY).write_text("somebody's")
+    assert file_one(archive, waiting) is Result.MISSING
 
 
 @pytest.mark.parametrize("field", ["study_instance_uid", "series_instance_uid", "sop_instance_uid"])

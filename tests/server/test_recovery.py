@@ -298,10 +298,10 @@ def test_a_folder_in_the_place_of_a_file_stops_no_start(store, caplog):
     assert store.archive.interrupted_deletions() == []
     store.archive.verify(store.index.find("1.2.3.4.7"))
     assert intake(store) == [f"{waiting.slot:016x}"]
-    assert [text.split(":")[0] for text in caplog.messages if "folders have the name" in text] == [
+    assert [text.split(":")[0] for text in caplog.messages if "have the name" in text or "has the name" in text] == [
         "folders have the names of 1 deleted images, and were left as they are",
-        "1 images cannot be filed, as folders have the names of their files; they are safe in the intake, and can be "
-        "retrieved"]
+        "1 images cannot be filed, as something else has the names of their files or folders; they are safe in the "
+        "intake, and can be retrieved"]
     assert "1.2.3" not in caplog.text
 
 
