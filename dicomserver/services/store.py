@@ -33,6 +33,7 @@ from dicomserver.wire.part10 import encode_file_meta
 from dicomserver.wire.scanner import DatasetScanner
 
 CONFLICTING_INSTANCE = 0xC001      # ours among Cxxx: the SOP Instance UID is stored with other content
+LARGEST_AROUND = 2 << 20    # bytes of a file whose sync the index may wait for: of a larger one others would notice it
 
 
 class Refused(Exception):
@@ -140,7 +141,7 @@ class StoreService:
     def _store_alone(self, slot: Slot, complete: Callable[[bool], Instance], writer: DatasetWriter) -> None:
         """Nobody else completes an instance of this UID meanwhile. complete: makes the slot an instance, a durable one
         if it is told so; else the writer's `sync` does, while the index makes the row. Several share time anyway."""
-        lone = self._archive.claims.is_lone
+        lone = self._archive.claims.is_lone and writer.file_length <= LARGEST_AROUND
         try:
             instance = complete(not lone)
         except BaseException:

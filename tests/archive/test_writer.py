@@ -199,10 +199,13 @@ def test_only_what_was_received_can_be_sealed_and_only_once(slot):
     writer.receive(opened(message(dataset(10))), DatasetScanner(WANTED), slot, META, SOP_CLASS.encode(),
                    INSTANCE.encode())
     assert has_no_header(slot)
-    writer.seal(1, 1)
+    length = writer.file_length
+    assert length == writer.seal(1, 1).file_length == os.fstat(slot).st_size
     assert not has_no_header(slot)
     with pytest.raises(RuntimeError):
         writer.seal(1, 1)
+    with pytest.raises(RuntimeError):
+        assert writer.file_length
     with pytest.raises(RuntimeError):
         writer.sync()
     with pytest.raises(RuntimeError):

@@ -142,11 +142,11 @@ def test_no_slot(error: Exception, provider) -> None:
 
 
 @pytest.mark.parametrize("device, is_lone, number", [
-    ("/dev/full", True, errno.ENOSPC), ("/dev/full", False, errno.ENOSPC), ("/dev/null", True, errno.ESPIPE),
+    ("/dev/full", True, errno.ENOSPC), ("/dev/full", False, errno.ENOSPC), ("/dev/null", True, errno.EINVAL),
     ("/dev/null", False, errno.EINVAL)])
 @pytest.mark.parametrize("size", [10, 3_000_000], ids=["small", "large"])
 def test_a_failing_disk(device: str, is_lone: bool, number: int, size: int, provider) -> None:
-    """Writing to /dev/full fails with ENOSPC; /dev/null takes everything, but can neither begin to write nor sync."""
+    """Writing to /dev/full fails with ENOSPC; /dev/null takes everything but cannot be synced."""
     def take() -> Slot:
         slot = real.take()
         os.close(slot.fd)
@@ -160,6 +160,18 @@ def test_a_failing_disk(device: str, is_lone: bool, number: int, size: int, prov
     assert left_behind(provider) == (0, 0, 0)
     provider.archive = real
     assert store(provider, instance(1, 1)).status == 0
+
+
+@pytest.mark.parametrize("size, waits", [(1_000_000, True), (3_000_000, False)])
+def test_the_index_waits_for_the_sync_of_a_small_file_only(size: int, waits: bool, provider) -> None:
+    real, syncs = provider.index, []
+
+    def add(one: Instance, sync: Callable[[], None] | None) -> None:
+        syncs.append(sync)
+        return real.add(one, sync)
+    provider.index = Faulty(real, add=add)
+    assert store(provider, instance(1, 1, size=size)).status == 0
+    assert [sync is not None for sync in syncs] == [waits]
 
 
 def test_a_sync_that_fails_while_the_row_is_made(provider, monkeypatch) -> None:

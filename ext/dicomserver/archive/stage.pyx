@@ -8,7 +8,7 @@ free memory back to its host, ten, and then the disk itself is faster.
 A stage is used again and again. It holds the file's first page, which is written last, and a window of the rest, which
 is written whenever it is full.
 """
-from libc.errno cimport EINTR, EINVAL, EIO, ENOSPC, ENOSYS, errno
+from libc.errno cimport EDQUOT, EINTR, EINVAL, EIO, ENOSPC, errno
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
@@ -144,8 +144,10 @@ cdef class Stage:
         self.write(self.memory, STAGE_PREAMBLE, 0)
 
     cdef void begin_sync(self) noexcept nogil:
-        """Tells the disk to begin with what `sync` waits for. What it refuses now a sync might not say again."""
-        if not self.error and sync_file_range(self.fd, 0, 0, SYNC_FILE_RANGE_WRITE) != 0 and errno != ENOSYS:
+        """Tells the disk to begin with what `sync` waits for. What the disk refuses now a sync might not say again; a
+        system that does not have or allow the call says nothing of the data."""
+        if (not self.error and sync_file_range(self.fd, 0, 0, SYNC_FILE_RANGE_WRITE) != 0
+                and errno in (EIO, ENOSPC, EDQUOT)):
             self.error = errno
 
     cdef void sync(self) noexcept nogil:

@@ -88,6 +88,12 @@ cdef class DatasetWriter:
         raise_if_failed(error)
         raise IdentityMismatch(IDENTITY_PROBLEMS[identity])
 
+    @property
+    def file_length(self) -> int:
+        """Bytes of the file that was received, and is not sealed yet."""
+        self.raise_unless_begun()
+        return self.stage.length()
+
     def seal(self, uint64_t slot, uint64_t order, bint durable=True) -> Received:
         """Completes the file that was received, and makes it durable; or tells the disk to begin, and `sync`, which is
         to be called then, makes it durable. The GIL is released.
