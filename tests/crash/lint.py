@@ -109,6 +109,15 @@ def rows_are_committed_before_success(order: Order) -> Iterator[str]:
             yield f"message {ack.message} was acknowledged without a row"
 
 
+def bytes_are_durable_before_rows(order: Order) -> Iterator[str]:
+    # Of a UID that is stored again only the first commit is a step.
+    first = {ack.uid: (slot, ack) for slot, ack in reversed([*order.slots()])}
+    for slot, ack in first.values():
+        commit = order.commits.get(ack.uid)
+        if commit and not order.synced(slot.inode, order.last_write(slot.inode, 1 << 61).over, commit.begin):
+            yield f"{slot.path} was not synced when the row of message {ack.message} was committed"
+
+
 def rows_are_durable_before_final_names(order: Order) -> Iterator[str]:
     logs = [step.inode for step in order.of("create") if step.path == WAL]
     for link in order.of("link", "rename"):
@@ -314,14 +323,16 @@ def commitments_stay_until_reported(order: Order) -> Iterator[str]:
             yield f"{unlink.path} went and may come back"
 
 
-RULES = (bytes_are_durable_before_success, names_are_durable_before_success, rows_are_committed_before_success,
-         rows_are_durable_before_final_names, slots_are_never_renamed, final_names_are_durable_before_slots_go,
-         tombstones_are_durable_before_files_go, tombstones_stay_until_all_is_gone_for_good,
-         discarded_slots_are_gone_for_good_before_a_deletion, refused_slots_are_gone_for_good_before_the_answer,
-         deletions_are_durable_before_the_answer, what_is_set_aside_is_durable_before_its_slot_goes,
-         replaced_files_are_whole, pages_are_durable_before_the_log_begins_anew,
-         found_slots_are_synced_before_final_names, slots_are_completed_within_a_page,
-         commitments_are_durable_before_acceptance, commitments_stay_until_reported)
+RULES = (bytes_are_durable_before_success, names_are_durable_before_success,
+         rows_are_committed_before_success, bytes_are_durable_before_rows,
+         rows_are_durable_before_final_names, slots_are_never_renamed,
+         final_names_are_durable_before_slots_go, tombstones_are_durable_before_files_go,
+         tombstones_stay_until_all_is_gone_for_good, discarded_slots_are_gone_for_good_before_a_deletion,
+         refused_slots_are_gone_for_good_before_the_answer, deletions_are_durable_before_the_answer,
+         what_is_set_aside_is_durable_before_its_slot_goes, replaced_files_are_whole,
+         pages_are_durable_before_the_log_begins_anew, found_slots_are_synced_before_final_names,
+         slots_are_completed_within_a_page, commitments_are_durable_before_acceptance,
+         commitments_stay_until_reported)
 
 
 def syncs(steps: Sequence[Step], first: int = 0, last: int = 1 << 62) -> Counter[tuple[str, str]]:

@@ -10,6 +10,7 @@ from tests.crash.toys import MISTAKES, Toy
 CONVICTED_OF = {
     "slot not synced": "bytes_are_durable_before_success",
     "intake not synced": "names_are_durable_before_success",
+    "row before the sync of its slot": "bytes_are_durable_before_rows",
     "row after success": "rows_are_committed_before_success",
     "rows not durable before slots go": "rows_are_durable_before_final_names",
     "slots go before folders are synced": "final_names_are_durable_before_slots_go",

@@ -137,7 +137,7 @@ ELSEWHERE = {
     "archive/trash.py Trash.keep: self._folder.sync()":
         "tests/archive/test_filing.py::test_a_file_on_its_way_to_the_trash_reaches_it_before_it_makes_room",
     "archive/trash.py Trash.sync_back: intake.sync()": f"{_TRASH}[delete_undelete_and_delete-True]",
-    "archive/trash.py Trash.unlink_back: intake.sync()": f"{_BRINGING}[after_a_failure]",
+    "archive/trash.py Trash.unlink_back: intake.sync()": f"{_BRINGING}[after_a_failure-file]",
     "archive/trash.py Trash.remove: self._folder.sync()": f"{_TRASH}[delete_and_empty-True]",
     "archive/trash.py Trash.remove: self._folder.sync() again": f"{_TRASH}[delete_undelete_and_remove-True]",
     "index/index.py Index.add: sync()": "tests/index/test_index_sync.py::test_a_sync_does_not_wait_for_whoever_writes",

@@ -12,8 +12,9 @@ from zlib import crc32
 
 from tests.crash.steps import INDEX, WAL, Step, is_slot, series_of
 
-MISTAKES = ("slot not synced", "intake not synced", "row after success", "rows not durable before slots go",
-            "slots go before folders are synced", "series folder not synced", "parents not synced", "rename for link",
+MISTAKES = ("slot not synced", "intake not synced", "row after success", "row before the sync of its slot",
+            "rows not durable before slots go", "slots go before folders are synced", "series folder not synced",
+            "parents not synced", "rename for link",
             "tombstone not synced", "no tombstone", "tombstone goes before its files",
             "tombstone goes before its slots", "set aside without a sync", "log begins anew too early",
             "found slots not synced", "slot completed across pages", "commitment not synced",
@@ -80,12 +81,18 @@ class Toy:
 
     def _store(self, slot: int, uid: str) -> None:
         self._fill(slot, uid)
+        if self.mistake == "row before the sync of its slot":
+            self._commit_row(slot, uid)
         self.unless("slot not synced", "sync", _slot(slot))
         if self.mistake == "row after success":
             self.does("ack", uid=uid, message=slot)
+        if self.mistake != "row before the sync of its slot":
+            self._commit_row(slot, uid)
+        self.unless("row after success", "ack", uid=uid, message=slot)
+
+    def _commit_row(self, slot: int, uid: str) -> None:
         self.does("write", WAL, data=b"+%s %d\n" % (uid.encode(), slot))
         self.does("commit", WAL, uid=uid)
-        self.unless("row after success", "ack", uid=uid, message=slot)
 
     def _store_again(self, slot: int, uid: str) -> None:
         self._fill(slot, uid)

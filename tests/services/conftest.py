@@ -1,4 +1,4 @@
-"""The services behind a real acceptor on a real connection, over a real archive and an index in memory."""
+"""The services behind a real acceptor on a real connection, over a real archive, and an index in memory or a file."""
 from __future__ import annotations
 
 import logging
@@ -75,9 +75,11 @@ class Provider:
 
 
 @pytest.fixture
-def provider(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Provider]:
+def provider(request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Provider]:
+    """Parametrized with "file" its index is one: then a lone C-STORE makes its row while the disk syncs."""
     caplog.set_level(logging.DEBUG, "test.services")
-    archive, index = Archive(tmp_path / "data"), open_index("memory:")
+    is_file = getattr(request, "param", "memory") == "file"
+    archive, index = Archive(tmp_path / "data"), open_index(f"sqlite://{tmp_path}/index.db" if is_file else "memory:")
     one = Provider(archive, index)
     yield one
     one.close()

@@ -27,6 +27,8 @@ from tests.interop.sender import Response, Sender, command_set, data_tf
 from tests.interop.stored import Sent, dataset_of
 from tests.interop.synthetic import CT, EXPLICIT, element, instance
 
+pytestmark = pytest.mark.parametrize("provider", ["memory", "file"], indirect=True)
+
 MR, VERIFICATION = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.1"
 CONTEXTS = [(CT, [EXPLICIT]), (MR, [EXPLICIT]), (VERIFICATION, [EXPLICIT])]
 

@@ -10,6 +10,8 @@ from tests.interop.synthetic import EXPLICIT, instance
 from tests.services.retrieving import HARMS, fill, study
 from tests.services.test_store import Faulty, descriptors, failing, folder, left_behind, store
 
+pytestmark = pytest.mark.parametrize("provider", ["memory", "file"], indirect=True)
+
 
 def test_a_duplicate_is_welcome_and_not_doubled(provider) -> None:
     assert [store(provider, instance(1, 1)).status for _ in range(3)] == [0, 0, 0]

@@ -32,6 +32,8 @@ from tests.interop.stored import Sent
 from tests.interop.synthetic import instance
 from tests.services.test_store import Faulty, failing, store
 
+pytestmark = pytest.mark.parametrize("provider", ["memory", "file"], indirect=True)
+
 OLD, LAST = instance(1, 1), instance(1, 1, comment="the last one")
 OTHER = instance(1, 1, comment="other")
 UID = OLD.sop_instance
